@@ -1,0 +1,20 @@
+/* log.h - one line per event on stderr: time=RFC3339 level=INFO source=engine msg="...".
+ *
+ * The form is that of spec/cli.md 2 (serve). Level from CRIA_LOG or OLLAMA_DEBUG (1: debug);
+ * default INFO for serve, WARN for every other command. Thread-safe, one write per line. */
+#ifndef CRIA_BASE_LOG_H
+#define CRIA_BASE_LOG_H
+
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+
+void log_set_level(enum log_level level);
+enum log_level log_get_level(void);
+void log_write(enum log_level level, const char *source, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#define log_debug(source, ...) log_write(LOG_DEBUG, source, __VA_ARGS__)
+#define log_info(source, ...) log_write(LOG_INFO, source, __VA_ARGS__)
+#define log_warn(source, ...) log_write(LOG_WARN, source, __VA_ARGS__)
+#define log_error(source, ...) log_write(LOG_ERROR, source, __VA_ARGS__)
+
+#endif

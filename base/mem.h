@@ -1,0 +1,29 @@
+/* mem.h - the one door to the heap.
+ *
+ * Every allocation of cria goes through here, so that a test can count what is alive (leak check)
+ * and make the n-th allocation fail (fault loops). All functions return NULL on failure; sizes are
+ * multiplied with overflow checks. Thread-safe. */
+#ifndef CRIA_BASE_MEM_H
+#define CRIA_BASE_MEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+void *mem_alloc(size_t size);                       /* size 0 gives a valid pointer */
+void *mem_zalloc(size_t n, size_t size);            /* n * size bytes of zeros */
+void *mem_array(size_t n, size_t size);             /* n * size bytes, not cleared */
+void *mem_grow(void *p, size_t n, size_t size);     /* realloc to n * size; p stays valid on failure */
+void *mem_aligned(size_t align, size_t size);       /* align: power of two; freed with mem_free */
+void mem_free(void *p);                             /* NULL is fine */
+char *mem_strdup(const char *s);                    /* NULL gives NULL */
+char *mem_strndup(const char *s, size_t n);         /* copies exactly n bytes and adds a NUL */
+
+/* a * b and a + b without overflow; false and *out untouched if they do not fit. */
+bool mem_mul(size_t a, size_t b, size_t *out);
+bool mem_add(size_t a, size_t b, size_t *out);
+
+/* For tests: number of live blocks; let the n-th allocation from now fail (0: never). */
+long mem_live(void);
+void mem_fail_at(long n);
+
+#endif

@@ -1,0 +1,47 @@
+/* os.h - what cria needs from the operating system: files, mappings, time, environment. POSIX. */
+#ifndef CRIA_BASE_OS_H
+#define CRIA_BASE_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/* A read-only view of a whole file (mmap) or of memory that somebody else owns. */
+struct os_map {
+    const unsigned char *data;
+    size_t size;
+    bool owned; /* mapped by us: os_map_close unmaps it */
+};
+enum status os_map_open(struct os_map *m, const char *path, struct err *e);
+void os_map_borrow(struct os_map *m, const void *data, size_t size);
+void os_map_close(struct os_map *m); /* a zeroed map is fine */
+
+/* Whole small files. os_file_read: *data has a NUL behind it (not counted), freed with mem_free;
+ * a file above max_size is ST_LIMIT. os_file_write_atomic: temporary file in the same folder,
+ * fsync, rename, fsync of the folder: after a crash the old or the new content is there. */
+enum status os_file_read(const char *path, size_t max_size, char **data, size_t *size, struct err *e);
+enum status os_file_write_atomic(const char *path, const void *data, size_t size, struct err *e);
+bool os_file_exists(const char *path);
+enum status os_mkdirs(const char *path, struct err *e); /* as mkdir -p, mode 0755 */
+enum status os_fsync_dir(const char *path, struct err *e);
+
+double os_time_mono(void);              /* seconds, never goes back */
+int64_t os_time_mono_ns(void);
+int64_t os_time_unix_ns(void);
+/* RFC 3339 with up to 9 decimals, trailing zeros dropped; UTC as "Z" or local time with offset. */
+void os_time_rfc3339(int64_t unix_ns, bool utc, char out[48]);
+
+/* Environment: CRIA_NAME, else OLLAMA_NAME, trimmed of white space, then of quotes (spec/cli.md 6);
+ * NULL if unset or empty. `name` without prefix, e.g. "HOST". The text is valid until the next call
+ * for the same name in this thread. */
+const char *os_env(const char *name);
+bool os_env_bool(const char *name, bool fallback);
+
+unsigned os_cpu_count(void);            /* processors this process may use (affinity, cgroup) */
+size_t os_rss_bytes(void);              /* resident memory now */
+size_t os_rss_peak_bytes(void);
+enum status os_random(void *out, size_t n, struct err *e);
+
+#endif

@@ -1,0 +1,49 @@
+/* sampler.h - from logits to a token (spec/sampling.md 1-6).
+ *
+ * A sampler is the state of one request: its options, the penalty history, a random generator. The
+ * chain's order is a table (SAMPLERS in sampler.c); each sampler is one function over a candidate
+ * list. Not thread-safe; one request, one sampler. */
+#ifndef CRIA_ENGINE_SAMPLER_H
+#define CRIA_ENGINE_SAMPLER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "engine/vocab.h"
+
+struct logit_bias {
+    token_id id;
+    float bias; /* -INFINITY forbids the token */
+};
+
+struct sampler_params { /* defaults: Ollama's (spec/sampling.md 1) */
+    float temperature, top_p, min_p, typical_p, top_n_sigma;
+    float repeat_penalty, presence_penalty, frequency_penalty;
+    float dynatemp_range, dynatemp_exponent;
+    float xtc_probability, xtc_threshold;
+    float mirostat_tau, mirostat_eta;
+    int32_t top_k, repeat_last_n, mirostat; /* repeat_last_n -1: the whole context */
+    uint32_t seed;                          /* 0xFFFFFFFF: random */
+    size_t n_bias;
+    const struct logit_bias *bias; /* borrowed while sampler_open runs */
+};
+struct sampler_params sampler_default_params(void);
+
+struct sampler;
+/* n_ctx: what repeat_last_n -1 means. Errors: ST_INVALID naming the option, ST_NO_MEMORY. */
+enum status sampler_open(struct sampler **out, const struct sampler_params *p, uint32_t n_vocab,
+                         uint32_t n_ctx, struct err *e);
+void sampler_close(struct sampler *s);
+void sampler_accept(struct sampler *s, token_id id); /* prompt tokens and every sampled token */
+/* Chooses a token; logits[n_vocab] are not changed. */
+token_id sampler_sample(struct sampler *s, const float *logits);
+uint32_t sampler_seed(const struct sampler *s); /* the seed in use, also a drawn one */
+
+/* Log probabilities over the raw logits (spec/sampling.md 6): the n most likely in falling order
+ * into ids/logprobs (n may be 0), and that of `chosen` as the result. */
+float sampler_logprobs(const float *logits, uint32_t n_vocab, token_id chosen, uint32_t n,
+                       token_id *ids, float *logprobs);
+
+#endif
