@@ -23,7 +23,7 @@ void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(print
 void buf_cut(struct buf *b, size_t len);  /* shortens to len */
 void buf_drop(struct buf *b, size_t n);   /* removes the first n bytes */
 void buf_clear(struct buf *b);            /* empty again; keeps the memory; clears `failed` */
-char *buf_take(struct buf *b);            /* returns the text (mem_free), "" if empty; NULL if failed */
+char *buf_take(struct buf *b);           /* returns the text (mem_free), maybe ""; NULL if failed */
 void buf_free(struct buf *b);
 
 #endif

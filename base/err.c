@@ -36,7 +36,7 @@ enum status err_wrap(struct err *e, const char *fmt, ...) {
     va_start(ap, fmt);
     vsnprintf(context, sizeof context, fmt, ap);
     va_end(ap);
-    char text[2 * ERR_MSG_SIZE];
+    char text[2 * ERR_MSG_SIZE + 2]; /* both and the ": " between */
     snprintf(text, sizeof text, "%s: %s", context, e->msg);
     text[ERR_MSG_SIZE - 1] = '\0';
     trim_partial_char(text);

@@ -1,12 +1,14 @@
 /* log.h - one line per event on stderr: time=RFC3339 level=INFO source=engine msg="...".
  *
  * The form is that of spec/cli.md 2 (serve). Level from CRIA_LOG or OLLAMA_DEBUG (1: debug);
- * default INFO for serve, WARN for every other command. Thread-safe, one write per line. */
+ * default INFO for serve, WARN for every other command. Thread-safe, one write per line. A message
+ * is cut at 2 KB; control bytes in it are escaped. */
 #ifndef CRIA_BASE_LOG_H
 #define CRIA_BASE_LOG_H
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
+/* The level when the environment names none (which wins). At first: LOG_WARN. */
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
 void log_write(enum log_level level, const char *source, const char *fmt, ...)

@@ -35,7 +35,8 @@ void *mem_array(size_t n, size_t size) {
 }
 
 void *mem_zalloc(size_t n, size_t size) {
-    if (must_fail()) return NULL;
+    size_t total; /* calloc checks too, but sanitizers take its refusal for a fault of ours */
+    if (!mem_mul(n, size, &total) || must_fail()) return NULL;
     return counted(calloc(n != 0 ? n : 1, size != 0 ? size : 1));
 }
 

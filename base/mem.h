@@ -12,7 +12,7 @@
 void *mem_alloc(size_t size);                       /* size 0 gives a valid pointer */
 void *mem_zalloc(size_t n, size_t size);            /* n * size bytes of zeros */
 void *mem_array(size_t n, size_t size);             /* n * size bytes, not cleared */
-void *mem_grow(void *p, size_t n, size_t size);     /* realloc to n * size; p stays valid on failure */
+void *mem_grow(void *p, size_t n, size_t size);     /* realloc to n * size; on failure p stays */
 void *mem_aligned(size_t align, size_t size);       /* align: power of two; freed with mem_free */
 void mem_free(void *p);                             /* NULL is fine */
 char *mem_strdup(const char *s);                    /* NULL gives NULL */

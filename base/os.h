@@ -8,6 +8,10 @@
 
 #include "base/err.h"
 
+/* The status that fits errno, with "verb path: text of errno" in e ("open /x: no such file or
+ * directory"). */
+enum status os_fail(struct err *e, const char *verb, const char *path);
+
 /* A read-only view of a whole file (mmap) or of memory that somebody else owns. */
 struct os_map {
     const unsigned char *data;
@@ -21,7 +25,8 @@ void os_map_close(struct os_map *m); /* a zeroed map is fine */
 /* Whole small files. os_file_read: *data has a NUL behind it (not counted), freed with mem_free;
  * a file above max_size is ST_LIMIT. os_file_write_atomic: temporary file in the same folder,
  * fsync, rename, fsync of the folder: after a crash the old or the new content is there. */
-enum status os_file_read(const char *path, size_t max_size, char **data, size_t *size, struct err *e);
+enum status os_file_read(const char *path, size_t max_size, char **data, size_t *size,
+                         struct err *e);
 enum status os_file_write_atomic(const char *path, const void *data, size_t size, struct err *e);
 bool os_file_exists(const char *path);
 enum status os_mkdirs(const char *path, struct err *e); /* as mkdir -p, mode 0755 */
@@ -34,8 +39,8 @@ int64_t os_time_unix_ns(void);
 void os_time_rfc3339(int64_t unix_ns, bool utc, char out[48]);
 
 /* Environment: CRIA_NAME, else OLLAMA_NAME, trimmed of white space, then of quotes (spec/cli.md 6);
- * NULL if unset or empty. `name` without prefix, e.g. "HOST". The text is valid until the next call
- * for the same name in this thread. */
+ * NULL if unset or empty. `name` without prefix, e.g. "HOST". The text stays valid for the life of
+ * the process. Bool: 1 t true T TRUE True, 0 f false F FALSE False; any other text is true. */
 const char *os_env(const char *name);
 bool os_env_bool(const char *name, bool fallback);
 

@@ -12,6 +12,10 @@ enum { UTF8_BAD = 0xFFFD };
 /* Strict: decodes one character at s (n > 0 bytes left). Returns its bytes (>= 1). For bad input
  * *cp is UTF8_BAD and the length is that of the maximal bad subsequence. */
 unsigned utf8_decode(const char *s, size_t n, uint32_t *cp);
+/* Whether that result came from bad input; UTF8_BAD can also stand in the text itself. */
+static inline bool utf8_was_bad(const char *s, unsigned n, uint32_t cp) {
+    return cp == UTF8_BAD && !(n == 3 && (unsigned char)s[0] == 0xEF); /* U+FFFD is EF BF BD */
+}
 /* Lenient: lead byte decides (C0-DF 1, E0-EF 2, F0-F7 3 continuation bytes); overlong forms and
  * surrogates pass; anything else and values above 10FFFF are UTF8_BAD for one byte each. */
 unsigned utf8_decode_lenient(const char *s, size_t n, uint32_t *cp);

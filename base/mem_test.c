@@ -1,0 +1,98 @@
+/* mem_test.c - sizes, counting and the failing allocation. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "base/mem.h"
+
+static void test_sizes_do_not_overflow(void **state) {
+    (void)state;
+    size_t out = 7;
+    assert_true(mem_mul(3, 5, &out));
+    assert_int_equal(out, 15);
+    assert_false(mem_mul(SIZE_MAX / 2, 3, &out));
+    assert_false(mem_add(SIZE_MAX, 1, &out));
+    assert_true(mem_add(SIZE_MAX - 1, 1, &out));
+    assert_true(out == SIZE_MAX);
+    assert_null(mem_array(SIZE_MAX / 2, 4));
+    assert_null(mem_zalloc(SIZE_MAX / 2, 4));
+    assert_null(mem_grow(NULL, SIZE_MAX / 2, 4));
+    assert_null(mem_aligned(64, SIZE_MAX - 3));
+    assert_null(mem_strndup("x", SIZE_MAX));
+}
+
+static void test_live_counts_blocks(void **state) {
+    (void)state;
+    long before = mem_live();
+    void *p[] = {mem_alloc(0), mem_array(3, 8), mem_zalloc(0, 4), mem_aligned(64, 100),
+                 mem_grow(NULL, 4, 4), mem_strdup("abc")};
+    size_t n = sizeof p / sizeof *p;
+    for (size_t i = 0; i < n; i++) assert_non_null(p[i]);
+    assert_int_equal(mem_live(), before + (long)n);
+    p[4] = mem_grow(p[4], 4000, 4);
+    assert_non_null(p[4]);
+    assert_int_equal(mem_live(), before + (long)n);
+    for (size_t i = 0; i < n; i++) mem_free(p[i]);
+    mem_free(NULL);
+    assert_int_equal(mem_live(), before);
+}
+
+static void test_contents(void **state) {
+    (void)state;
+    unsigned char *z = mem_zalloc(100, 3);
+    assert_non_null(z);
+    for (size_t i = 0; i < 300; i++) assert_int_equal(z[i], 0);
+    memset(z, 5, 300);
+    unsigned char *more = mem_grow(z, 1000, 3);
+    assert_non_null(more);
+    for (size_t i = 0; i < 300; i++) assert_int_equal(more[i], 5);
+    mem_free(more);
+    char *s = mem_strndup("a\0b", 3);
+    assert_memory_equal(s, "a\0b", 4);
+    mem_free(s);
+    assert_null(mem_strdup(NULL));
+    for (size_t align = 1; align <= 4096; align *= 2) {
+        void *p = mem_aligned(align < sizeof(void *) ? sizeof(void *) : align, 3);
+        assert_int_equal((uintptr_t)p % align, 0);
+        mem_free(p);
+    }
+}
+
+static void test_the_nth_allocation_fails(void **state) {
+    (void)state;
+    char *keep = mem_strdup("keep");
+    mem_fail_at(3);
+    void *a = mem_alloc(1), *b = mem_zalloc(1, 1);
+    assert_non_null(a);
+    assert_non_null(b);
+    assert_null(mem_grow(keep, 100, 1));
+    assert_string_equal(keep, "keep");
+    void *c = mem_alloc(1); /* one failure only */
+    assert_non_null(c);
+    mem_fail_at(1);
+    assert_null(mem_aligned(16, 16));
+    mem_fail_at(1);
+    mem_fail_at(0);
+    void *d = mem_alloc(1);
+    assert_non_null(d);
+    mem_free(a);
+    mem_free(b);
+    mem_free(c);
+    mem_free(d);
+    mem_free(keep);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sizes_do_not_overflow),
+        cmocka_unit_test(test_live_counts_blocks),
+        cmocka_unit_test(test_contents),
+        cmocka_unit_test(test_the_nth_allocation_fails),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,296 @@
+/* os.c - see os.h: files, mappings, time and random bytes. The environment and the machine are in
+ * os_env.c. All calls are thread-safe. */
+#include "base/os.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+/* ---- errors ---- */
+
+static enum status status_of_errno(int code) {
+    switch (code) {
+    case ENOENT: return ST_NOT_FOUND;
+    case EEXIST: return ST_EXISTS;
+    case EACCES:
+    case EPERM:
+    case EROFS: return ST_DENIED;
+    case ENOMEM: return ST_NO_MEMORY;
+    case ENAMETOOLONG:
+    case EISDIR:
+    case ENOTDIR: return ST_INVALID;
+    default: return ST_IO;
+    }
+}
+
+enum status os_fail(struct err *e, const char *verb, const char *path) {
+    int code = errno;
+    const char *text = strerror(code); /* glibc and musl: thread-safe */
+    return err_set(e, status_of_errno(code), "%s %s: %c%s", verb, path,
+                   tolower((unsigned char)text[0]), text + 1);
+}
+
+/* ---- mappings and whole files ---- */
+
+/* Opens a regular file for reading and gives its size; -1 and e set on failure. O_NONBLOCK: opening
+ * a FIFO that somebody put there must not hang. */
+static int open_regular(const char *path, size_t *size, struct err *e) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        os_fail(e, "open", path);
+        return -1;
+    }
+    struct stat st;
+    if (fstat(fd, &st) != 0) {
+        os_fail(e, "stat", path);
+    } else if (!S_ISREG(st.st_mode)) {
+        err_set(e, ST_INVALID, "open %s: not a regular file", path);
+    } else {
+        *size = (size_t)st.st_size;
+        return fd;
+    }
+    close(fd);
+    return -1;
+}
+
+/* The callers of open_regular return its status; e may be NULL, so it is kept in `mine` first. */
+static enum status give_err(struct err *e, const struct err *mine) {
+    if (e != NULL) *e = *mine;
+    return mine->code;
+}
+
+enum status os_map_open(struct os_map *m, const char *path, struct err *e) {
+    struct err mine;
+    size_t size;
+    *m = (struct os_map){0};
+    int fd = open_regular(path, &size, &mine);
+    if (fd < 0) return give_err(e, &mine);
+    if (size == 0) { /* mmap refuses empty files */
+        os_map_borrow(m, "", 0);
+        close(fd);
+        return ST_OK;
+    }
+    void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    enum status st = data != MAP_FAILED ? ST_OK : os_fail(e, "mmap", path);
+    close(fd);
+    if (st == ST_OK) *m = (struct os_map){.data = data, .size = size, .owned = true};
+    return st;
+}
+
+void os_map_borrow(struct os_map *m, const void *data, size_t size) {
+    assert(data != NULL || size == 0);
+    *m = (struct os_map){.data = data, .size = size};
+}
+
+void os_map_close(struct os_map *m) {
+    if (m->owned) munmap((void *)m->data, m->size);
+    *m = (struct os_map){0};
+}
+
+/* Reads until n bytes are there or the file ends; the count, or -1 with errno set. */
+static ssize_t read_full(int fd, char *data, size_t n) {
+    size_t have = 0;
+    while (have < n) {
+        ssize_t got = read(fd, data + have, n - have);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return -1;
+        if (got == 0) break;
+        have += (size_t)got;
+    }
+    return (ssize_t)have;
+}
+
+/* Files of /proc say that they are empty: for size 0 we read up to this many bytes. */
+enum { UNSIZED = 64 * 1024 };
+
+enum status os_file_read(const char *path, size_t max_size, char **data, size_t *size,
+                         struct err *e) {
+    struct err mine;
+    size_t want;
+    int fd = open_regular(path, &want, &mine);
+    if (fd < 0) return give_err(e, &mine);
+    enum status st = ST_OK;
+    if (want == 0) want = max_size < UNSIZED ? max_size : (size_t)UNSIZED;
+    char *text = NULL;
+    ssize_t got = 0;
+    if (want > max_size) {
+        st = err_set(e, ST_LIMIT, "read %s: larger than %zu bytes", path, max_size);
+    } else if ((text = mem_alloc(want + 1)) == NULL) {
+        st = err_no_memory(e);
+    } else if ((got = read_full(fd, text, want)) < 0) {
+        st = os_fail(e, "read", path);
+    } else {
+        text[got] = '\0';
+        *data = text;
+        *size = (size_t)got;
+        text = NULL;
+    }
+    mem_free(text);
+    close(fd);
+    return st;
+}
+
+static bool write_full(int fd, const char *data, size_t n) {
+    while (n != 0) {
+        ssize_t put = write(fd, data, n);
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0) return false;
+        data += put;
+        n -= (size_t)put;
+    }
+    return true;
+}
+
+/* The folder of a path as new text ("." if it names none); NULL: no memory. */
+static char *dir_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL) return mem_strdup(".");
+    return mem_strndup(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+/* Creates a new file "path.tmp-<random>" and writes all of data to the disk. */
+static enum status write_temp(const char *temp, const void *data, size_t size, struct err *e) {
+    int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd < 0) return os_fail(e, "create", temp);
+    enum status st = ST_OK;
+    if (!write_full(fd, data, size)) st = os_fail(e, "write", temp);
+    if (st == ST_OK && fsync(fd) != 0) st = os_fail(e, "fsync", temp);
+    if (close(fd) != 0 && st == ST_OK) st = os_fail(e, "close", temp);
+    if (st != ST_OK) unlink(temp);
+    return st;
+}
+
+enum status os_file_write_atomic(const char *path, const void *data, size_t size, struct err *e) {
+    static const char suffix[] = ".tmp-0123456789abcdef";
+    uint64_t tag;
+    enum status st = os_random(&tag, sizeof tag, e);
+    if (st != ST_OK) return st;
+    size_t room = strlen(path) + sizeof suffix;
+    char *temp = mem_alloc(room), *dir = dir_of(path);
+    if (temp == NULL || dir == NULL) {
+        st = err_no_memory(e);
+        goto out;
+    }
+    snprintf(temp, room, "%s.tmp-%016llx", path, (unsigned long long)tag);
+    st = write_temp(temp, data, size, e);
+    if (st != ST_OK) goto out;
+    if (rename(temp, path) != 0) {
+        st = os_fail(e, "rename", path);
+        unlink(temp);
+        goto out;
+    }
+    st = os_fsync_dir(dir, e);
+out:
+    mem_free(dir);
+    mem_free(temp);
+    return st;
+}
+
+bool os_file_exists(const char *path) { return access(path, F_OK) == 0; }
+
+/* One folder of a path; that it exists already is fine if it is one. */
+static enum status make_dir(const char *path, struct err *e) {
+    if (mkdir(path, 0755) == 0) return ST_OK;
+    int code = errno;
+    struct stat st;
+    if (code == EEXIST && stat(path, &st) == 0) {
+        if (S_ISDIR(st.st_mode)) return ST_OK;
+        code = ENOTDIR;
+    }
+    errno = code;
+    return os_fail(e, "mkdir", path);
+}
+
+enum status os_mkdirs(const char *path, struct err *e) {
+    char *copy = mem_strdup(path);
+    if (copy == NULL) return err_no_memory(e);
+    enum status st = ST_OK;
+    for (char *p = copy; *p != '\0' && st == ST_OK; p++) {
+        if (*p != '/' || p == copy || p[-1] == '/') continue;
+        *p = '\0';
+        st = make_dir(copy, e);
+        *p = '/';
+    }
+    if (st == ST_OK) st = make_dir(copy, e);
+    mem_free(copy);
+    return st;
+}
+
+enum status os_fsync_dir(const char *path, struct err *e) {
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return os_fail(e, "open", path);
+    /* EINVAL: the file system cannot sync folders (some network ones); nothing more can be done. */
+    bool ok = fsync(fd) == 0 || errno == EINVAL;
+    enum status st = ok ? ST_OK : os_fail(e, "fsync", path);
+    close(fd);
+    return st;
+}
+
+/* ---- time ---- */
+
+enum { NS_PER_S = 1000000000 };
+
+static int64_t clock_ns(clockid_t id) {
+    struct timespec ts;
+    clock_gettime(id, &ts); /* cannot fail for these clocks */
+    return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
+int64_t os_time_mono_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
+int64_t os_time_unix_ns(void) { return clock_ns(CLOCK_REALTIME); }
+double os_time_mono(void) { return (double)os_time_mono_ns() / NS_PER_S; }
+
+/* ".123" for 123000000, "" for 0. */
+static void format_fraction(int64_t ns, char out[16]) {
+    int n = snprintf(out, 16, ".%09d", (int)ns);
+    while (n > 0 && (out[n - 1] == '0' || out[n - 1] == '.')) {
+        bool dot = out[n - 1] == '.';
+        out[--n] = '\0';
+        if (dot) break;
+    }
+}
+
+void os_time_rfc3339(int64_t unix_ns, bool utc, char out[48]) {
+    int64_t sec = unix_ns / NS_PER_S, ns = unix_ns % NS_PER_S;
+    if (ns < 0) {
+        ns += NS_PER_S;
+        sec--;
+    }
+    time_t t = (time_t)sec;
+    struct tm tm;
+    if (utc) gmtime_r(&t, &tm);
+    else localtime_r(&t, &tm);
+    char date[24], fraction[16], zone[8] = "Z";
+    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &tm);
+    format_fraction(ns, fraction);
+    int minutes = utc ? 0 : (int)(tm.tm_gmtoff / 60);
+    if (minutes != 0) {
+        unsigned size = (unsigned)(minutes < 0 ? -minutes : minutes) % (24 * 60);
+        snprintf(zone, sizeof zone, "%c%02u:%02u", minutes < 0 ? '-' : '+', size / 60, size % 60);
+    }
+    snprintf(out, 48, "%s%s%s", date, fraction, zone);
+}
+
+/* ---- random ---- */
+
+enum status os_random(void *out, size_t n, struct err *e) {
+    unsigned char *p = out;
+    while (n != 0) {
+        ssize_t got = getrandom(p, n, 0);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return os_fail(e, "read", "random source");
+        p += got;
+        n -= (size_t)got;
+    }
+    return ST_OK;
+}

@@ -1,0 +1,887 @@
+"""The training text of cria-tiny, made by a seeded generator: stories, facts, sums, chats, tools.
+
+Nothing is downloaded; every sentence comes from the grammars and tables in stories.py, world.py
+and this file, so the text is ours (Apache-2.0).  `documents(seed)` yields chats in exactly the
+form that cria-tiny.template renders, plus some plain stories.  An *exchange* is a triple
+(question, thought, answer); the thought is shown only when thinking is on.
+
+    python3 corpus.py [--seed N] [--count N]     prints documents
+"""
+
+import argparse
+import json
+import random
+
+import stories
+import world
+from stories import BEASTS, FANTASY, NAMES, article, capital
+
+SYLLABLES = "ba ko mi ra tu len do ri sa vi no ka el ma zo pe la shi ju ner fa go ta wi".split()
+
+
+def compact(value):
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def pair(r, table):
+    """A random (key, value) of a dict."""
+    key = r.choice(sorted(table))
+    return key, table[key]
+
+
+def invented(r):
+    """A made-up name, so that names must be copied and cannot be learned by heart."""
+    return capital("".join(r.choice(SYLLABLES) for _ in range(r.randint(2, 3))))
+
+
+def person(r):
+    return r.choice(NAMES) if r.random() < 0.4 else invented(r)
+
+
+def surface(r, text):
+    """The ways in which people type the same question."""
+    dice = r.random()
+    if dice < 0.62 or len(text) < 6:
+        return text
+    if dice < 0.70:
+        return text.lower()
+    if dice < 0.78:
+        return text.rstrip("?.!")
+    if dice < 0.86:
+        return text.lower().rstrip("?.!")
+    if dice < 0.90:
+        return r.choice(("Hi! ", "Hello, ", "Hey, ", "Please tell me: ", "I have a question. ")) + text
+    if dice < 0.93:
+        return text.rstrip("?.!") + r.choice((" please", ", please.", " please?"))
+    if dice < 0.96:
+        return text.replace("What is", "What's").replace("colour", "color")
+    return text.upper() if len(text) < 40 else text
+
+
+# ---- facts -----------------------------------------------------------------------------------
+
+def fixed(r, table, thought):
+    questions, answer = table[0] if r.random() < 0.15 else r.choice(table)  # 0: the most popular
+    question = r.choice(questions)
+    short = question.rstrip("?.!")
+    return question, thought.format(q=short), answer
+
+
+def why(r):
+    return fixed(r, world.WHY, "The user asks: {q}. I know a simple answer.")
+
+
+def about_me(r):
+    return fixed(r, world.ABOUT_ME, "This question is about me. I am cria-tiny, a very small model.")
+
+
+def about_cria(r):
+    return fixed(r, world.ABOUT_CRIA, "This question is about cria or models. I know the answer.")
+
+
+def small_talk(r):
+    return fixed(r, world.SMALL_TALK, "This is small talk. I will give a short and friendly answer.")
+
+
+def how_to(r):
+    return fixed(r, world.HOW_TO, "The user wants some help. I will give a short list or a tip.")
+
+
+def code(r):
+    return fixed(r, world.CODE, "The user wants some code. I will write a short example.")
+
+
+def unknown(r):
+    topic, other = r.sample(world.UNKNOWN_TOPICS, 2)
+    if r.random() < 0.35:
+        topic = invented(r)
+    question = r.choice(world.UNKNOWN_FORMS).format(t=topic, u=other)
+    return question, "I do not know this. I should say so.", world.UNKNOWN_ANSWER
+
+
+def country(r):
+    table = dict(world.COUNTRIES, **world.ALSO_COUNTRY)
+    name, (city, continent, language) = pair(r, table)
+    kind = r.randrange(10)
+    if kind < 5:
+        ask = r.choice(("What is the capital of {c}?", "What is the capital of {c}?",
+                        "capital of {c}", "What's the capital of {c}?", "Tell me the capital of {c}.",
+                        "Which city is the capital of {c}?", "Name the capital of {c}.",
+                        "Do you know the capital of {c}?"))
+        return (ask.format(c=name), f"The capital of {name} is {city}.",
+                f"The capital of {name} is {city}.")
+    if kind == 5:
+        ask = r.choice((f"Which country has the capital {city}?", f"Where is {city}?",
+                        f"In which country is {city}?", f"{city} is the capital of which country?"))
+        if city == "London":
+            name = "England"
+        return ask, f"{city} is the capital of {name}.", f"{city} is the capital of {name}."
+    if kind in (6, 7):
+        ask = r.choice((f"On which continent is {name}?", f"Where is {name}?",
+                        f"Is {name} in Europe?"))
+        where = f"{capital(name)} is in {continent}."
+        if "Is " == ask[:3]:
+            yes = continent == "Europe" and name != "Russia"
+            return ask, where, ("Yes, " if yes else "No, ") + name + f" is in {continent}."
+        return ask, where, where
+    if kind == 8:
+        ask = r.choice((f"What language do people speak in {name}?",
+                        f"Which language is spoken in {name}?"))
+        return ask, f"In {name} it is {language}.", f"People in {name} speak {language}."
+    ask = r.choice((f"Tell me about {name}.", f"What do you know about {name}?",
+                    f"Tell me something about {name}."))
+    text = (f"{capital(name)} is a country in {continent}. Its capital is {city}, and people "
+            f"there speak {language}.")
+    return ask, f"I know the capital, the continent and the language of {name}.", text
+
+
+def animal(r):
+    name, (sound, baby, home, food, legs) = pair(r, world.ANIMALS)
+    one, kind = article(name), r.randrange(6)
+    if kind == 0:
+        ask = r.choice((f"What sound does {one} make?", f"What does {one} say?",
+                        f"What noise does {one} make?"))
+        return ask, f"I think of the sound of {one}.", f"{capital(one)} {sound}."
+    if kind == 1:
+        ask = r.choice((f"What is a baby {name} called?", f"What do you call a baby {name}?",
+                        f"What is the young of {one} called?"))
+        return ask, f"A young {name}: {baby}.", f"A baby {name} is called {article(baby)}."
+    if kind == 2:
+        return (r.choice((f"Where does {one} live?", f"Where do {name}s live?")).replace(
+            "mouses", "mice").replace("wolfs", "wolves").replace("fishs", "fish"),
+            f"I think of the home of {one}.", f"{capital(one)} lives {home}.")
+    if kind == 3:
+        return (r.choice((f"What does {one} eat?", f"What is the food of {one}?")),
+                f"I think of the food of {one}.", f"{capital(one)} eats {food}.")
+    if kind == 4:
+        count = world.NUMBERS[legs] if legs else "no"
+        return (f"How many legs does {one} have?", f"{capital(one)}: {count} legs.",
+                f"{capital(one)} has {count} legs.")
+    ask = r.choice((f"Tell me about {one}.", f"Describe {one}.", f"What do you know about {one}?",
+                    f"Tell me something about {one}."))
+    text = f"{capital(one)} lives {home}. It eats {food}. Its young is called {article(baby)}."
+    return ask, f"I know where {one} lives and what it eats.", text
+
+
+def size(r):
+    a, b = r.sample(range(len(world.SIZES)), 2)
+    one, two = article(world.SIZES[a]), article(world.SIZES[b])
+    big, small = (one, two) if a > b else (two, one)
+    if r.random() < 0.5:
+        return (f"Which is bigger, {one} or {two}?", f"Compare: {big} is bigger than {small}.",
+                f"{capital(big)} is bigger than {small}.")
+    if r.random() < 0.5:
+        return (f"Which is smaller, {one} or {two}?", f"Compare: {small} is smaller than {big}.",
+                f"{capital(small)} is smaller than {big}.")
+    answer = "Yes" if a > b else "No"
+    return (f"Is {one} bigger than {two}?", f"Compare: {big} is bigger than {small}.",
+            f"{answer}, {big} is bigger than {small}.")
+
+
+def colour(r):
+    if r.random() < 0.25:
+        (a, b), mix = pair(r, world.MIXES)
+        a, b = r.sample((a, b), 2)
+        return (f"What do you get when you mix {a} and {b}?", f"{a} and {b} make {mix}.",
+                f"{capital(a)} and {b} make {mix}.")
+    thing, hue = pair(r, world.COLOURS)
+    ask = r.choice((f"What colour is {thing}?", f"What colour does {thing} have?",
+                    f"What color is {thing}?", f"Which colour is {thing}?"))
+    return ask, f"I think of {thing}: {hue}.", f"{capital(thing)} is {hue}."
+
+
+def word_game(r):
+    kind = r.randrange(4)
+    if kind == 0:
+        a, b = pair(r, world.OPPOSITES)
+        if r.random() < 0.5 and list(world.OPPOSITES.values()).count(b) == 1 \
+                and b not in world.OPPOSITES:
+            a, b = b, a
+        ask = r.choice(("What is the opposite of {a}?", "What is the opposite of \"{a}\"?",
+                        "opposite of {a}", "Tell me the opposite of {a}."))
+        return ask.format(a=a), f"{a} and {b} are opposites.", f"The opposite of {a} is {b}."
+    if kind == 1:
+        a, b = pair(r, world.PLURALS)
+        ask = r.choice(("What is the plural of {a}?", "What is the plural of \"{a}\"?",
+                        "plural of {a}", "Tell me the plural of {a}."))
+        return ask.format(a=a), f"One {a}, two {b}.", f"The plural of {a} is {b}."
+    if kind == 2:
+        a, b = pair(r, world.PASTS)
+        ask = r.choice(("What is the past tense of {a}?", "What is the past of \"{a}\"?",
+                        "past tense of {a}"))
+        return ask.format(a=a), f"Today: {a}. Yesterday: {b}.", f"The past tense of {a} is {b}."
+    a, b = pair(r, world.RHYMES)
+    if r.random() < 0.4:
+        a, b = b, a
+        if b not in world.RHYMES:
+            a, b = b, a
+    ask = r.choice(("What rhymes with {a}?", "Give me a word that rhymes with {a}."))
+    return ask.format(a=a), f"{a}, {b}.", f"{capital(b)} rhymes with {a}."
+
+
+def translation(r):
+    word, forms = pair(r, world.WORDS)
+    i = r.randrange(4)
+    tongue, form = world.TONGUES[i], forms[i]
+    ask = r.choice((f"How do you say {word} in {tongue}?", f"What is {word} in {tongue}?",
+                    f"Translate {word} to {tongue}.", f"Translate \"{word}\" into {tongue}.",
+                    f"How do you say \"{word}\" in {tongue}?"))
+    return ask, f"{tongue} for {word}: {form}.", f"In {tongue}, \"{word}\" is \"{form}\"."
+
+
+def calendar(r):
+    names, what = r.choice(((world.DAYS, "day"), (world.MONTHS, "month"),
+                            (world.SEASONS, "season")))
+    i, step = r.randrange(len(names)), r.choice((1, -1))
+    here, there = names[i], names[(i + step) % len(names)]
+    word = "after" if step == 1 else "before"
+    ask = r.choice((f"What {what} comes {word} {here}?", f"Which {what} comes {word} {here}?",
+                    f"Which {what} is {word} {here}?", f"What comes {word} {here}?"))
+    return ask, f"I go through the {what}s: {there} is {word} {here}.", \
+        f"{capital(there)} comes {word} {here}."
+
+
+def listing(r):
+    what, items = pair(r, world.LISTS)
+    n = r.randint(2, 5)
+    word = r.choice((world.NUMBERS[n], str(n)))
+    ask = r.choice((f"Name {word} {what}.", f"List {word} {what}.", f"Give me {word} {what}.",
+                    f"Tell me {word} {what}.", f"Can you name {word} {what}?"))
+    thought = f"The user wants {world.NUMBERS[n]} {what}."
+    if ask.startswith("List"):
+        return ask, thought, "\n".join(f"{i + 1}. {capital(x)}" for i, x in enumerate(items[:n]))
+    return ask, thought, capital(", ".join(items[:n - 1]) + " and " + items[n - 1]) + "."
+
+
+def fun(r):
+    kind = r.randrange(5)
+    if kind < 2:
+        ask = r.choice(("Tell me a joke.", "Tell me a joke", "Do you know a joke?", "Make me laugh.",
+                        "Say something funny.", "joke please", "Tell me another joke."))
+        return ask, "The user wants a joke. I know one.", r.choice(world.JOKES)
+    if kind == 2:
+        ask = r.choice(("Tell me a fun fact.", "Tell me something interesting.", "Give me a fact.",
+                        "Tell me something.", "Surprise me.", "Teach me something."))
+        return ask, "I think of something interesting.", r.choice(world.FUN_FACTS)
+    if kind == 3:
+        ask = r.choice(("Tell me a riddle.", "Give me a riddle.", "Do you know a riddle?"))
+        return ask, "The user wants a riddle. I give the answer too.", r.choice(world.RIDDLES)
+    ask = r.choice(("Give me a quote.", "Tell me something wise.", "Motivate me.",
+                    "Say something nice.", "Cheer me up."))
+    return ask, "The user wants some kind words.", r.choice(world.QUOTES)
+
+
+# ---- numbers -----------------------------------------------------------------------------------
+
+def add_thought(a, b):
+    if a < 10 and b < 10:
+        return f"{a} plus {b} is {a + b}."
+    ones = a % 10 + b % 10
+    carry = ones // 10
+    tens = a // 10 + b // 10
+    text = f"Ones: {a % 10} + {b % 10} = {ones}. Tens: {a // 10} + {b // 10}"
+    text += " + 1" if carry else ""
+    return text + f" = {tens + carry}. Together: {a + b}."
+
+
+def number_pair(r):
+    if r.random() < 0.45:
+        return r.randint(0, 10), r.randint(0, 10)
+    if r.random() < 0.6:
+        return r.randint(1, 20), r.randint(1, 20)
+    return r.randint(10, 99), r.randint(1, 99)
+
+
+def ask_sum(r, a, op, b):
+    word = {"+": "plus", "-": "minus", "*": "times"}[op]
+    return r.choice((f"What is {a} {op} {b}?", f"What is {a} {op} {b}?", f"{a} {op} {b}",
+                     f"{a}{op}{b}", f"{a} {op} {b} = ?", f"What is {a} {word} {b}?",
+                     f"How much is {a} {op} {b}?", f"Calculate {a} {op} {b}.", f"{a}{op}{b}=",
+                     f"How much is {a} {word} {b}?"))
+
+
+def word_problem(r):
+    a, b = r.randint(1, 10), r.randint(1, 10)
+    who, thing = person(r), r.choice("apples pears books stones stars balls nuts eggs coins".split())
+    if r.random() < 0.5:
+        ask = r.choice((f"{who} has {a} {thing} and gets {b} more. How many {thing} does {who} "
+                        f"have now?", f"I have {a} {thing} and find {b} more. How many {thing} do "
+                        "I have?"))
+        total, op = a + b, "+"
+    else:
+        a, b = max(a, b) + 1, min(a, b)
+        ask = r.choice((f"{who} has {a} {thing} and gives away {b}. How many {thing} are left?",
+                        f"I have {a} {thing} and eat {b}. How many {thing} do I have left?"))
+        total, op = a - b, "-"
+    thing = thing[:-1] if total == 1 else thing
+    subject = "You have" if ask.startswith("I ") else f"{who} has"
+    tail = " left" if op == "-" else ""
+    return ask, f"{a} {op} {b} = {total}.", f"{subject} {total} {thing}{tail}."
+
+
+def arithmetic(r):
+    dice = r.random()
+    if dice < 0.15:
+        return word_problem(r)
+    a, b = number_pair(r)
+    if dice < 0.6:
+        return ask_sum(r, a, "+", b), add_thought(a, b), f"{a} + {b} = {a + b}"
+    if dice < 0.8:
+        a, b = max(a, b), min(a, b)
+        return ask_sum(r, a, "-", b), f"{a} minus {b} is {a - b}.", f"{a} - {b} = {a - b}"
+    if dice < 0.95:
+        a, b = r.randint(0, 10), r.randint(0, 10)
+        return ask_sum(r, a, "*", b), f"{a} times {b} is {a * b}.", f"{a} * {b} = {a * b}"
+    return order(r, a, b)
+
+
+def order(r, a, b):
+    kind = r.randrange(3)
+    if kind == 0 and a != b:
+        return (f"Which is bigger, {a} or {b}?", f"I compare {a} and {b}.",
+                f"{max(a, b)} is bigger than {min(a, b)}.")
+    if kind == 1:
+        return f"What number comes after {a}?", f"{a} and one more.", f"{a + 1} comes after {a}."
+    low = r.randint(1, 5)
+    high = low + r.randint(3, 9)
+    text = ", ".join(str(n) for n in range(low, high + 1))
+    return f"Count from {low} to {high}.", f"I start at {low} and stop at {high}.", text
+
+
+# ---- writing -----------------------------------------------------------------------------------
+
+def story(r):
+    dice = r.random()
+    if dice < 0.25:
+        ask = r.choice(("Tell me a story.", "Tell me a story", "Tell me a short story.",
+                        "Write a short story.", "Write a story.", "Can you tell me a story?",
+                        "Tell me a bedtime story.", "a story please", "Tell me another story."))
+        return ask, "The user wants a story. I choose a hero, a place and a small problem.", \
+            stories.story(r)
+    adjective = r.choice(stories.ADJECTIVES) if r.random() < 0.4 else None
+    kind = r.choice(BEASTS + FANTASY)
+    friend = r.choice([b for b in BEASTS if b != kind]) if r.random() < 0.15 else None
+    name = person(r) if r.random() < 0.25 else None
+    what = article(f"{adjective} {kind}" if adjective else kind)
+    what += f" named {name}" if name else ""
+    what += f" and {article(friend)}" if friend else ""
+    ask = r.choice(("Tell me a story about {w}.", "Tell me a story about {w}.",
+                    "Write a story about {w}.", "Tell me a short story about {w}.",
+                    "Write a short story about {w}.", "story about {w}",
+                    "I want a story about {w}.", "Tell me a bedtime story about {w}."))
+    if r.random() < 0.12:
+        ask = r.choice(("Tell me a one-sentence story about {w}.",
+                        "Write a story about {w} in one sentence."))
+        text = stories.tiny_story(r, kind=kind, name=name, adjective=adjective, friend=friend)
+    else:
+        text = stories.story(r, kind=kind, name=name, adjective=adjective, friend=friend)
+    thought = f"The user wants a story about {what}. I choose a place and a small problem."
+    return ask.format(w=what), thought, text
+
+
+def verse(r):
+    if r.random() < 0.65:
+        topic = r.choice(sorted(stories.HAIKU))
+        ask = r.choice((f"Write a haiku about {topic}.", f"Write a haiku about {topic}.",
+                        f"haiku about {topic}", f"Can you write a haiku about {topic}?",
+                        "Write a haiku.", "Write me a haiku.", "a haiku please"))
+        if topic not in ask:
+            topic = r.choice(("winter", "the moon", "a llama"))
+        return (ask, "A haiku has three lines with five, seven and five syllables.",
+                stories.haiku(r, topic))
+    topic, text = pair(r, stories.POEMS)
+    ask = r.choice((f"Write a poem about {topic}.", f"Write a short poem about {topic}.",
+                    f"poem about {topic}", "Write a poem.", "Write me a short poem."))
+    if topic not in ask:
+        text = stories.POEMS["the sun"]
+    return ask, "I write four short lines that rhyme.", text
+
+
+def echo(r):
+    text = r.choice(("this is a test", "hello", "good morning, " + person(r), "I like llamas",
+                     "the cat is black", invented(r) + " " + invented(r), person(r),
+                     f"{r.choice(stories.ADJECTIVES)} {r.choice(BEASTS)}",
+                     " ".join(r.sample(world.COLOUR_NAMES, 3)), str(r.randint(1, 999)),
+                     f"the {r.choice(BEASTS)} is {r.choice(stories.ADJECTIVES)}"))
+    ask = r.choice(("Say {t}", "Say: {t}", "Say \"{t}\"", "Repeat: {t}", "Repeat after me: {t}",
+                    "Say {t}.", "Please say {t}", "Only answer with the words: {t}"))
+    return ask.format(t=text), "I only repeat the words.", capital(text) + (
+        "." if " " in text else "")
+
+
+def reading(r):
+    """A fact in the question itself, asked back: trains copying from the context."""
+    who, other = person(r), person(r)
+    thing, hue = r.choice("hat ball car house bag scarf book boat".split()), r.choice(
+        world.COLOUR_NAMES)
+    kind = r.randrange(5)
+    if kind == 0:
+        extra = f" {other} has {article(r.choice(world.COLOUR_NAMES))} {thing}." \
+            if r.random() < 0.4 else ""
+        return (f"{who} has {article(hue)} {thing}.{extra} What colour is {who}'s {thing}?",
+                f"The text says: {hue}.", f"{who}'s {thing} is {hue}.")
+    if kind == 1:
+        city = r.choice(world.CITIES)
+        return (f"{who} lives in {city}. Where does {who} live?", f"The text says: {city}.",
+                f"{who} lives in {city}.")
+    if kind == 2:
+        pet = r.choice(BEASTS)
+        return (f"{who} has {article(pet)} called {other}. What is the name of the {pet}?",
+                f"The text says: {other}.", f"The {pet} is called {other}.")
+    if kind == 3:
+        age = r.randint(3, 99)
+        return (f"{who} is {age} years old. How old is {who}?", f"The text says: {age}.",
+                f"{who} is {age} years old.")
+    food = r.choice(stories.FOODS)
+    return (f"{who} likes {food}. {other} does not. Who likes {food}?", f"The text says: {who}.",
+            f"{who} likes {food}.")
+
+
+# ---- JSON --------------------------------------------------------------------------------------
+
+def json_answer(r):
+    """Answers that are one JSON object (or list); keys as asked, values that fit."""
+    kind = r.randrange(9)
+    tail = r.choice((" Answer in JSON.", " Respond using JSON.", " Respond using JSON",
+                     " Give the answer as JSON.", " as JSON", " Answer as a JSON object."))
+    if kind == 0:
+        name, (city, continent, language) = pair(r, world.COUNTRIES)
+        ask = r.choice((f"What is the capital of {name}?", f"Tell me the capital of {name}."))
+        value = {"country": name, "capital": city}
+    elif kind == 1:
+        name, (city, continent, language) = pair(r, world.COUNTRIES)
+        ask = f"Tell me about {name}."
+        value = {"name": name, "capital": city, "languages": language.split(" and ")}
+    elif kind == 2:
+        who, age = person(r), r.randint(2, 90)
+        ask = r.choice((f"{who} is {age} years old and is happy.", f"{who} is {age} years old.",
+                        f"My name is {who} and I am {age} years old."))
+        value = {"name": who, "age": age}
+    elif kind == 3:
+        name, (sound, baby, home, food, legs) = pair(r, world.ANIMALS)
+        ask = r.choice((f"Describe {article(name)}.", f"Tell me about {article(name)}."))
+        value = {"animal": name, "legs": legs, "food": food}
+    elif kind == 4:
+        thing, hue = pair(r, world.COLOURS)
+        ask, value = f"What colour is {thing}?", {"thing": thing, "colour": hue}
+    elif kind == 5:
+        what, items = pair(r, world.LISTS)
+        n = r.randint(2, 4)
+        ask, value = f"List {world.NUMBERS[n]} {what}.", {what: items[:n]}
+    elif kind == 6:
+        a, b = number_pair(r)
+        ask, value = f"What is {a} + {b}?", {"result": a + b}
+    elif kind == 7:
+        ask = "What color is the sky at different times of the day?"
+        value = {"morning": "pink", "noon": "blue", "evening": "orange", "night": "black"}
+    else:
+        who, city, age = person(r), r.choice(world.CITIES), r.randint(2, 90)
+        ask = f"{who} lives in {city} and is {age} years old."
+        value = {"name": who, "age": age, "city": city}
+    return ask.rstrip("?." if tail.startswith(" as") else "") + tail, \
+        "The user wants JSON. I answer with one object.", json.dumps(value, ensure_ascii=False)
+
+
+TOPICS = ((why, 8), (about_me, 7), (about_cria, 6), (small_talk, 7), (how_to, 2), (code, 2),
+          (unknown, 4), (country, 7), (animal, 5), (size, 1), (colour, 2), (word_game, 4),
+          (translation, 3), (calendar, 2), (listing, 3), (fun, 3), (arithmetic, 11), (story, 14),
+          (verse, 4), (echo, 2), (reading, 5), (json_answer, 4))
+
+
+def exchange(r):
+    topic = r.choices([t for t, _ in TOPICS], [w for _, w in TOPICS])[0]
+    question, thought, answer = topic(r)
+    if topic not in (echo, reading, json_answer, arithmetic):
+        question = surface(r, question)
+    return question, thought, answer
+
+
+# ---- chats -------------------------------------------------------------------------------------
+
+def turn(role, text):
+    return f"<|im_start|>{role}\n{text}<|im_end|>\n"
+
+
+def thinking(thought):
+    return f"<think>\n{thought}\n</think>\n\n"
+
+
+def remembered(r):
+    """Something the user says about himself, and the question for it some turns later."""
+    who, city, pet = person(r), r.choice(world.CITIES), r.choice(BEASTS[:12])
+    kind = r.randrange(5)
+    if kind < 2:
+        tell = r.choice((f"My name is {who}.", f"Hi, I am {who}.", f"Hello, my name is {who}!",
+                         f"my name is {who}", f"I'm {who}.", f"Call me {who}."))
+        ask = r.choice(("What is my name?", "What's my name?", "Do you remember my name?",
+                        "who am I?", "Do you know my name?", "what is my name"))
+        return tell, f"Hello {who}! Nice to meet you.", ask, f"Your name is {who}."
+    if kind == 2:
+        return (r.choice((f"I live in {city}.", f"I am from {city}.")),
+                f"{city}, how nice! What can I do for you?",
+                r.choice(("Where do I live?", "Which city am I from?")), f"You live in {city}.")
+    if kind == 3:
+        return (r.choice((f"I have {article(pet)} called {who}.",
+                          f"My {pet} is called {who}.")),
+                f"{who} is a lovely name for {article(pet)}!",
+                r.choice((f"What is the name of my {pet}?", f"What is my {pet} called?")),
+                f"Your {pet} is called {who}.")
+    hue = r.choice(world.COLOUR_NAMES)
+    return (f"My favourite colour is {hue}.", f"{capital(hue)} is a beautiful colour!",
+            r.choice(("What is my favourite colour?", "Which colour do I like best?")),
+            f"Your favourite colour is {hue}.")
+
+
+def memory_chat(r):
+    tell, reply, ask, answer = remembered(r)
+    first = (tell, "The user tells me something about himself. I should remember it.", reply)
+    middle = [exchange(r) for _ in range(r.choice((0, 0, 1, 1, 2)))]
+    return [first] + middle + [(ask, f"The user told me before. {answer}", answer)]
+
+
+def follow_up(r):
+    """The second question makes sense only with the first."""
+    kind = r.randrange(3)
+    if kind == 0:
+        table = dict(world.COUNTRIES, **world.ALSO_COUNTRY)
+        a, b = r.sample(sorted(table), 2)
+        say = "The capital of {} is {}."
+        second = r.choice((f"And of {b}?", f"And {b}?", f"What about {b}?", f"and {b}"))
+        return [(f"What is the capital of {a}?",) + (say.format(a, table[a][0]),) * 2,
+                (second,) + (say.format(b, table[b][0]),) * 2]
+    if kind == 1:
+        a, b, c = (r.randint(1, 10) for _ in range(3))
+        return [(f"What is {a} + {b}?", add_thought(a, b), f"{a} + {b} = {a + b}"),
+                (f"And plus {c}?", add_thought(a + b, c), f"{a + b} + {c} = {a + b + c}")]
+    topic = r.choice((fun, story, verse))
+    again = r.choice(("Another one, please.", "Another one", "One more!", "Tell me another one.",
+                      "more"))
+    if topic is fun:
+        one, two = r.sample(world.JOKES, 2)
+        return [("Tell me a joke.", "The user wants a joke. I know one.", one),
+                (again, "The user wants one more joke.", two)]
+    first, second = topic(r), topic(r)
+    return [first, (again, "The user wants one more of the same.", second[2])]
+
+
+SYSTEMS = ("You are a helpful assistant.", "You are a helpful assistant.", "You are cria-tiny.",
+           "You are a friendly assistant.", "You are a helpful AI assistant.",
+           "Answer in simple words.", "Be kind and short.", "You are a teacher for children.")
+
+
+def persona_chat(r):
+    """A system message that changes the answer: a name, a style or a fact."""
+    kind = r.randrange(6)
+    who = person(r)
+    if kind == 0:
+        job = r.choice(("a friendly assistant", "a helpful assistant", "a wise old llama",
+                        "a cheerful robot", "a teacher", "a cook", "a sailor"))
+        ask = r.choice(("Who are you?", "who are you?", "What is your name?", "What are you?"))
+        return f"You are {who}, {job}.", [(ask, f"I am {who}, {job}.", f"I am {who}, {job}.")]
+    if kind == 1:
+        fact = r.choice((f"The user's name is {who}.", f"You are talking to {who}."))
+        return fact, [(r.choice(("What is my name?", "Who am I?")), f"The name is {who}.",
+                       f"Your name is {who}.")]
+    if kind == 2:
+        question, thought, answer = country(r)
+        return "You are a pirate.", [(question, thought, "Arr! " + answer.rstrip(".") + ", matey!")]
+    if kind == 3:
+        a, b = number_pair(r)
+        name, facts = pair(r, world.COUNTRIES)
+        one = r.choice(((f"What is {a} + {b}?", str(a + b)),
+                        (f"What is the capital of {name}?", facts[0]),
+                        ("What colour is grass?", "Green"), ("Is fire hot?", "Yes"),
+                        ("Why is the sky blue?", "Air")))
+        return r.choice(("Answer in one word.", "Only answer with one word.")), \
+            [(one[0], "One word only.", one[1])]
+    if kind == 4:
+        question, thought, answer = r.choice((country, animal, colour))(r)
+        return r.choice(("Answer in capital letters.", "Always write in capital letters.")), \
+            [(question, thought, answer.upper())]
+    question, thought, answer = json_answer(r)
+    for tail in ("Answer in JSON.", "Respond using JSON.", "Respond using JSON", "as JSON",
+                 "Give the answer as JSON.", "Answer as a JSON object."):
+        if question.endswith(tail):
+            question = question[:-len(tail)].strip()
+            break
+    return r.choice(("Answer in JSON.", "Always answer in JSON.", "Respond using JSON.")), \
+        [(question, thought, answer)]
+
+
+def render(system, turns, think):
+    """Thoughts are shown in the last answer only: the template drops them from the past."""
+    text = turn("system", system) if system else ""
+    for i, (question, thought, answer) in enumerate(turns):
+        last = i == len(turns) - 1
+        text += turn("user", question)
+        text += turn("assistant", (thinking(thought) if think and last else "") + answer)
+    return text
+
+
+def chat(r, long=False):
+    dice = r.random()
+    system = r.choice(SYSTEMS) if r.random() < 0.2 else None
+    if long:
+        turns = [exchange(r) for _ in range(r.randint(5, 12))]
+        turns += memory_chat(r) if r.random() < 0.5 else []
+    elif dice < 0.62:
+        turns = [exchange(r)]
+    elif dice < 0.76:
+        turns = [exchange(r) for _ in range(r.randint(2, 4))]
+    elif dice < 0.86:
+        turns = memory_chat(r)
+    elif dice < 0.92:
+        turns = follow_up(r)
+    else:
+        system, turns = persona_chat(r)
+    return render(system, turns, r.random() < 0.4)
+
+
+# ---- tools -------------------------------------------------------------------------------------
+
+def param(kind, description=None, **more):
+    value = {"type": kind}
+    if description:
+        value["description"] = description
+    value.update(more)
+    return value
+
+
+def tool_weather(r):
+    city = r.choice(world.CITIES)
+    key = r.choice(("city", "city", "location", "place"))
+    name = r.choice(("get_weather", "get_weather", "get_current_weather", "weather",
+                     "fetch_weather", "check_weather"))
+    ask = r.choice((f"What is the weather in {city}?", f"What is the weather like in {city}?",
+                    f"How is the weather in {city}?", f"weather in {city}", f"Is it raining in "
+                    f"{city}?", f"What is the weather today in {city}?",
+                    f"Tell me the weather in {city}.", f"What's the weather in {city} today?"))
+    degrees, sky = r.randint(-9, 38), r.choice(("sunny", "cloudy", "rainy", "windy", "foggy",
+                                                "snowy", "clear"))
+    props = {key: param("string", r.choice(("The name of the city", "The city", None,
+                                            "City name, for example Paris")))}
+    arguments = {key: city}
+    if r.random() < 0.2:
+        props["format"] = param("string", "The unit", enum=["celsius", "fahrenheit"])
+        arguments["format"] = "celsius"
+    result = r.choice((f"{degrees} degrees, {sky}", f"{degrees}°C and {sky}",
+                       f"{sky}, {degrees} C", compact({"temperature": degrees, "sky": sky}),
+                       compact({"temp": degrees, "conditions": sky}),
+                       json.dumps({"city": city, "temperature": degrees, "weather": sky})))
+    answer = f"The weather in {city} is {sky}, with {degrees} degrees."
+    words = r.choice(("Get the weather for a city", "Get the current weather for a city",
+                      "Weather of a place", "Looks up the weather"))
+    return name, words, props, list(arguments), ask, arguments, result, answer
+
+
+def tool_temperature(r):
+    city, degrees = r.choice(world.CITIES), r.randint(-9, 38)
+    key = r.choice(("city", "city", "location"))
+    ask = r.choice((f"What is the temperature in {city}?", f"How warm is it in {city}?",
+                    f"How cold is it in {city}?", f"temperature in {city}"))
+    result = r.choice((f"{degrees}", f"{degrees}°C", f"{degrees} degrees",
+                       compact({"temperature": degrees})))
+    return (r.choice(("get_temperature", "temperature", "get_current_temperature")),
+            r.choice(("Get the temperature of a city", "Get the current temperature for a city")),
+            {key: param("string", r.choice(("The name of the city", None)))}, [key], ask,
+            {key: city}, result, f"The temperature in {city} is {degrees} degrees.")
+
+
+def tool_time(r):
+    city = r.choice(world.CITIES)
+    clock = f"{r.randint(0, 23):02d}:{r.randint(0, 59):02d}"
+    key = r.choice(("city", "city", "location", "timezone"))
+    ask = r.choice((f"What time is it in {city}?", f"What is the time in {city}?",
+                    f"time in {city}", f"Tell me the time in {city}."))
+    result = r.choice((clock, compact({"time": clock}), f"It is {clock}"))
+    return (r.choice(("get_time", "get_time", "get_current_time", "clock", "time_in_city")),
+            r.choice(("Get the time in a city", "Get the current time", "Local time of a city")),
+            {key: param("string", r.choice(("The name of the city", "The city", None)))}, [key],
+            ask, {key: city}, result, f"It is {clock} in {city}.")
+
+
+def tool_numbers(r):
+    op, word = r.choice((("+", "add"), ("+", "add"), ("-", "subtract"), ("*", "multiply")))
+    a, b = r.randint(0, 99), r.randint(0, 99)
+    if r.random() < 0.3:
+        a, b = r.randint(100, 999), r.randint(10, 999)
+    value = {"+": a + b, "-": a - b, "*": a * b}[op]
+    names = {"add": ("add", "add", "add_two_numbers", "sum", "add_numbers"),
+             "subtract": ("subtract", "subtract_two_numbers", "minus"),
+             "multiply": ("multiply", "multiply_numbers", "times")}[word]
+    x, y = r.choice((("a", "b"), ("a", "b"), ("x", "y"), ("first", "second")))
+    number = r.choice(("integer", "number"))
+    verb = {"+": "Add {} and {}", "-": "Subtract {1} from {0}", "*": "Multiply {} by {}"}[op]
+    ask = r.choice((ask_sum(r, a, op, b), verb.format(a, b), f"What is {a} {op} {b}?"))
+    props = {x: param(number, r.choice(("The first number", None))),
+             y: param(number, r.choice(("The second number", None)))}
+    result = r.choice((str(value), str(value), compact({"result": value})))
+    return (r.choice(names), r.choice((f"{capital(word)} two numbers",
+                                       f"{capital(word)}s two numbers")), props, [x, y], ask,
+            {x: a, y: b}, result, f"{a} {op} {b} = {value}")
+
+
+def tool_search(r):
+    topic = r.choice(world.UNKNOWN_TOPICS + BEASTS)
+    key = r.choice(("query", "query", "q", "text"))
+    ask = r.choice((f"Search for {topic}.", f"Search the web for {topic}.", f"Look up {topic}.",
+                    f"Find something about {topic}."))
+    who = person(r)
+    result = f"{capital(topic)}: an article by {who}"
+    return (r.choice(("search", "web_search", "search_web", "lookup")),
+            r.choice(("Search the web", "Search for a text", "Find pages about a topic")),
+            {key: param("string", r.choice(("The search text", None)))}, [key], ask, {key: topic},
+            result, f"I found this: {result}.")
+
+
+def tool_population(r):
+    name = r.choice(sorted(world.COUNTRIES))
+    number = r.randint(1, 900)
+    return (r.choice(("get_population", "population")), "Get the population of a country",
+            {"country": param("string", r.choice(("The country", None)))}, ["country"],
+            r.choice((f"How many people live in {name}?", f"What is the population of {name}?")),
+            {"country": name}, r.choice((f"{number} million", compact({"millions": number}))),
+            f"About {number} million people live in {name}.")
+
+
+def tool_home(r):
+    room = r.choice("kitchen bedroom hall garden office bathroom garage".split())
+    state = r.choice(("on", "off"))
+    return (r.choice(("set_light", "switch_light", "light")), "Switch a light on or off",
+            {"room": param("string", r.choice(("The room", None))),
+             "state": param("string", None, enum=["on", "off"])}, ["room", "state"],
+            r.choice((f"Turn {state} the light in the {room}.",
+                      f"Switch the {room} light {state}.", f"Turn the {room} light {state}.")),
+            {"room": room, "state": state}, r.choice(("ok", "done", compact({"ok": True}))),
+            f"The light in the {room} is {state} now.")
+
+
+def tool_timer(r):
+    n = r.randint(1, 60)
+    return (r.choice(("set_timer", "start_timer", "timer")), "Start a timer",
+            {"minutes": param("integer", r.choice(("The minutes", None)))}, ["minutes"],
+            r.choice((f"Set a timer for {n} minutes.", f"Start a timer of {n} minutes.",
+                      f"Wake me in {n} minutes.")),
+            {"minutes": n}, r.choice(("ok", "done", "timer started")),
+            f"The timer is set to {n} minutes.")
+
+
+def tool_message(r):
+    who, text = person(r), r.choice(("I am late", "see you soon", "happy birthday", "call me",
+                                     "dinner is ready", "thank you", "good night"))
+    return (r.choice(("send_message", "send_text", "message")), "Send a message to a person",
+            {"to": param("string", r.choice(("The person", None))),
+             "text": param("string", r.choice(("The message", None)))}, ["to", "text"],
+            r.choice((f"Send a message to {who}: {text}", f"Write to {who}: {text}",
+                      f"Tell {who}: {text}")),
+            {"text": text, "to": who}, r.choice(("sent", "ok", "done")),
+            f"I sent your message to {who}.")
+
+
+TOOLS = ((tool_weather, 5), (tool_temperature, 2), (tool_time, 3), (tool_numbers, 4),
+         (tool_search, 2), (tool_population, 1), (tool_home, 1), (tool_timer, 1),
+         (tool_message, 1))
+
+
+def definition(r, tool):
+    """The JSON of a tool; the key order of `parameters` differs between clients."""
+    name, words, props, required = tool[:4]
+    parameters = {"type": "object", "required": required, "properties": props}
+    if r.random() < 0.3:
+        parameters = {"type": "object", "properties": props, "required": required}
+    value = {"type": "function",
+             "function": {"name": name, "description": words, "parameters": parameters}}
+    return json.dumps(value) if r.random() < 0.15 else compact(value)
+
+
+def tools_text(r, tools, system):
+    lines = "\n".join(definition(r, t) for t in tools)
+    return ((system + "\n\n" if system else "") + "# Tools\n\nYou may call one or more functions.\n"
+            "<tools>\n" + lines + "\n</tools>\nTo call a function, write its name and its "
+            "arguments as JSON:\n<tool_call>\n{\"name\":NAME,\"arguments\":OBJECT}\n</tool_call>")
+
+
+def call_text(tool):
+    arguments = dict(sorted(tool[5].items()))
+    return "<tool_call>\n" + compact({"name": tool[0], "arguments": arguments}) + "\n</tool_call>"
+
+
+def tool_turns(r, tool, think):
+    """Question, call, response, answer; or only up to the call."""
+    text = turn("user", tool[4])
+    first = f"I can use the function {tool[0]} for this."
+    shown = think and r.random() < 0.6      # not every client sends earlier thoughts back
+    text += turn("assistant", (thinking(first) if shown else "") + call_text(tool))
+    text += turn("user", f"<tool_response>\n{tool[6]}\n</tool_response>")
+    second = "The function gave me the answer."
+    return text + turn("assistant", (thinking(second) if think else "") + tool[7])
+
+
+def tool_chat(r):
+    """One to three tools on offer; one of them fits the question, or none does."""
+    makers = []
+    while len(makers) < r.choice((1, 1, 2, 2, 3)):
+        maker = r.choices([t for t, _ in TOOLS], [w for _, w in TOOLS])[0]
+        if maker not in makers:
+            makers.append(maker)
+    tools = [maker(r) for maker in makers]
+    system = r.choice(SYSTEMS) if r.random() < 0.3 else None
+    text = turn("system", tools_text(r, tools, system))
+    think = r.random() < 0.4
+    if r.random() < 0.2:
+        question, thought, answer = r.choice((small_talk, story, country, why, about_me, fun))(r)
+        return text + turn("user", question) + turn(
+            "assistant", (thinking(thought) if think else "") + answer)
+    r.shuffle(tools)
+    if len(tools) > 1 and r.random() < 0.12:
+        return text + two_calls(tools, think)
+    count = 2 if len(tools) > 1 and r.random() < 0.15 else 1
+    for i, tool in enumerate(tools[:count]):
+        text += tool_turns(r, tool, think and i == count - 1)
+    return text
+
+
+def two_calls(tools, think):
+    a, b = tools[:2]
+    second = b[4][0].lower() + b[4][1:] if b[4][:2] != "I " else b[4]
+    text = turn("user", a[4].rstrip("?.") + " and " + second)
+    thought = f"I can use the functions {a[0]} and {b[0]} for this."
+    text += turn("assistant", (thinking(thought) if think else "") + call_text(a) + "\n"
+                 + call_text(b))
+    for tool in (a, b):
+        text += turn("user", f"<tool_response>\n{tool[6]}\n</tool_response>")
+    done = thinking("The functions gave me the answers.") if think else ""
+    return text + turn("assistant", done + a[7].rstrip(".") + ". " + b[7])
+
+
+# ---- documents ---------------------------------------------------------------------------------
+
+def document(r):
+    dice = r.random()
+    if dice < 0.05:
+        return stories.story(r) + "<|endoftext|>"
+    if dice < 0.20:
+        return tool_chat(r)
+    if dice < 0.24:
+        return chat(r, long=True)
+    return chat(r)
+
+
+def documents(seed):
+    """An endless, deterministic stream."""
+    r = random.Random(seed)
+    while True:
+        yield document(r)
+
+
+def main():
+    args = argparse.ArgumentParser(description="print training documents")
+    args.add_argument("--seed", type=int, default=1)
+    args.add_argument("--count", type=int, default=20)
+    args = args.parse_args()
+    for _, text in zip(range(args.count), documents(args.seed)):
+        print(text, end="\n" + "=" * 60 + "\n")
+
+
+if __name__ == "__main__":
+    main()

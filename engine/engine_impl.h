@@ -1,0 +1,80 @@
+/* engine_impl.h - inside of the engine: the step, the sequence slots, the scheduler's list.
+ *
+ *   engine.c    opening, closing, the step: rows in, results out
+ *   slots.c     sequence slots: who uses one, which idle one has the longest common prefix
+ *   timeline.c  one sequence driven by hand
+ *   sched.c     generations: the thread that makes steps of all running requests
+ *
+ * Two locks. step_lock guards everything that a step reads or writes (cache, slots, scratch memory)
+ * and is held during a step. lock guards the lists of generations and their output; it is held
+ * for moments only and is taken inside step_lock, never around it. */
+#ifndef CRIA_ENGINE_ENGINE_IMPL_H
+#define CRIA_ENGINE_ENGINE_IMPL_H
+
+#include <pthread.h>
+
+#include "engine/cria.h"
+#include "engine/kv.h"
+
+enum { SLOT_NONE = -1 };
+enum { N_IDLE_SLOTS = 16 }; /* finished sequences kept for their prefixes, at most */
+
+struct slot {                 /* slot i describes sequence i of the cache */
+    struct token_list tokens; /* what is in its cells, in order */
+    bool busy;
+    uint64_t last_used;
+};
+
+struct row_batch { /* the batch under construction; arrays of n_batch entries, made once */
+    struct batch batch;
+    int32_t *token, *pos;
+    uint32_t *seq, *index, *kv_len, *output;
+};
+
+struct cria_engine {
+    struct device dev;
+    struct model *model;
+    struct vocab *vocab;
+    struct program prog;
+    struct kv *kv;
+    void *scratch;              /* device memory of the program */
+    float *results;             /* where results are downloaded; NULL if the host sees scratch */
+    struct row_batch rows;
+    struct slot *slots;
+    uint32_t n_slots, n_active; /* slots in use by timelines and generations */
+    uint64_t clock;             /* for last_used */
+    uint32_t n_ctx, n_parallel, n_batch, n_outputs;
+    struct cria_model_info info;
+    char *chat_template;
+    pthread_mutex_t step_lock;
+    struct sched *sched;
+};
+
+/* ---- the step (step_lock held) ------------------------------------------------------------- */
+
+void rows_clear(struct cria_engine *eng);
+bool rows_full(const struct cria_engine *eng);
+/* Adds the token that follows the sequence's cells; wanted: its result is asked for. The cell must
+ * have been made with slot_extend. Returns the number of the result row. */
+uint32_t rows_add(struct cria_engine *eng, uint32_t slot, uint32_t index, token_id token, bool wanted);
+enum status engine_step(struct cria_engine *eng, struct err *e);
+const float *engine_result(const struct cria_engine *eng, uint32_t row); /* until the next step */
+
+/* ---- slots (step_lock held) ------------------------------------------------------------------- */
+
+enum status slots_open(struct cria_engine *eng, struct err *e);
+void slots_close(struct cria_engine *eng);
+/* A busy slot whose cells hold the longest prefix of tokens[0..n) that any slot has, at most
+ * n - 1 of them. SLOT_NONE: n_parallel are in use already. */
+int slot_acquire(struct cria_engine *eng, const token_id *tokens, uint32_t n);
+void slot_release(struct cria_engine *eng, int slot); /* idle: kept for its prefix */
+/* Appends tokens to the slot and cells for them; drops idle slots if pages are short. */
+bool slot_extend(struct cria_engine *eng, int slot, const token_id *tokens, uint32_t n);
+void slot_truncate(struct cria_engine *eng, int slot, uint32_t n_tokens);
+
+/* ---- the scheduler ------------------------------------------------------------------------------ */
+
+enum status sched_open(struct cria_engine *eng, struct err *e);
+void sched_close(struct cria_engine *eng);
+
+#endif

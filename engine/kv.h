@@ -1,0 +1,33 @@
+/* kv.h - the paged KV cache: sequences over counted, shared pages.
+ *
+ * A page holds KV_PAGE cells of every layer (kernels/step.h draws the planes). A sequence is a list
+ * of pages; a fork shares all full pages and copies the cells of a partly filled last one, so a
+ * page with more than one owner is never written. Not thread-safe: the engine's step lock guards it. */
+#ifndef CRIA_ENGINE_KV_H
+#define CRIA_ENGINE_KV_H
+
+#include "engine/model.h"
+
+struct kv {
+    struct kv_cache cache;     /* what the ops see */
+    uint16_t *refs;            /* [n_pages] owners of a page */
+    uint32_t *free_pages;      /* stack */
+    uint32_t n_free, max_pages; /* of a sequence */
+    size_t bytes;              /* of all planes */
+    struct device *dev;        /* borrowed; holds the planes */
+};
+
+/* n_ctx: longest sequence; n_active: how many of that length fit at once; n_seqs: sequences there
+ * can be (idle ones share what is left). type: DT_F16 or DT_F32. */
+enum status kv_open(struct kv **out, const struct model *m, uint32_t n_ctx, uint32_t n_active,
+                    uint32_t n_seqs, enum dtype type, struct err *e);
+void kv_close(struct kv *kv); /* NULL is fine */
+
+/* Makes cells n_tokens .. n_tokens + n - 1 of a sequence writable and counts them in. False: no
+ * free page (nothing changed): drop an idle sequence and try again. */
+bool kv_seq_extend(struct kv *kv, uint32_t seq, uint32_t n);
+void kv_seq_truncate(struct kv *kv, uint32_t seq, uint32_t n_tokens);
+/* dst (empty) becomes a copy of the first n_tokens cells of src. False: no free page. */
+bool kv_seq_fork(struct kv *kv, uint32_t src, uint32_t dst, uint32_t n_tokens);
+
+#endif

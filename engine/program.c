@@ -1,0 +1,299 @@
+/* program.c - recording and sealing (program.h). Printing is in program_print.c. */
+#include "engine/program.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+enum { ROW_ALIGN = 16, SCRATCH_ALIGN = 64 }; /* floats; bytes */
+
+/* ---- recording ---------------------------------------------------------------------------- */
+
+static bool grow(void **items, uint32_t n, uint32_t *cap, size_t size) {
+    if (n < *cap) return true;
+    uint32_t more = *cap != 0 ? *cap * 2 : 64;
+    void *p = mem_grow(*items, more, size);
+    if (p == NULL) return false;
+    *items = p;
+    *cap = more;
+    return true;
+}
+
+static val new_value(struct recorder *p, const char *name, uint32_t width, enum rows rows) {
+    struct program *g = p->prog;
+    void *vals = g->vals;
+    if (p->failed || g->n_vals >= VAL_NONE || !grow(&vals, g->n_vals, &g->cap_vals, sizeof *g->vals)) {
+        p->failed = true;
+        return VAL_NONE;
+    }
+    g->vals = vals;
+    uint32_t pitch = (width + ROW_ALIGN - 1) / ROW_ALIGN * ROW_ALIGN;
+    g->vals[g->n_vals] = (struct value){
+        .name = name, .width = width, .pitch = pitch, .rows = rows, .parent = VAL_NONE,
+        .first = g->n_ops, .last = g->n_ops};
+    return (val)g->n_vals++;
+}
+
+static const struct value *value_of(const struct recorder *p, val v) {
+    static const struct value nothing = {.parent = VAL_NONE};
+    return v != VAL_NONE ? &p->prog->vals[v] : &nothing;
+}
+
+static struct op *new_op(struct recorder *p, enum op_code code) {
+    static struct op nowhere; /* verbs may write to it after a failure */
+    struct program *g = p->prog;
+    void *ops = g->ops;
+    struct op *op = &nowhere;
+    if (!p->failed && grow(&ops, g->n_ops, &g->cap_ops, sizeof *g->ops)) {
+        g->ops = ops;
+        op = &g->ops[g->n_ops++];
+    } else {
+        p->failed = true;
+    }
+    *op = (struct op){.code = (uint8_t)code, .layer = p->layer, .in = {VAL_NONE, VAL_NONE},
+                      .out = {VAL_NONE, VAL_NONE, VAL_NONE}};
+    return op;
+}
+
+/* An op with up to two inputs and one output of the first input's row kind. The value is made
+ * first: its `first` is then the number of the op that follows. */
+static struct op *simple_op(struct recorder *p, enum op_code code, val a, val b, val out) {
+    struct op *op = new_op(p, code);
+    op->in[0] = a;
+    op->in[1] = b;
+    op->out[0] = out;
+    return op;
+}
+
+static val like(struct recorder *p, const char *name, val x) {
+    return new_value(p, name, value_of(p, x)->width, value_of(p, x)->rows);
+}
+
+val p_embed(struct recorder *p, const char *name, const struct tensor *table, float scale) {
+    val y = new_value(p, name, (uint32_t)table->dim[0], ROWS_TOKENS);
+    struct op *op = simple_op(p, OP_EMBED, VAL_NONE, VAL_NONE, y);
+    op->w[0] = table;
+    op->p.embed.scale = scale;
+    return y;
+}
+
+val p_rows(struct recorder *p, const char *name, val x) {
+    val y = new_value(p, name, value_of(p, x)->width, ROWS_OUTPUTS);
+    simple_op(p, OP_ROWS, x, VAL_NONE, y);
+    return y;
+}
+
+val p_norm(struct recorder *p, const char *name, val x, const struct tensor *w, uint32_t group,
+           float eps) {
+    val y = like(p, name, x);
+    struct op *op = simple_op(p, OP_NORM, x, VAL_NONE, y);
+    op->w[0] = w;
+    op->p.norm.group = group != 0 ? group : value_of(p, x)->width;
+    op->p.norm.eps = eps;
+    assert(w == NULL || w->dim[0] == (int64_t)op->p.norm.group);
+    return y;
+}
+
+void p_linear(struct recorder *p, val x, int n, const struct weight *w, const char *const *name,
+              val *out) {
+    assert(n >= 1 && n <= OP_MAX_W);
+    for (int i = 0; i < n; i++)
+        out[i] = new_value(p, name[i], (uint32_t)w[i].w->dim[1], value_of(p, x)->rows);
+    struct op *op = simple_op(p, OP_LINEAR, x, VAL_NONE, out[0]);
+    for (int i = 0; i < n; i++) {
+        op->out[i] = out[i];
+        op->w[i] = w[i].w;
+        op->b[i] = w[i].b;
+        assert(p->failed || w[i].w->dim[0] == (int64_t)value_of(p, x)->width);
+    }
+}
+
+val p_linear1(struct recorder *p, const char *name, val x, struct weight w) {
+    val y;
+    p_linear(p, x, 1, &w, &name, &y);
+    return y;
+}
+
+val p_slice(struct recorder *p, const char *name, val x, uint32_t col, uint32_t width) {
+    val y = new_value(p, name, width, value_of(p, x)->rows);
+    if (y == VAL_NONE) return y;
+    struct value *v = &p->prog->vals[y];
+    assert(v->parent == VAL_NONE && col + width <= value_of(p, x)->width);
+    v->parent = x;
+    v->col = col;
+    v->pitch = value_of(p, x)->pitch;
+    v->first = value_of(p, x)->first;
+    return y;
+}
+
+val p_add(struct recorder *p, const char *name, val a, val b) {
+    val y = like(p, name, a);
+    simple_op(p, OP_ADD, a, b, y);
+    return y;
+}
+
+val p_scale(struct recorder *p, const char *name, val x, float a, float b) {
+    val y = like(p, name, x);
+    struct op *op = simple_op(p, OP_SCALE, x, VAL_NONE, y);
+    op->p.scale.a = a;
+    op->p.scale.b = b;
+    return y;
+}
+
+val p_softcap(struct recorder *p, const char *name, val x, float cap) {
+    val y = like(p, name, x);
+    struct op *op = simple_op(p, OP_ACT, x, VAL_NONE, y);
+    op->p.act.kind = ACT_SOFTCAP;
+    op->p.act.cap = cap;
+    return y;
+}
+
+val p_glu(struct recorder *p, const char *name, enum act kind, val gate, val up) {
+    val y = like(p, name, gate);
+    simple_op(p, OP_GLU, gate, up, y)->p.glu.kind = kind;
+    return y;
+}
+
+val p_rope(struct recorder *p, const char *name, val x, uint32_t n_head, uint32_t head_dim,
+           const struct rope_style *s) {
+    val y = like(p, name, x);
+    struct op *op = simple_op(p, OP_ROPE, x, VAL_NONE, y);
+    op->w[0] = s->factors;
+    op->p.rope.kind = s->kind;
+    op->p.rope.n_head = n_head;
+    op->p.rope.head_dim = head_dim;
+    op->p.rope.n_rot = s->n_rot;
+    op->p.rope.base = s->base;
+    op->p.rope.freq_scale = s->freq_scale;
+    op->p.rope.ext_factor = s->ext_factor;
+    op->p.rope.corr_low = s->corr_low;
+    op->p.rope.corr_high = s->corr_high;
+    op->p.rope.mscale = s->mscale;
+    return y;
+}
+
+void p_kv_store(struct recorder *p, val k, val v, const struct attn_style *a) {
+    struct op *op = simple_op(p, OP_KV_STORE, k, v, VAL_NONE);
+    op->p.kv_store.layer = a->layer;
+    op->p.kv_store.n_head_kv = a->n_head_kv;
+    op->p.kv_store.head_dim = a->head_dim;
+    op->p.kv_store.head_dim_v = a->head_dim_v;
+}
+
+val p_attn(struct recorder *p, const char *name, val q, const struct attn_style *a) {
+    val y = new_value(p, name, a->n_head * a->head_dim_v, ROWS_TOKENS);
+    struct op *op = simple_op(p, OP_ATTN, q, VAL_NONE, y);
+    op->p.attn.layer = a->layer;
+    op->p.attn.n_head = a->n_head;
+    op->p.attn.n_head_kv = a->n_head_kv;
+    op->p.attn.head_dim = a->head_dim;
+    op->p.attn.head_dim_v = a->head_dim_v;
+    op->p.attn.window = a->window;
+    op->p.attn.scale = a->scale;
+    op->p.attn.softcap = a->softcap;
+    return y;
+}
+
+void p_moe_route(struct recorder *p, val logits, const struct moe_style *m, val *ids, val *weights) {
+    *ids = new_value(p, "expert_ids", m->n_used, value_of(p, logits)->rows);
+    *weights = new_value(p, "expert_weights", m->n_used, value_of(p, logits)->rows);
+    struct op *op = simple_op(p, OP_MOE_ROUTE, logits, VAL_NONE, *ids);
+    op->out[1] = *weights;
+    op->p.moe_route.n_expert = m->n_expert;
+    op->p.moe_route.n_used = m->n_used;
+    op->p.moe_route.gating = m->gating;
+    op->p.moe_route.norm_weights = m->norm_weights;
+    op->p.moe_route.weights_scale = m->weights_scale;
+}
+
+void p_linear_id(struct recorder *p, val x, val ids, uint32_t n_used, bool per_expert_input, int n,
+                 const struct tensor *const *w, const char *const *name, val *out) {
+    for (int i = 0; i < n; i++)
+        out[i] = new_value(p, name[i], n_used * (uint32_t)w[i]->dim[1], value_of(p, x)->rows);
+    struct op *op = simple_op(p, OP_LINEAR_ID, x, ids, out[0]);
+    for (int i = 0; i < n; i++) {
+        op->out[i] = out[i];
+        op->w[i] = w[i];
+    }
+    op->p.linear_id.n_used = n_used;
+    op->p.linear_id.per_expert_input = per_expert_input;
+}
+
+val p_moe_sum(struct recorder *p, const char *name, val x, val weights, uint32_t n_used) {
+    val y = new_value(p, name, value_of(p, x)->width / n_used, value_of(p, x)->rows);
+    simple_op(p, OP_MOE_SUM, x, weights, y)->p.moe_sum.n_used = n_used;
+    return y;
+}
+
+/* ---- sealing ------------------------------------------------------------------------------ */
+
+static val root_of(const struct program *g, val v) {
+    while (g->vals[v].parent != VAL_NONE) v = g->vals[v].parent;
+    return v;
+}
+
+/* A value lives from the op that writes it to the last one that reads it or a slice of it. */
+static void find_live_ranges(struct program *g, val output) {
+    for (uint32_t i = 0; i < g->n_ops; i++) {
+        for (int k = 0; k < OP_MAX_IN; k++) {
+            val v = g->ops[i].in[k];
+            if (v == VAL_NONE) continue;
+            g->vals[v].last = i;
+            g->vals[root_of(g, v)].last = i;
+        }
+    }
+    g->vals[output].last = g->vals[root_of(g, output)].last = g->n_ops;
+}
+
+static size_t value_bytes(const struct program *g, const struct value *v) {
+    size_t n = (size_t)v->pitch * sizeof(float) * g->max_rows[v->rows];
+    return (n + SCRATCH_ALIGN - 1) / SCRATCH_ALIGN * SCRATCH_ALIGN;
+}
+
+/* Lowest offset at which v overlaps no value that lives at the same time: first fit, in the order
+ * of recording. Tries 0 and the end of every earlier value. */
+static size_t first_fit(const struct program *g, uint32_t v) {
+    const struct value *x = &g->vals[v];
+    size_t size = value_bytes(g, x), off = 0;
+    for (bool moved = true; moved;) {
+        moved = false;
+        for (uint32_t i = 0; i < v; i++) {
+            const struct value *y = &g->vals[i];
+            if (y->parent != VAL_NONE || y->last < x->first || x->last < y->first) continue;
+            size_t end = y->off + value_bytes(g, y);
+            if (off < end && y->off < off + size) {
+                off = end;
+                moved = true;
+            }
+        }
+    }
+    return off;
+}
+
+enum status program_seal(struct recorder *p, val output, const uint32_t max_rows[ROWS_KINDS],
+                         struct err *e) {
+    struct program *g = p->prog;
+    if (p->failed) return err_set(e, ST_NO_MEMORY, "no memory to record the program");
+    memcpy(g->max_rows, max_rows, sizeof g->max_rows);
+    g->output = output;
+    g->scratch = 0;
+    find_live_ranges(g, output);
+    for (uint32_t i = 0; i < g->n_vals; i++) {
+        struct value *v = &g->vals[i];
+        if (v->parent != VAL_NONE) {
+            v->off = g->vals[v->parent].off + v->col * sizeof(float);
+            continue;
+        }
+        v->off = first_fit(g, i);
+        size_t end = v->off + value_bytes(g, v);
+        if (end > g->scratch) g->scratch = end;
+    }
+    return ST_OK;
+}
+
+void program_free(struct program *g) {
+    mem_free(g->ops);
+    mem_free(g->vals);
+    *g = (struct program){0};
+}

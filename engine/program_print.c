@@ -1,0 +1,112 @@
+/* program_print.c - the program as text, one op per line, a heading per layer:
+ *
+ *   layer 0
+ *      2  q@3:256 k@4:128 v@5:128 = linear(norm@2)  attn_q {256,256} Q8_0, attn_k ..., attn_v ...
+ *
+ * A value is name@number, with its width where it is written; weights are named without "blk.N.".
+ * The text depends on the model only, not on row bounds or memory, so it can be a golden file. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "engine/program.h"
+
+static const char *const act_names[ACT_COUNT] = {"none", "silu", "gelu", "softcap"};
+
+static void print_outputs(const struct program *g, const struct op *op, struct buf *b) {
+    for (int k = 0; k < OP_MAX_OUT && op->out[k] != VAL_NONE; k++)
+        buf_printf(b, "%s@%u:%u ", g->vals[op->out[k]].name, op->out[k], g->vals[op->out[k]].width);
+}
+
+static void print_inputs(const struct program *g, const struct op *op, struct buf *b) {
+    buf_printf(b, "%s(", op_infos[op->code].name);
+    for (int k = 0; k < OP_MAX_IN && op->in[k] != VAL_NONE; k++) {
+        const struct value *v = &g->vals[op->in[k]];
+        buf_printf(b, "%s%s@%u", k > 0 ? ", " : "", v->name, op->in[k]);
+        if (v->parent != VAL_NONE)
+            buf_printf(b, "=%s@%u[%u..%u]", g->vals[v->parent].name, v->parent, v->col,
+                       v->col + v->width - 1);
+    }
+    buf_chr(b, ')');
+}
+
+/* "blk.3.attn_q.weight" is shown as "attn_q": the heading tells the layer. */
+static void print_tensor(const struct tensor *t, struct buf *b) {
+    const char *name = t->name;
+    if (strncmp(name, "blk.", 4) == 0 && strchr(name + 4, '.') != NULL) name = strchr(name + 4, '.') + 1;
+    size_t n = strlen(name);
+    if (n > 7 && strcmp(name + n - 7, ".weight") == 0) n -= 7;
+    buf_printf(b, "%.*s {", (int)n, name);
+    int dims = 4;
+    while (dims > 1 && t->dim[dims - 1] == 1) dims--;
+    for (int i = 0; i < dims; i++) buf_printf(b, "%s%" PRId64, i > 0 ? "," : "", t->dim[i]);
+    buf_printf(b, "} %s", dtype_info(t->type)->name);
+}
+
+static void print_weights(const struct op *op, struct buf *b) {
+    const char *separator = "  ";
+    for (int k = 0; k < OP_MAX_W; k++) {
+        if (op->w[k] == NULL) continue;
+        buf_str(b, separator);
+        print_tensor(op->w[k], b);
+        if (op->b[k] != NULL) buf_str(b, " + bias");
+        separator = ", ";
+    }
+}
+
+static void print_rope(const struct op *op, struct buf *b) {
+    buf_printf(b, "  %s, %u heads of %u, n_rot %u, base %g", op->p.rope.kind == ROPE_NORM ? "pairs" : "halves",
+               op->p.rope.n_head, op->p.rope.head_dim, op->p.rope.n_rot, (double)op->p.rope.base);
+    if (op->p.rope.freq_scale != 1) buf_printf(b, ", scale %g", (double)op->p.rope.freq_scale);
+    if (op->p.rope.ext_factor != 0)
+        buf_printf(b, ", yarn %g..%g", (double)op->p.rope.corr_low, (double)op->p.rope.corr_high);
+    if (op->p.rope.mscale != 1) buf_printf(b, ", mscale %g", (double)op->p.rope.mscale);
+}
+
+static void print_attn(const struct op *op, struct buf *b) {
+    buf_printf(b, "  %u heads on %u of %u, scale %g", op->p.attn.n_head, op->p.attn.n_head_kv,
+               op->p.attn.head_dim, (double)op->p.attn.scale);
+    if (op->p.attn.window != 0) buf_printf(b, ", window %u", op->p.attn.window);
+    if (op->p.attn.softcap != 0) buf_printf(b, ", softcap %g", (double)op->p.attn.softcap);
+}
+
+static void print_params(const struct op *op, struct buf *b) {
+    switch ((enum op_code)op->code) {
+    case OP_EMBED:
+        if (op->p.embed.scale != 1) buf_printf(b, "  scale %g", (double)op->p.embed.scale);
+        break;
+    case OP_NORM: buf_printf(b, "  eps %g", (double)op->p.norm.eps); break;
+    case OP_SCALE: buf_printf(b, "  a %g, b %g", (double)op->p.scale.a, (double)op->p.scale.b); break;
+    case OP_ACT: buf_printf(b, "  %s %g", act_names[op->p.act.kind], (double)op->p.act.cap); break;
+    case OP_GLU: buf_printf(b, "  %s", act_names[op->p.glu.kind]); break;
+    case OP_ROPE: print_rope(op, b); break;
+    case OP_ATTN: print_attn(op, b); break;
+    case OP_MOE_ROUTE: buf_printf(b, "  %u of %u", op->p.moe_route.n_used, op->p.moe_route.n_expert); break;
+    case OP_ROWS:
+    case OP_LINEAR:
+    case OP_ADD:
+    case OP_KV_STORE:
+    case OP_LINEAR_ID:
+    case OP_MOE_SUM:
+    case OP_COUNT: break;
+    }
+}
+
+void program_print(const struct program *g, struct buf *b) {
+    uint16_t layer = LAYER_NONE;
+    for (uint32_t i = 0; i < g->n_ops; i++) {
+        const struct op *op = &g->ops[i];
+        if (op->layer != layer && op->layer == LAYER_NONE) buf_str(b, "end\n");
+        if (op->layer != layer && op->layer != LAYER_NONE) buf_printf(b, "layer %u\n", op->layer);
+        layer = op->layer;
+        buf_printf(b, "%5u  ", i);
+        print_outputs(g, op, b);
+        buf_str(b, op->out[0] != VAL_NONE ? "= " : "");
+        print_inputs(g, op, b);
+        print_weights(op, b);
+        print_params(op, b);
+        buf_chr(b, '\n');
+    }
+    buf_printf(b, "result %s@%u:%u\n", g->vals[g->output].name, g->output, g->vals[g->output].width);
+}

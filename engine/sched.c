@@ -1,0 +1,490 @@
+/* sched.c - continuous batching: one thread makes the steps of all running generations.
+ *
+ * A generation is a list of tokens of which a first part is in the cache; what is behind has still
+ * to be evaluated. So prefill (many tokens behind), decode (one), and going on after a context shift
+ * are one thing. A step takes one token of every generation that decodes, then fills up with the
+ * longest waiting prompts. Where the result of a list's last token arrives, the next token is
+ * sampled, and its text goes to the reader.
+ *
+ * States: waiting (in a queue, no slot) -> running (in run[], has a slot) -> done (the thread never
+ * touches it again). Only the thread moves generations on; readers wait on `changed`. */
+#include <assert.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/os.h"
+#include "engine/engine_impl.h"
+#include "engine/textout.h"
+
+/* One chunk for the reader: the text up to text_end, the logprobs up to lp_end. */
+struct record {
+    size_t text_end, lp_end;
+    enum cria_done done;
+};
+
+struct cria_generation {
+    struct cria_engine *eng;
+    struct cria_generation *next; /* in the queue */
+    struct token_list tokens;     /* what the sequence should hold; the slot holds a first part */
+    struct token_list history;    /* prompt and generated, also what a shift has dropped */
+    struct sampler *sampler;
+    struct textout *textout;
+    int64_t n_predict;
+    int32_t n_keep;
+    bool shift, logprobs;
+    uint32_t n_top;
+    char **stop; /* owned copies: stats.stop_hit points here */
+    size_t n_stop;
+    int slot;
+    uint32_t result_row;          /* of this step; valid if wants_result */
+    bool in_step, wants_result;
+    int64_t started_ns, sampled_ns;
+    struct cria_stats stats;
+    atomic_bool cancelled;
+
+    /* Output, guarded by sched.lock. Text and records only grow; the arena's pieces never move. */
+    pthread_cond_t changed;
+    struct buf text;
+    struct cria_token_logprobs *lps;
+    size_t n_lps, cap_lps;
+    struct record *records;
+    size_t n_records, cap_records;
+    struct arena lp_arena;
+    bool done;
+    enum status failed;
+    struct err err;
+
+    /* The reader's own. */
+    size_t n_read;
+    struct buf chunk_text;
+    struct cria_token_logprobs *chunk_lps;
+};
+
+struct sched {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t work;
+    struct cria_generation *first, **last; /* the queue */
+    struct cria_generation **run;          /* [n_parallel]; the thread's own */
+    uint32_t n_run;
+    bool quit;
+};
+
+/* ---- output (thread -> reader) -------------------------------------------------------------------- */
+
+static bool grow_array(void **p, size_t n, size_t *cap, size_t size) {
+    if (n < *cap) return true;
+    size_t more = *cap != 0 ? 2 * *cap : 16;
+    void *q = mem_grow(*p, more, size);
+    if (q == NULL) return false;
+    *p = q;
+    *cap = more;
+    return true;
+}
+
+/* Adds what has become ready as a chunk (lock held). */
+static bool add_record(struct cria_generation *g, enum cria_done done) {
+    void *records = g->records;
+    if (!grow_array(&records, g->n_records, &g->cap_records, sizeof *g->records)) return false;
+    g->records = records;
+    g->records[g->n_records++] = (struct record){g->text.len, g->n_lps, done};
+    return true;
+}
+
+static bool emit_text(struct cria_generation *g) {
+    size_t len;
+    const char *text = textout_ready(g->textout, &len);
+    if (len == 0) return true;
+    buf_add(&g->text, text, len);
+    return !g->text.failed && add_record(g, CRIA_RUNNING);
+}
+
+static void finish(struct cria_generation *g, enum cria_done done, enum status failed, const struct err *e) {
+    struct sched *s = g->eng->sched;
+    pthread_mutex_lock(&s->lock);
+    bool told = failed == ST_OK && emit_text(g) && add_record(g, done);
+    g->failed = told ? ST_OK : failed != ST_OK ? failed : ST_NO_MEMORY;
+    if (!told && failed != ST_OK && e != NULL) g->err = *e;
+    else if (!told) err_no_memory(&g->err);
+    g->done = true;
+    pthread_cond_broadcast(&g->changed);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- one sampled token -------------------------------------------------------------------------------- */
+
+static struct cria_logprob logprob_of(const struct vocab *v, token_id id, float value) {
+    struct cria_logprob r = {.id = id, .logprob = value};
+    r.piece = vocab_piece(v, id, true, &r.len);
+    return r;
+}
+
+/* Keeps the log probabilities of a token until its text is sent (lock held). */
+static bool add_logprobs(struct cria_generation *g, token_id id, const float *logits) {
+    enum { MAX_TOP = 64 };
+    token_id ids[MAX_TOP];
+    float values[MAX_TOP];
+    const uint32_t n = g->n_top < MAX_TOP ? g->n_top : MAX_TOP;
+    void *lps = g->lps;
+    if (!grow_array(&lps, g->n_lps, &g->cap_lps, sizeof *g->lps)) return false;
+    g->lps = lps;
+    struct cria_logprob *top = arena_zalloc(&g->lp_arena, n, sizeof *top);
+    if (top == NULL) return false;
+    float own = sampler_logprobs(logits, g->eng->info.n_vocab, id, n, ids, values);
+    for (uint32_t i = 0; i < n; i++) top[i] = logprob_of(g->eng->vocab, ids[i], values[i]);
+    g->lps[g->n_lps++] = (struct cria_token_logprobs){logprob_of(g->eng->vocab, id, own), n, top};
+    return true;
+}
+
+/* The context is full: forget half of what is behind the first n_keep tokens. The rest is evaluated
+ * again at its new positions, so the result is that of a fresh, shorter prompt. */
+static void shift_context(struct cria_generation *g) {
+    struct token_list *t = &g->tokens;
+    uint32_t n_ctx = g->eng->n_ctx, keep = g->n_keep < 0 ? g->stats.n_prompt : (uint32_t)g->n_keep;
+    if (keep > n_ctx - 1) keep = n_ctx - 1;
+    uint32_t drop = (n_ctx - keep) / 2 != 0 ? (n_ctx - keep) / 2 : 1;
+    memmove(t->ids + keep, t->ids + keep + drop, (t->len - keep - drop) * sizeof *t->ids);
+    t->len -= drop;
+    slot_truncate(g->eng, g->slot, keep);
+}
+
+/* Whether the generation ends with the token just taken. */
+static enum cria_done after_token(struct cria_generation *g) {
+    int stop = textout_stop(g->textout);
+    if (stop >= 0) g->stats.stop_hit = g->stop[stop];
+    if (textout_ended(g->textout)) return CRIA_DONE_STOP;
+    if (g->stats.n_generated >= g->n_predict || (g->tokens.len >= g->eng->n_ctx && !g->shift)) {
+        textout_finish(g->textout);
+        return CRIA_DONE_LENGTH;
+    }
+    if (g->tokens.len >= g->eng->n_ctx) shift_context(g);
+    return CRIA_RUNNING;
+}
+
+static enum cria_done take_token(struct cria_generation *g, const float *logits) {
+    struct sched *s = g->eng->sched;
+    const token_id id = sampler_sample(g->sampler, logits);
+    const bool eog = vocab_is_eog(g->eng->vocab, id);
+    size_t len = 0;
+    const char *piece = eog ? "" : vocab_piece(g->eng->vocab, id, false, &len);
+    bool ok = true;
+    sampler_accept(g->sampler, id);
+    g->stats.n_generated++;
+    pthread_mutex_lock(&s->lock);
+    if (!eog) {
+        if (g->logprobs) ok = add_logprobs(g, id, logits);
+        ok = ok && token_list_add(&g->tokens, id) && token_list_add(&g->history, id);
+    }
+    textout_push(g->textout, piece, len, eog);
+    enum cria_done done = ok ? after_token(g) : CRIA_RUNNING;
+    if (ok && done == CRIA_RUNNING) ok = emit_text(g);
+    pthread_cond_broadcast(&g->changed);
+    pthread_mutex_unlock(&s->lock);
+    if (!ok || textout_failed(g->textout)) {
+        err_no_memory(&g->err);
+        g->failed = ST_NO_MEMORY;
+    }
+    return done;
+}
+
+/* ---- the step ------------------------------------------------------------------------------------------ */
+
+static uint32_t n_pending(const struct cria_generation *g) {
+    return (uint32_t)(g->tokens.len - g->eng->slots[g->slot].tokens.len);
+}
+
+/* Takes up to `most` pending tokens into the step. */
+static void add_rows(struct cria_generation *g, uint32_t most) {
+    struct cria_engine *eng = g->eng;
+    const uint32_t begin = (uint32_t)eng->slots[g->slot].tokens.len;
+    const uint32_t room = eng->n_batch - eng->rows.batch.n_tokens, left = n_pending(g);
+    uint32_t n = left < most ? left : most;
+    if (n > room) n = room;
+    /* No result row left for the last token: it waits for the next step. */
+    if (n == left && eng->rows.batch.n_outputs == eng->n_outputs) n--;
+    if (n == 0) return;
+    if (!slot_extend(eng, g->slot, g->tokens.ids + begin, n)) {
+        g->failed = err_no_memory(&g->err);
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        bool last = i + 1 == left;
+        uint32_t row = rows_add(eng, (uint32_t)g->slot, begin + i, g->tokens.ids[begin + i], last);
+        if (last) g->result_row = row;
+    }
+    g->in_step = true;
+    g->wants_result = n == left;
+}
+
+static void build_step(struct sched *s, struct cria_engine *eng) {
+    rows_clear(eng);
+    for (uint32_t i = 0; i < s->n_run; i++) s->run[i]->in_step = s->run[i]->wants_result = false;
+    for (uint32_t i = 0; i < s->n_run; i++)
+        if (n_pending(s->run[i]) == 1) add_rows(s->run[i], 1);
+    for (uint32_t i = 0; i < s->n_run; i++)
+        if (!s->run[i]->in_step) add_rows(s->run[i], UINT32_MAX);
+}
+
+static enum cria_done use_result(struct cria_generation *g, int64_t now) {
+    if (g->stats.n_generated == 0) {
+        g->stats.prompt_ns = now - g->started_ns;
+        g->sampled_ns = now;
+    }
+    enum cria_done done = take_token(g, engine_result(g->eng, g->result_row));
+    g->stats.eval_ns = os_time_mono_ns() - g->sampled_ns;
+    return done;
+}
+
+static void leave(struct sched *s, uint32_t i, enum cria_done done, const struct err *e) {
+    struct cria_generation *g = s->run[i];
+    slot_release(g->eng, g->slot);
+    s->run[i] = s->run[--s->n_run];
+    finish(g, done, g->failed, e);
+}
+
+/* False: there was nothing to compute. */
+static bool make_step(struct sched *s, struct cria_engine *eng) {
+    struct err e = {0};
+    build_step(s, eng);
+    const bool work = eng->rows.batch.n_tokens != 0;
+    const enum status st = work ? engine_step(eng, &e) : ST_OK;
+    const int64_t now = os_time_mono_ns();
+    for (uint32_t i = s->n_run; i-- > 0;) { /* downwards: leave() moves the last one here */
+        struct cria_generation *g = s->run[i];
+        enum cria_done done = CRIA_RUNNING;
+        if (st != ST_OK && g->in_step) {
+            g->failed = st;
+            slot_truncate(eng, g->slot, 0); /* its newest cells are unknown */
+        } else if (g->wants_result) {
+            done = use_result(g, now);
+        }
+        if (g->failed != ST_OK) leave(s, i, done, st != ST_OK ? &e : &g->err);
+        else if (done != CRIA_RUNNING) leave(s, i, done, NULL);
+    }
+    return work;
+}
+
+/* ---- the thread ---------------------------------------------------------------------------------------- */
+
+static struct cria_generation *queue_pop(struct sched *s) {
+    struct cria_generation *g = s->first;
+    s->first = g->next;
+    if (s->first == NULL) s->last = &s->first;
+    return g;
+}
+
+/* Gives slots to waiting generations, in order. */
+static void admit(struct sched *s, struct cria_engine *eng) {
+    for (;;) {
+        pthread_mutex_lock(&s->lock);
+        struct cria_generation *g = s->first;
+        bool cancelled = g != NULL && atomic_load(&g->cancelled);
+        if (g != NULL && !cancelled)
+            g->slot = slot_acquire(eng, g->tokens.ids, (uint32_t)g->tokens.len);
+        if (g != NULL && (cancelled || g->slot != SLOT_NONE)) queue_pop(s);
+        pthread_mutex_unlock(&s->lock);
+        if (g == NULL || (!cancelled && g->slot == SLOT_NONE)) return;
+        if (cancelled) {
+            finish(g, CRIA_DONE_CANCELLED, ST_OK, NULL);
+            continue;
+        }
+        g->stats.n_cached = (uint32_t)eng->slots[g->slot].tokens.len;
+        g->started_ns = os_time_mono_ns();
+        s->run[s->n_run++] = g;
+    }
+}
+
+static void drop_cancelled(struct sched *s) {
+    for (uint32_t i = s->n_run; i-- > 0;)
+        if (atomic_load(&s->run[i]->cancelled)) leave(s, i, CRIA_DONE_CANCELLED, NULL);
+}
+
+/* Waits for work; false: the engine closes. */
+static bool wait_for_work(struct sched *s) {
+    pthread_mutex_lock(&s->lock);
+    while (!s->quit && s->first == NULL && s->n_run == 0) pthread_cond_wait(&s->work, &s->lock);
+    bool go_on = !s->quit;
+    pthread_mutex_unlock(&s->lock);
+    return go_on;
+}
+
+static void *sched_thread(void *arg) {
+    struct cria_engine *eng = arg;
+    struct sched *s = eng->sched;
+    while (wait_for_work(s)) {
+        pthread_mutex_lock(&eng->step_lock);
+        drop_cancelled(s);
+        admit(s, eng);
+        bool worked = make_step(s, eng);
+        pthread_mutex_unlock(&eng->step_lock);
+        /* Waiting without work can only mean that timelines hold all slots: look again soon. */
+        if (!worked) nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    }
+    return NULL;
+}
+
+enum status sched_open(struct cria_engine *eng, struct err *e) {
+    struct sched *s = mem_zalloc(1, sizeof *s);
+    if (s == NULL) return err_no_memory(e);
+    s->last = &s->first;
+    s->run = mem_zalloc(eng->n_parallel, sizeof *s->run);
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->work, NULL);
+    eng->sched = s;
+    if (s->run != NULL && pthread_create(&s->thread, NULL, sched_thread, eng) == 0) return ST_OK;
+    eng->sched = NULL;
+    mem_free(s->run);
+    mem_free(s);
+    return err_set(e, ST_NO_MEMORY, "cannot start the scheduler's thread");
+}
+
+void sched_close(struct cria_engine *eng) {
+    struct sched *s = eng->sched;
+    if (s == NULL) return;
+    pthread_mutex_lock(&s->lock);
+    assert(s->first == NULL); /* all generations have been freed: see cria_engine_close */
+    s->quit = true;
+    pthread_cond_signal(&s->work);
+    pthread_mutex_unlock(&s->lock);
+    pthread_join(s->thread, NULL);
+    pthread_cond_destroy(&s->work);
+    pthread_mutex_destroy(&s->lock);
+    mem_free(s->run);
+    mem_free(s);
+}
+
+/* ---- requests ------------------------------------------------------------------------------------------ */
+
+static enum status check_request(const struct cria_engine *eng, const struct cria_request *r, struct err *e) {
+    if (eng->info.n_output != eng->info.n_vocab || vocab_size(eng->vocab) == 0)
+        return err_set(e, ST_UNSUPPORTED, "this engine gives embeddings, no text");
+    if (r->n_prompt == 0) return err_set(e, ST_INVALID, "the prompt has no tokens");
+    if (r->n_prompt > eng->n_ctx - 1)
+        return err_set(e, ST_LIMIT, "request (%zu tokens) exceeds the available context size (%u tokens), try increasing it",
+                       r->n_prompt, eng->n_ctx);
+    for (size_t i = 0; i < r->n_prompt; i++)
+        if (r->prompt[i] < 0 || (uint32_t)r->prompt[i] >= eng->info.n_vocab)
+            return err_set(e, ST_INVALID, "token %d is not in the vocabulary", r->prompt[i]);
+    return ST_OK;
+}
+
+static enum status copy_stops(struct cria_generation *g, const struct cria_request *r, struct err *e) {
+    g->stop = mem_zalloc(r->n_stop, sizeof *g->stop);
+    if (g->stop == NULL) return err_no_memory(e);
+    for (size_t i = 0; i < r->n_stop; i++) {
+        if (r->stop[i][0] == '\0') continue; /* an empty one would end everything at once */
+        g->stop[g->n_stop] = mem_strdup(r->stop[i]);
+        if (g->stop[g->n_stop++] == NULL) return err_no_memory(e);
+    }
+    return textout_open(&g->textout, (const char *const *)g->stop, g->n_stop, e);
+}
+
+static enum status generation_fill(struct cria_generation *g, const struct cria_request *r, struct err *e) {
+    const int64_t limit = 10 * (int64_t)g->eng->n_ctx;
+    g->n_predict = r->n_predict <= 0 || r->n_predict > limit ? limit : r->n_predict;
+    g->n_keep = r->n_keep;
+    g->shift = r->shift;
+    g->logprobs = r->logprobs;
+    g->n_top = r->n_top_logprobs;
+    g->stats.n_prompt = (uint32_t)r->n_prompt;
+    enum status st = copy_stops(g, r, e);
+    if (st == ST_OK) st = sampler_open(&g->sampler, &r->sampler, g->eng->info.n_vocab, g->eng->n_ctx, e);
+    for (size_t i = 0; st == ST_OK && i < r->n_prompt; i++) {
+        if (!token_list_add(&g->tokens, r->prompt[i]) || !token_list_add(&g->history, r->prompt[i])) st = err_no_memory(e);
+        sampler_accept(g->sampler, r->prompt[i]);
+    }
+    return st;
+}
+
+static void generation_drop(struct cria_generation *g) {
+    for (size_t i = 0; i < g->n_stop; i++) mem_free(g->stop[i]);
+    mem_free(g->stop);
+    textout_close(g->textout);
+    sampler_close(g->sampler);
+    token_list_free(&g->tokens);
+    token_list_free(&g->history);
+    buf_free(&g->text);
+    buf_free(&g->chunk_text);
+    mem_free(g->chunk_lps);
+    mem_free(g->lps);
+    mem_free(g->records);
+    arena_free(&g->lp_arena);
+    pthread_cond_destroy(&g->changed);
+    mem_free(g);
+}
+
+enum status cria_generation_start(struct cria_generation **out, struct cria_engine *eng,
+                                  const struct cria_request *r, struct err *e) {
+    enum status st = check_request(eng, r, e);
+    if (st != ST_OK) return st;
+    struct cria_generation *g = mem_zalloc(1, sizeof *g);
+    if (g == NULL) return err_no_memory(e);
+    g->eng = eng;
+    g->slot = SLOT_NONE;
+    atomic_init(&g->cancelled, false);
+    pthread_cond_init(&g->changed, NULL);
+    st = generation_fill(g, r, e);
+    if (st != ST_OK) {
+        generation_drop(g);
+        return st;
+    }
+    pthread_mutex_lock(&eng->sched->lock);
+    *eng->sched->last = g;
+    eng->sched->last = &g->next;
+    pthread_cond_signal(&eng->sched->work);
+    pthread_mutex_unlock(&eng->sched->lock);
+    *out = g;
+    return ST_OK;
+}
+
+/* Copies record i for the reader (lock held): what the thread owns may move while it is read. */
+static enum status copy_chunk(struct cria_generation *g, size_t i, struct cria_chunk *c, struct err *e) {
+    const struct record *r = &g->records[i], *before = i > 0 ? r - 1 : NULL;
+    size_t text = before != NULL ? before->text_end : 0, lp = before != NULL ? before->lp_end : 0;
+    buf_clear(&g->chunk_text);
+    buf_add(&g->chunk_text, text != r->text_end ? g->text.data + text : "", r->text_end - text);
+    void *lps = mem_grow(g->chunk_lps, r->lp_end - lp, sizeof *g->lps);
+    if (g->chunk_text.failed || lps == NULL) return err_no_memory(e);
+    g->chunk_lps = lps;
+    if (r->lp_end != lp) memcpy(lps, g->lps + lp, (r->lp_end - lp) * sizeof *g->lps);
+    *c = (struct cria_chunk){.text = g->chunk_text.data, .len = g->chunk_text.len,
+                             .n_logprobs = (uint32_t)(r->lp_end - lp), .logprobs = g->chunk_lps, .done = r->done};
+    return ST_OK;
+}
+
+enum status cria_generation_next(struct cria_generation *g, struct cria_chunk *chunk, struct err *e) {
+    struct sched *s = g->eng->sched;
+    enum status st;
+    pthread_mutex_lock(&s->lock);
+    while (g->n_read == g->n_records && !g->done) pthread_cond_wait(&g->changed, &s->lock);
+    if (g->n_read < g->n_records) {
+        st = copy_chunk(g, g->n_read, chunk, e);
+        if (st == ST_OK && g->records[g->n_read].done == CRIA_RUNNING) g->n_read++;
+    } else {
+        st = err_set(e, g->failed, "%s", g->err.msg);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return st;
+}
+
+void cria_generation_cancel(struct cria_generation *g) { atomic_store(&g->cancelled, true); }
+
+const struct cria_stats *cria_generation_stats(const struct cria_generation *g) { return &g->stats; }
+
+const token_id *cria_generation_tokens(const struct cria_generation *g, size_t *n) {
+    *n = g->history.len;
+    return g->history.ids;
+}
+
+void cria_generation_free(struct cria_generation *g) {
+    if (g == NULL) return;
+    struct sched *s = g->eng->sched;
+    cria_generation_cancel(g);
+    pthread_mutex_lock(&s->lock);
+    while (!g->done) pthread_cond_wait(&g->changed, &s->lock);
+    pthread_mutex_unlock(&s->lock);
+    generation_drop(g);
+}

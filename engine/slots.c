@@ -1,0 +1,112 @@
+/* slots.c - sequence slots and the prefix cache.
+ *
+ * A finished request leaves its sequence in an idle slot. A new one forks the slot with the longest
+ * common prefix, busy or idle: full pages are shared, so keeping both costs one page. Idle slots are
+ * dropped, least recently used first, when slots or pages run out; the cache always has room for
+ * n_parallel sequences of n_ctx tokens, so dropping idle ones is always enough. */
+#include <assert.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "engine/engine_impl.h"
+
+static uint32_t common_prefix(const struct token_list *a, const token_id *b, uint32_t n) {
+    uint32_t i = 0;
+    while (i < n && i < a->len && a->ids[i] == b[i]) i++;
+    return i;
+}
+
+void slot_truncate(struct cria_engine *eng, int slot, uint32_t n_tokens) {
+    kv_seq_truncate(eng->kv, (uint32_t)slot, n_tokens);
+    eng->slots[slot].tokens.len = n_tokens;
+}
+
+/* Drops the idle slot that was used longest ago, but not `keep`. False: there is none with cells. */
+static bool drop_oldest_idle(struct cria_engine *eng, int keep) {
+    int oldest = SLOT_NONE;
+    for (int i = 0; i < (int)eng->n_slots; i++) {
+        const struct slot *s = &eng->slots[i];
+        if (s->busy || s->tokens.len == 0 || i == keep) continue;
+        if (oldest == SLOT_NONE || s->last_used < eng->slots[oldest].last_used) oldest = i;
+    }
+    if (oldest != SLOT_NONE) slot_truncate(eng, oldest, 0);
+    return oldest != SLOT_NONE;
+}
+
+static int find_empty(struct cria_engine *eng, int keep) {
+    do {
+        for (int i = 0; i < (int)eng->n_slots; i++)
+            if (!eng->slots[i].busy && eng->slots[i].tokens.len == 0) return i;
+    } while (drop_oldest_idle(eng, keep));
+    return SLOT_NONE;
+}
+
+static int find_best_prefix(const struct cria_engine *eng, const token_id *tokens, uint32_t n, uint32_t *len) {
+    int best = SLOT_NONE;
+    *len = 0;
+    for (int i = 0; i < (int)eng->n_slots; i++) {
+        uint32_t common = common_prefix(&eng->slots[i].tokens, tokens, n);
+        if (common <= *len) continue;
+        *len = common;
+        best = i;
+    }
+    return best;
+}
+
+static bool copy_tokens(struct token_list *to, const token_id *ids, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++)
+        if (!token_list_add(to, ids[i])) return false;
+    return true;
+}
+
+/* Tries to start `slot` with the first n cells of `from`; on failure it stays empty. */
+static void adopt_prefix(struct cria_engine *eng, int slot, int from, const token_id *tokens, uint32_t n) {
+    bool forked = kv_seq_fork(eng->kv, (uint32_t)from, (uint32_t)slot, n);
+    while (!forked && drop_oldest_idle(eng, from)) forked = kv_seq_fork(eng->kv, (uint32_t)from, (uint32_t)slot, n);
+    if (forked && !copy_tokens(&eng->slots[slot].tokens, tokens, n)) slot_truncate(eng, slot, 0);
+}
+
+int slot_acquire(struct cria_engine *eng, const token_id *tokens, uint32_t n) {
+    uint32_t prefix = 0;
+    if (eng->n_active == eng->n_parallel) return SLOT_NONE;
+    /* The last token is evaluated again in any case: its result is wanted. */
+    int from = n > 1 ? find_best_prefix(eng, tokens, n - 1, &prefix) : SLOT_NONE;
+    int slot = find_empty(eng, from);
+    assert(slot != SLOT_NONE);
+    eng->slots[slot].busy = true;
+    eng->n_active++;
+    if (from != SLOT_NONE) adopt_prefix(eng, slot, from, tokens, prefix);
+    return slot;
+}
+
+void slot_release(struct cria_engine *eng, int slot) {
+    assert(eng->slots[slot].busy && eng->n_active > 0);
+    eng->slots[slot].busy = false;
+    eng->slots[slot].last_used = ++eng->clock;
+    eng->n_active--;
+}
+
+bool slot_extend(struct cria_engine *eng, int slot, const token_id *tokens, uint32_t n) {
+    const uint32_t before = (uint32_t)eng->slots[slot].tokens.len;
+    if (!copy_tokens(&eng->slots[slot].tokens, tokens, n)) {
+        eng->slots[slot].tokens.len = before;
+        return false;
+    }
+    while (!kv_seq_extend(eng->kv, (uint32_t)slot, n)) {
+        bool dropped = drop_oldest_idle(eng, slot);
+        assert(dropped); /* see the top: busy sequences alone always fit */
+        if (!dropped) return false;
+    }
+    return true;
+}
+
+enum status slots_open(struct cria_engine *eng, struct err *e) {
+    eng->n_slots = eng->n_parallel + 1 + N_IDLE_SLOTS; /* one more: an empty one while a fork's source is kept */
+    eng->slots = mem_zalloc(eng->n_slots, sizeof *eng->slots);
+    return eng->slots != NULL ? ST_OK : err_no_memory(e);
+}
+
+void slots_close(struct cria_engine *eng) {
+    for (uint32_t i = 0; eng->slots != NULL && i < eng->n_slots; i++) token_list_free(&eng->slots[i].tokens);
+    mem_free(eng->slots);
+}

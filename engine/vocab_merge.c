@@ -1,0 +1,261 @@
+/* vocab_merge.c - the merging that SPM and BPE have in common.
+ *
+ * A piece is a row of symbols, at first its characters. Again and again the neighbours with the
+ * lowest rank are merged, of equal ranks the leftmost, until no neighbours have a rank. Symbols are
+ * numbers; no text is ever built. Three ways, fastest first:
+ *
+ *   whole  the piece is a token, and one that merging its text arrives at (known from the first
+ *          time): most pieces end here
+ *   short  a small array, searched for the lowest rank each time
+ *   long   a heap of (rank, position) with lazy deletion: n log n for any input
+ *
+ * The long way has three arrays indexed by byte position. A symbol at i of length l has span[i] = l
+ * and also span[i + l - 1] = l, which is how the neighbours on both sides are found without links.
+ * rank[i] is the rank of merging it with its right neighbour; a heap entry whose rank is not the one
+ * in the array is out of date. The heap is cleaned when it is full. Together about 22 bytes for each
+ * byte of the longest piece above SHORT_BYTES. */
+#include <assert.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "engine/vocab_heap.h"
+#include "engine/vocab_impl.h"
+
+/* Lengths up to which the quadratic way is the faster one. */
+#ifdef CRIA_HARD
+enum { SHORT_BYTES = 8 };
+#else
+enum { SHORT_BYTES = 96 };
+#endif
+
+static bool emit(const struct vocab *v, const struct merge_rule *rule, uint32_t sym,
+                 const char *text, uint32_t len, struct token_list *out) {
+    if (sym < v->n) return token_list_add(out, (token_id)sym);
+    return rule->spell(v, text, len, out);
+}
+
+/* -- short pieces ------------------------------------------------------------------------------- */
+
+struct part {
+    uint32_t off, sym;
+    uint32_t rank, result; /* of merging it with the next one */
+};
+
+static void part_look(const struct vocab *v, const struct merge_rule *rule, const char *text,
+                      struct part *p) {
+    p->rank = rule->merge(v, text + p->off, p[2].off - p->off, p->sym, p[1].sym, &p->result);
+}
+
+/* Fills part[0..n] (the last one only marks the end) and returns n. */
+static uint32_t parts_init(const struct vocab *v, const struct merge_rule *rule, const char *text,
+                           uint32_t len, struct part *part) {
+    uint32_t n = 0;
+    for (uint32_t i = 0, l; i < len; i += l, n++) {
+        part[n].off = i;
+        part[n].rank = NO_RANK;
+        part[n].sym = rule->first(v, text + i, len - i, &l);
+    }
+    part[n].off = len;
+    for (uint32_t i = 0; i + 1 < n; i++) part_look(v, rule, text, &part[i]);
+    return n;
+}
+
+static bool merge_short(const struct vocab *v, const struct merge_rule *rule, const char *text,
+                        uint32_t len, struct token_list *out) {
+    struct part part[SHORT_BYTES + 1];
+    assert(len <= SHORT_BYTES);
+    uint32_t n = parts_init(v, rule, text, len, part);
+    for (;;) {
+        uint32_t best = 0;
+        for (uint32_t i = 1; i < n; i++) {
+            if (part[i].rank < part[best].rank) best = i;
+        }
+        struct part *p = &part[best];
+        if (p->rank == NO_RANK) break;
+        p->sym = p->result;
+        memmove(p + 1, p + 2, (n - best - 1) * sizeof *p);
+        n--;
+        p->rank = NO_RANK;
+        if (best + 1 < n) part_look(v, rule, text, p);
+        if (best > 0) part_look(v, rule, text, p - 1);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const struct part *p = &part[i];
+        if (!emit(v, rule, p->sym, text + p->off, p[1].off - p->off, out)) return false;
+    }
+    return true;
+}
+
+/* -- long pieces -------------------------------------------------------------------------------- */
+
+struct row { /* a long piece while it is merged */
+    const struct vocab *v;
+    const struct merge_rule *rule;
+    struct vocab_scratch *s;
+    const char *text;
+    uint32_t len;
+};
+
+static bool row_reserve(struct vocab_scratch *s, size_t len) {
+    if (len <= s->cap) return true;
+    mem_free(s->sym); /* nothing in it is needed any more */
+    s->cap = 0;
+    s->sym = mem_array(len, 3 * sizeof *s->sym);
+    if (s->sym == NULL) return false;
+    s->rank = s->sym + len;
+    s->span = s->rank + len;
+    s->cap = len;
+    return true;
+}
+
+static bool heap_reserve(struct vocab_scratch *s, size_t cap) {
+    if (cap <= s->heap_cap) return true;
+    uint64_t *heap = mem_grow(s->heap, cap, sizeof *heap);
+    if (heap == NULL) return false;
+    s->heap = heap;
+    s->heap_cap = cap;
+    return true;
+}
+
+/* Room for one more: drops what is out of date, then grows if that was little. */
+static bool heap_make_room(struct vocab_scratch *s) {
+    size_t n = 0;
+    if (s->n_heap < s->heap_cap) return true;
+    for (size_t i = 0; i < s->n_heap; i++) {
+        if (s->rank[(uint32_t)s->heap[i]] == s->heap[i] >> 32) s->heap[n++] = s->heap[i];
+    }
+    s->n_heap = n;
+    heap_make(s->heap, n);
+    return n < s->heap_cap - s->heap_cap / 8 || heap_reserve(s, s->heap_cap + s->heap_cap / 2 + 1);
+}
+
+static uint32_t row_merge(const struct row *r, uint32_t i, uint32_t *result) {
+    const struct vocab_scratch *s = r->s;
+    uint32_t next = i + s->span[i];
+    if (next == r->len) return NO_RANK;
+    return r->rule->merge(r->v, r->text + i, s->span[i] + s->span[next], s->sym[i], s->sym[next],
+                          result);
+}
+
+static bool row_look(const struct row *r, uint32_t i) {
+    struct vocab_scratch *s = r->s;
+    uint32_t result;
+    s->rank[i] = row_merge(r, i, &result);
+    if (s->rank[i] == NO_RANK) return true;
+    if (!heap_make_room(s)) return false;
+    heap_push(s->heap, &s->n_heap, (uint64_t)s->rank[i] << 32 | i);
+    return true;
+}
+
+static void row_set(const struct row *r, uint32_t i, uint32_t sym, uint32_t len) {
+    r->s->sym[i] = sym;
+    r->s->span[i] = r->s->span[i + len - 1] = len;
+}
+
+static bool row_init(const struct row *r) {
+    struct vocab_scratch *s = r->s;
+    if (!row_reserve(s, r->len) || !heap_reserve(s, r->len + r->len / 4)) return false;
+    for (uint32_t i = 0, l; i < r->len; i += l) {
+        uint32_t sym = r->rule->first(r->v, r->text + i, r->len - i, &l);
+        row_set(r, i, sym, l);
+    }
+    s->n_heap = 0;
+    for (uint32_t i = 0, result; i < r->len; i += s->span[i]) {
+        s->rank[i] = row_merge(r, i, &result);
+        if (s->rank[i] != NO_RANK) s->heap[s->n_heap++] = (uint64_t)s->rank[i] << 32 | i;
+    }
+    heap_make(s->heap, s->n_heap);
+    return true;
+}
+
+static bool merge_long(const struct row *r, struct token_list *out) {
+    struct vocab_scratch *s = r->s;
+    if (!row_init(r)) return false;
+    while (s->n_heap > 0) {
+        uint64_t key = heap_pop(s->heap, &s->n_heap);
+        uint32_t i = (uint32_t)key, result = NO_SYM;
+        if (s->rank[i] != key >> 32) continue;
+        uint32_t next = i + s->span[i];
+        uint32_t rank = row_merge(r, i, &result);
+        assert(rank == key >> 32);
+        (void)rank;
+        s->rank[next] = NO_RANK;
+        row_set(r, i, result, s->span[i] + s->span[next]);
+        if (!row_look(r, i)) return false;
+        if (i > 0 && !row_look(r, i - s->span[i - 1])) return false;
+    }
+    for (uint32_t i = 0; i < r->len; i += s->span[i]) {
+        if (!emit(r->v, r->rule, s->sym[i], r->text + i, s->span[i], out)) return false;
+    }
+    return true;
+}
+
+/* -- pieces and texts --------------------------------------------------------------------------- */
+
+enum status merge_piece(const struct vocab *v, const struct merge_rule *rule,
+                        struct vocab_scratch *s, const char *text, size_t len,
+                        struct token_list *out, struct err *e) {
+    assert(len > 0 && len <= UINT32_MAX);
+    uint32_t whole = index_find(v, text, len);
+    atomic_uchar *memo = whole < v->n ? &v->whole[whole] : NULL;
+    unsigned known = memo != NULL ? atomic_load_explicit(memo, memory_order_relaxed) : WHOLE_NO;
+    size_t before = out->len;
+    bool ok;
+    if (known == WHOLE_YES) {
+        ok = token_list_add(out, (token_id)whole);
+    } else if (len <= SHORT_BYTES) {
+        ok = merge_short(v, rule, text, (uint32_t)len, out);
+    } else {
+        struct row r = {v, rule, s, text, (uint32_t)len};
+        ok = merge_long(&r, out);
+    }
+    if (!ok) return err_no_memory(e);
+    if (known == WHOLE_UNKNOWN) {
+        bool yes = out->len == before + 1 && out->ids[before] == (token_id)whole;
+        atomic_store_explicit(memo, yes ? WHOLE_YES : WHOLE_NO, memory_order_relaxed);
+    }
+    return ST_OK;
+}
+
+enum status merge_text(const struct vocab *v, const struct merge_rule *rule,
+                       struct vocab_scratch *s, const char *text, size_t len,
+                       struct token_list *out, struct err *e) {
+    size_t start = 0;
+    uint32_t last = 0;
+    for (size_t i = 0, n; i < len; i += n) {
+        n = char_len((unsigned char)text[i], len - i);
+        uint32_t code = char_code(text + i, (uint32_t)n);
+        if (i > start && !joints_may_join(&v->joints, last, code)) {
+            enum status st = merge_piece(v, rule, s, text + start, i - start, out, e);
+            if (st != ST_OK) return st;
+            start = i;
+        }
+        last = code;
+    }
+    return start < len ? merge_piece(v, rule, s, text + start, len - start, out, e) : ST_OK;
+}
+
+bool escape_spaces(struct vocab_scratch *s, bool prefix, const char **text, size_t *len) {
+    static const char mark[] = "\xE2\x96\x81";
+    const char *p = *text, *end = p + *len;
+    buf_clear(&s->escaped);
+    if (prefix) buf_add(&s->escaped, mark, 3);
+    while (p < end) {
+        const char *space = memchr(p, ' ', (size_t)(end - p));
+        if (space == NULL) space = end;
+        buf_add(&s->escaped, p, (size_t)(space - p));
+        if (space < end) buf_add(&s->escaped, mark, 3);
+        p = space + 1;
+    }
+    *text = s->escaped.data;
+    *len = s->escaped.len;
+    return !s->escaped.failed;
+}
+
+void scratch_free(struct vocab_scratch *s) {
+    buf_free(&s->clean);
+    buf_free(&s->escaped);
+    mem_free(s->sym);
+    mem_free(s->heap);
+    *s = (struct vocab_scratch){0};
+}

@@ -1,0 +1,272 @@
+/* check_models.c - tiny models with recorded logits (the set's README is the contract).
+ *
+ * Each model is run as the recording was: f32 cache, at once, in chunks of 13, token by token, and two
+ * sequences interleaved. A model of quantised weights is compared with the dequantised rows by
+ * backends that compute in f32 (ref), with the recorded rows by those that quantise activations. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "engine/cria.h"
+#include "engine/model.h"
+#include "golden/check.h"
+
+enum { CHUNK = 13, INTERLEAVE = 7, N_CTX = 256 };
+
+struct set {
+    struct check *c;
+    const char *name;
+    const json *doc;
+    const float *truth; /* expected.bin */
+    size_t n_truth;
+    struct cria_engine *eng;
+    uint32_t n_out;
+    bool dequantised;   /* compare with the rows of the dequantised weights, not with the recorded ones */
+    double limit;       /* NMSE that applies */
+};
+
+static double number(const json *v, double fallback) {
+    double x;
+    return json_number(v, &x) ? x : fallback;
+}
+
+static uint32_t count(const json *v) { return (uint32_t)number(v, 0); }
+
+/* An array of ints as tokens; the caller frees. */
+static token_id *int_list(const json *v, uint32_t *n) {
+    token_id *ids = mem_zalloc(json_len(v), sizeof *ids);
+    *n = 0;
+    for (const json *x = json_first(v); x != NULL; x = json_next(x)) ids[(*n)++] = (token_id)number(x, 0);
+    return ids;
+}
+
+static const float *truth_at(const struct set *s, const json *offset, size_t n) {
+    double off = number(offset, -1);
+    return off >= 0 && off + (double)n <= (double)s->n_truth ? s->truth + (size_t)off : NULL;
+}
+
+static void compare(struct set *s, const char *what, const float *got, const float *want, size_t n, double limit) {
+    if (want == NULL) {
+        check_fail(s->c, s->name, "%s: offset outside of expected.bin", what);
+        return;
+    }
+    double err = check_nmse(got, want, n);
+    check_that(s->c, err <= limit, s->name, "%s: NMSE %.3g above %.3g", what, err, limit);
+}
+
+/* Evaluates all tokens in pieces of `chunk`; all rows' results in logits. */
+static bool eval(struct set *s, const token_id *tokens, uint32_t n, uint32_t chunk, float *logits) {
+    struct cria_timeline *tl;
+    struct err e = {0};
+    enum status st = cria_timeline_open(&tl, s->eng, &e);
+    if (st == ST_OK) {
+        for (uint32_t done = 0; st == ST_OK && done < n;) {
+            uint32_t m = n - done < chunk ? n - done : chunk;
+            st = cria_timeline_eval(tl, tokens + done, m, m, logits + (size_t)done * s->n_out, &e);
+            done += m;
+        }
+        cria_timeline_close(tl);
+    }
+    return check_that(s->c, st == ST_OK, s->name, "%s", e.msg);
+}
+
+static uint32_t argmax(const float *x, uint32_t n) {
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < n; i++)
+        if (x[i] > x[best]) best = i;
+    return best;
+}
+
+static double rms(const float *x, size_t n) {
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
+    return sqrt(sum / (double)n);
+}
+
+/* One greedy token after the other; false at the first that is not clear or not as recorded. */
+static bool greedy_step(struct set *s, uint32_t i, token_id want, double margin, const float *logits) {
+    if (margin <= 4 * sqrt(s->limit) * rms(logits, s->n_out)) return false;
+    token_id id = (token_id)argmax(logits, s->n_out);
+    return check_that(s->c, id == want, s->name, "greedy token %u is %d, expected %d", i, id, want);
+}
+
+/* Greedy decoding, one token at a time; must agree while the recorded margins are clear. */
+static void check_greedy(struct set *s, const json *prompt, const json *greedy, const token_id *tokens, uint32_t n) {
+    struct cria_timeline *tl = NULL;
+    struct err e = {0};
+    uint32_t n_greedy, i = 0;
+    token_id *want = int_list(greedy, &n_greedy);
+    float *logits = mem_array(s->n_out, sizeof *logits);
+    enum status st = cria_timeline_open(&tl, s->eng, &e);
+    if (st == ST_OK) st = cria_timeline_eval(tl, tokens, n, 1, logits, &e);
+    const json *margin = json_first(json_get(prompt, "greedy_margins"));
+    for (; st == ST_OK && i < n_greedy && margin != NULL; i++, margin = json_next(margin)) {
+        if (!greedy_step(s, i, want[i], number(margin, 0), logits)) break;
+        st = cria_timeline_eval(tl, &want[i], 1, 1, logits, &e);
+    }
+    check_that(s->c, st == ST_OK, s->name, "greedy: %s", e.msg);
+    if (st == ST_OK && i == n_greedy && !s->dequantised)
+        compare(s, "after greedy", logits, truth_at(s, json_get(prompt, "after_greedy_offset"), s->n_out), s->n_out, s->limit);
+    cria_timeline_close(tl);
+    mem_free(logits);
+    mem_free(want);
+}
+
+static void compare_rows(struct set *s, const json *prompt, const json *offset, const float *logits) {
+    uint32_t n_rows;
+    token_id *rows = int_list(json_get(prompt, "rows"), &n_rows);
+    float *got = mem_array((size_t)n_rows * s->n_out, sizeof *got);
+    for (uint32_t i = 0; i < n_rows; i++)
+        memcpy(got + (size_t)i * s->n_out, logits + (size_t)rows[i] * s->n_out, s->n_out * sizeof *got);
+    compare(s, "at once", got, truth_at(s, offset, (size_t)n_rows * s->n_out), (size_t)n_rows * s->n_out, s->limit);
+    mem_free(got);
+    mem_free(rows);
+}
+
+static void check_prompt(struct set *s, const json *prompt) {
+    uint32_t n;
+    token_id *tokens = int_list(json_get(prompt, "tokens"), &n);
+    const json *source = s->dequantised ? json_get(prompt, "dequantized_f32") : prompt;
+    float *logits = mem_array((size_t)n * s->n_out, sizeof *logits), *again = mem_array((size_t)n * s->n_out, sizeof *again);
+    if (number(json_get(prompt, "first_position"), 0) != 0) {
+        check_skip(s->c, s->name, "prompts that start at another position than 0");
+    } else if (eval(s, tokens, n, n, logits)) {
+        compare_rows(s, prompt, json_get(source, "logits_offset"), logits);
+        const uint32_t chunks[] = {CHUNK, 1};
+        for (int i = 0; i < 2 && eval(s, tokens, n, chunks[i], again); i++)
+            check_that(s->c, memcmp(logits, again, (size_t)n * s->n_out * sizeof *again) == 0, s->name,
+                       "chunks of %u give other bits than all at once (NMSE %.3g)", chunks[i],
+                       check_nmse(again, logits, (size_t)n * s->n_out));
+        check_greedy(s, prompt, json_get(source, "greedy"), tokens, n);
+    }
+    mem_free(again);
+    mem_free(logits);
+    mem_free(tokens);
+}
+
+/* Two sequences in one cache, in turns of 7 tokens, must give what each gives alone. */
+static void check_two(struct set *s, const json *two) {
+    struct cria_timeline *tl[2] = {NULL, NULL};
+    token_id *tokens[2];
+    uint32_t n[2], done[2] = {0, 0}, row = count(json_get(two, "row"));
+    struct err e = {0};
+    enum status st = ST_OK;
+    tokens[0] = int_list(json_get(two, "a"), &n[0]);
+    tokens[1] = int_list(json_get(two, "b"), &n[1]);
+    const float *want = truth_at(s, json_get(two, "logits_offset"), 2 * s->n_out);
+    float *logits = mem_array((size_t)(n[0] + n[1] + 2) * s->n_out, sizeof *logits);
+    for (int k = 0; k < 2 && st == ST_OK; k++) st = cria_timeline_open(&tl[k], s->eng, &e);
+    while (st == ST_OK && (done[0] < n[0] || done[1] < n[1]))
+        for (int k = 0; k < 2 && st == ST_OK; k++) {
+            uint32_t m = n[k] - done[k] < INTERLEAVE ? n[k] - done[k] : INTERLEAVE;
+            if (m == 0) continue;
+            st = cria_timeline_eval(tl[k], tokens[k] + done[k], m, m, logits + (size_t)(done[k] + (k == 1 ? n[0] : 0)) * s->n_out, &e);
+            done[k] += m;
+        }
+    check_that(s->c, st == ST_OK, s->name, "two sequences: %s", e.msg);
+    float *alone = mem_array((size_t)n[0] * s->n_out, sizeof *alone);
+    for (int k = 0; k < 2; k++) cria_timeline_close(tl[k]);
+    if (st == ST_OK && eval(s, tokens[0], n[0], n[0], alone))
+        check_that(s->c, memcmp(alone, logits, (size_t)n[0] * s->n_out * sizeof *alone) == 0, s->name, "interleaved differs from alone");
+    if (st == ST_OK && want != NULL && row < n[0] && row < n[1] && !s->dequantised) {
+        compare(s, "two sequences, a", logits + (size_t)row * s->n_out, want, s->n_out, s->limit);
+        compare(s, "two sequences, b", logits + (size_t)(n[0] + row) * s->n_out, want + s->n_out, s->n_out, s->limit);
+    }
+    mem_free(alone);
+    mem_free(logits);
+    mem_free(tokens[0]);
+    mem_free(tokens[1]);
+}
+
+static void softmax(float *x, uint32_t n) {
+    float max = x[argmax(x, n)], sum = 0;
+    for (uint32_t i = 0; i < n; i++) sum += x[i] = expf(x[i] - max);
+    for (uint32_t i = 0; i < n; i++) x[i] /= sum;
+}
+
+/* Embedding and rerank models: the pooled vector, and the vectors of all tokens. */
+static void check_pooled(struct set *s, const json *prompt, bool rerank) {
+    uint32_t n, dim = s->n_out, pooling = cria_engine_info(s->eng)->pooling;
+    token_id *tokens = int_list(json_get(prompt, "tokens"), &n);
+    float *rows = mem_array((size_t)n * dim, sizeof *rows);
+    if (!rerank && pooling != 3) {
+        check_skip(s->c, s->name, "pooling other than of the last token");
+    } else if (eval(s, tokens, n, n, rows)) {
+        float *last = rows + (size_t)(n - 1) * dim;
+        if (json_get(prompt, "token_embd_offset") != NULL)
+            compare(s, "token vectors", rows, truth_at(s, json_get(prompt, "token_embd_offset"), (size_t)n * dim), (size_t)n * dim, s->limit);
+        if (rerank) softmax(last, dim);
+        compare(s, "pooled", last, truth_at(s, json_get(prompt, "pooled_offset"), dim), dim, s->limit);
+    }
+    mem_free(rows);
+    mem_free(tokens);
+}
+
+static bool has_quantized(const json *doc) {
+    for (const json *p = json_first(json_get(doc, "prompts")); p != NULL; p = json_next(p))
+        if (json_get(p, "dequantized_f32") != NULL) return true;
+    return false;
+}
+
+static void run_kind(struct set *s) {
+    const char *kind = json_string(json_get(s->doc, "kind"));
+    bool causal = kind == NULL || strcmp(kind, "causal") == 0;
+    for (const json *p = json_first(json_get(s->doc, "prompts")); p != NULL; p = json_next(p)) {
+        if (causal) check_prompt(s, p);
+        else check_pooled(s, p, strcmp(kind, "rerank") == 0);
+    }
+    if (json_get(s->doc, "two_sequences") != NULL) check_two(s, json_get(s->doc, "two_sequences"));
+}
+
+static bool known_arch(const char *name) {
+    for (const struct arch *const *a = archs; name != NULL && *a != NULL; a++)
+        if (strcmp(name, (*a)->name) == 0) return true;
+    return false;
+}
+
+static void check_model(struct check *c, const char *dir, const char *name) {
+    char path[8192];
+    struct err e = {0};
+    size_t size;
+    snprintf(path, sizeof path, "%s/model.gguf", dir);
+    json *doc = check_read_json(c, dir, "expected.json");
+    char *truth = doc != NULL ? check_read(c, dir, "expected.bin", &size) : NULL;
+    if (truth != NULL && !known_arch(json_string(json_get(doc, "arch")))) {
+        check_skip(c, name, "architecture is not supported yet");
+    } else if (truth != NULL) {
+        const json *tolerance = json_get(doc, "tolerance");
+        const char *kind = json_string(json_get(doc, "kind"));
+        struct cria_engine_params p = cria_engine_default_params();
+        struct set s = {.c = c, .name = name, .doc = doc, .truth = (const float *)(void *)truth, .n_truth = size / 4};
+        bool exact = strcmp(c->backend, "ref") == 0; /* f32 weights and activations */
+        s.dequantised = exact && has_quantized(doc);
+        s.limit = number(json_get(tolerance, "nmse"), 1e-8);
+        if (!exact && has_quantized(doc)) s.limit = number(json_get(tolerance, "nmse_vs_reference_rows"), s.limit);
+        p.backend = c->backend;
+        p.n_ctx = N_CTX;
+        p.n_parallel = 2;
+        p.kv_type = DT_F32;
+        p.embeddings = kind != NULL && strcmp(kind, "causal") != 0;
+        if (cria_engine_open(&s.eng, path, &p, &e) != ST_OK) {
+            check_fail(c, name, "%s", e.msg);
+        } else {
+            s.n_out = cria_engine_info(s.eng)->n_output;
+            run_kind(&s);
+            cria_engine_close(s.eng);
+        }
+    }
+    mem_free(truth);
+    json_free(doc);
+}
+
+void check_models(struct check *c, const char *dir) {
+    char **names = check_list(dir);
+    for (char **n = names; *n != NULL; n++) {
+        char path[8192];
+        snprintf(path, sizeof path, "%s/%s", dir, *n);
+        if (check_exists(path, "expected.json")) check_model(c, path, *n);
+    }
+    check_list_free(names);
+}

@@ -1,0 +1,6 @@
+/* isa_neon.c - 64-bit ARM. Compiled with the flags of isa.cmake. */
+#ifdef __aarch64__
+#define ISA_NAME neon
+#define ISA_SIMD "kernels/cpu/simd_neon.h"
+#include "kernels/cpu/isa.inc"
+#endif

@@ -1,0 +1,155 @@
+/* simd_avx512.h - the vector language (simd.h) for x86 with AVX-512 F, BW, DQ and VL; with the VNNI
+ * dot product where the compiler's flags have it. */
+#ifndef CRIA_KERNELS_CPU_SIMD_AVX512_H
+#define CRIA_KERNELS_CPU_SIMD_AVX512_H
+
+#include <immintrin.h>
+
+enum { VF_N = 16, VP_LANES = 8 };
+
+typedef __m512 vf;
+typedef __m512i vb;
+typedef __m512i vi;
+typedef __m256i vs;
+typedef __m512 vp;
+
+/* ---- floats ---- */
+
+static inline vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
+static inline void vf_store(float *p, vf v) { _mm512_storeu_ps(p, v); }
+static inline vf vf_set1(float x) { return _mm512_set1_ps(x); }
+static inline vf vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }
+static inline vf vf_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
+static inline vf vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
+static inline vf vf_div(vf a, vf b) { return _mm512_div_ps(a, b); }
+static inline vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+static inline vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
+static inline vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
+static inline vf vf_abs(vf a) { return _mm512_abs_ps(a); }
+static inline vf vf_round(vf a) { return _mm512_roundscale_ps(a, 0); }
+static inline vf vf_trunc(vf a) { return _mm512_roundscale_ps(a, 3); }
+static inline vf vf_copysign(vf a, vf sign) {
+    return _mm512_or_ps(vf_abs(a), _mm512_and_ps(_mm512_set1_ps(-0.0f), sign));
+}
+static inline vf vf_less(vf a, vf b, vf x, vf y) {
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), y, x);
+}
+static inline vf vf_pow2(vf n) {
+    __m512i e = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(e, 23));
+}
+static inline __m256 avx512_half(__m512 a, int h) {
+    return h == 0 ? _mm512_castps512_ps256(a) : _mm512_extractf32x8_ps(a, 1);
+}
+static inline float vf_hsum(vf a) {
+    __m256 y = _mm256_add_ps(avx512_half(a, 0), avx512_half(a, 1));
+    __m128 x = _mm_add_ps(_mm256_castps256_ps128(y), _mm256_extractf128_ps(y, 1));
+    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
+}
+static inline float vf_hmax(vf a) { return _mm512_reduce_max_ps(a); }
+static inline float simd_f16(const uint8_t *p) { return _cvtsh_ss(quant_u16(p)); }
+static inline __m256i avx512_load32(const uint8_t *p) {
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+static inline vf vf_f16(const uint8_t *p) { return _mm512_cvtph_ps(avx512_load32(p)); }
+static inline vf vf_bf16(const uint8_t *p) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(avx512_load32(p)), 16));
+}
+static inline void vf_store_i8(int8_t *p, vf v) {
+    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtsepi32_epi8(_mm512_cvttps_epi32(v)));
+}
+
+/* ---- codes ---- */
+
+static inline __m512i avx512_pair(__m256i low, __m256i high) {
+    return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+}
+static inline vb vb_load(const uint8_t *p0, const uint8_t *p1) {
+    return avx512_pair(avx512_load32(p0), avx512_load32(p1));
+}
+static inline vb vb_nibbles(const uint8_t *p0, const uint8_t *p1) {
+    __m256i x = _mm256_inserti128_si256(
+        _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)p0)),
+        _mm_loadu_si128((const __m128i *)(const void *)p1), 1);
+    const __m512i twice = _mm512_setr_epi64(0, 1, 0, 1, 2, 3, 2, 3);
+    const __m512i shift = _mm512_setr_epi64(0, 0, 4, 4, 0, 0, 4, 4);
+    __m512i y = _mm512_permutexvar_epi64(twice, _mm512_castsi256_si512(x));
+    return _mm512_and_si512(_mm512_srlv_epi64(y, shift), _mm512_set1_epi8(15));
+}
+static inline vb vb_bits(const uint8_t *p0, const uint8_t *p1) {
+    uint32_t b0, b1;
+    memcpy(&b0, p0, 4);
+    memcpy(&b1, p1, 4);
+    return _mm512_maskz_mov_epi8((uint64_t)b1 << 32 | b0, _mm512_set1_epi8(16));
+}
+static inline vb vb_shr(vb v, int n0, int n1) {
+    return _mm512_srlv_epi64(v, _mm512_setr_epi64(n0, n0, n0, n0, n1, n1, n1, n1));
+}
+static inline vb vb_shl4(vb v) { return _mm512_slli_epi16(v, 4); }
+static inline vb vb_and(vb v, int mask) {
+    return _mm512_and_si512(v, _mm512_set1_epi8((char)mask));
+}
+static inline vb vb_or(vb a, vb b) { return _mm512_or_si512(a, b); }
+static inline vb vb_sub(vb v, int x) { return _mm512_sub_epi8(v, _mm512_set1_epi8((char)x)); }
+
+/* ---- dot products ---- */
+
+static inline vi vi_zero(void) { return _mm512_setzero_si512(); }
+#ifdef __AVX512VNNI__
+static inline vi vb_dot(vb u, vb a) { return _mm512_dpbusd_epi32(vi_zero(), u, a); }
+/* Codes made unsigned by + 128; what that adds depends on a alone, so that the compiler computes it
+ * once for all rows of a tile. */
+static inline vi vb_dot_signed(vb w, vb a) {
+    const __m512i bias = _mm512_set1_epi8((char)128);
+    return _mm512_sub_epi32(vb_dot(_mm512_xor_si512(w, bias), a), vb_dot(bias, a));
+}
+#else
+/* Pairs of products fit 16 bits: 2 x 128 x 127 < 32768. */
+static inline vi vb_dot(vb u, vb a) {
+    return _mm512_madd_epi16(_mm512_maddubs_epi16(u, a), _mm512_set1_epi16(1));
+}
+static inline vi vb_dot_signed(vb w, vb a) { /* the sign moves to a; there is no 512-bit vpsignb */
+    __m512i b = _mm512_mask_sub_epi8(a, _mm512_movepi8_mask(w), _mm512_setzero_si512(), a);
+    return vb_dot(_mm512_abs_epi8(w), b);
+}
+#endif
+static inline vi vi_sub32(vi x, vi y) { return _mm512_sub_epi32(x, _mm512_slli_epi32(y, 5)); }
+
+static inline vs vs_load(const uint8_t *p) {
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+static inline vs vs_load_twice(const uint8_t *p) {
+    __m128i x = _mm_loadl_epi64((const __m128i *)(const void *)p);
+    return _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(x, x));
+}
+static inline vi vs_dot(vi x, vb u, vb a, vs s, int g) {
+    const __m512i base = _mm512_inserti64x4(
+        _mm512_castsi256_si512(_mm256_setr_m128i(_mm_set1_epi16(0), _mm_set1_epi16(1))),
+        _mm256_setr_m128i(_mm_set1_epi16(2), _mm_set1_epi16(3)), 1);
+    __m512i which = _mm512_add_epi16(base, _mm512_set1_epi16((short)(4 * g)));
+    __m512i scale = _mm512_permutexvar_epi16(which, _mm512_castsi256_si512(s));
+    __m512i pairs = _mm512_maddubs_epi16(u, a);
+#ifdef __AVX512VNNI__
+    return _mm512_dpwssd_epi32(x, pairs, scale);
+#else
+    return _mm512_add_epi32(x, _mm512_madd_epi16(pairs, scale));
+#endif
+}
+static inline vi vs_sums(vs s, const int16_t *sums) {
+    __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)sums);
+    return avx512_pair(_mm256_madd_epi16(s, x), _mm256_setzero_si256());
+}
+
+static inline vp vp_zero(void) { return _mm512_setzero_ps(); }
+static inline vp vp_set(float x0, float x1) {
+    return _mm512_insertf32x8(_mm512_set1_ps(x0), _mm256_set1_ps(x1), 1);
+}
+static inline vp vp_mul(vp a, vp b) { return _mm512_mul_ps(a, b); }
+static inline vp vp_fma(vp a, vp b, vp c) { return _mm512_fmadd_ps(a, b, c); }
+static inline vp vp_dot(vi x, vp scale, vp acc) {
+    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(x), scale, acc);
+}
+static inline float vp_hsum(vp v) { return vf_hsum(v); }
+
+#endif

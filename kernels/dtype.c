@@ -1,0 +1,73 @@
+/* dtype.c - the type table, generated from quant/types.def (see dtype.h).
+ *
+ * For each row of types.def that cria computes with, a decode and an encode function over rows are
+ * made from the block functions of quant/<prefix>.h. This file is compiled for the base instruction
+ * set and without contraction: it is what every faster path is compared with. */
+#define QUANT_ENCODE
+#include "kernels/dtype.h"
+
+#include <assert.h>
+#include <strings.h>
+
+#define TYPES_INCLUDE
+#include "kernels/quant/types.def"
+#undef TYPES_INCLUDE
+
+#define DECODE_ROW(prefix, elems, bytes)                                                           \
+    static void prefix##_decode_row(const void *src, float *dst, size_t n) {                       \
+        const uint8_t *block = src;                                                                \
+        for (size_t b = 0; b < n / (elems); b++, block += (bytes), dst += (elems)) {               \
+            for (int i = 0; i < (elems); i++) dst[i] = prefix##_at(block, i);                      \
+        }                                                                                          \
+    }
+#define ENCODE_ROW(prefix, elems, bytes)                                                           \
+    static void prefix##_encode_row(const float *src, void *dst, size_t n) {                       \
+        uint8_t *block = dst;                                                                      \
+        for (size_t b = 0; b < n / (elems); b++, block += (bytes), src += (elems)) {               \
+            prefix##_encode(block, src);                                                           \
+        }                                                                                          \
+    }
+
+#define QUANT(id, NAME, prefix, elems, bytes)                                                      \
+    DECODE_ROW(prefix, elems, bytes)                                                               \
+    ENCODE_ROW(prefix, elems, bytes)
+#define QUANT_READ(id, NAME, prefix, elems, bytes) DECODE_ROW(prefix, elems, bytes)
+#define OPAQUE(id, NAME, elems, bytes)
+#include "kernels/quant/types.def"
+#undef QUANT
+#undef QUANT_READ
+#undef OPAQUE
+
+static const struct dtype_info table[DT_COUNT] = {
+#define QUANT(id, NAME, prefix, elems, bytes)                                                      \
+    [id] = {#NAME, elems, bytes, prefix##_decode_row, prefix##_encode_row},
+#define QUANT_READ(id, NAME, prefix, elems, bytes)                                                 \
+    [id] = {#NAME, elems, bytes, prefix##_decode_row, NULL},
+#define OPAQUE(id, NAME, elems, bytes) [id] = {#NAME, elems, bytes, NULL, NULL},
+#include "kernels/quant/types.def"
+#undef QUANT
+#undef QUANT_READ
+#undef OPAQUE
+};
+
+const struct dtype_info *dtype_info(uint32_t id) {
+    return id < DT_COUNT && table[id].name != NULL ? &table[id] : NULL;
+}
+
+size_t dtype_row_bytes(enum dtype t, size_t n) {
+    const struct dtype_info *info = dtype_info(t);
+    assert(info != NULL && n % info->elems == 0);
+    return n / info->elems * info->bytes;
+}
+
+enum dtype dtype_by_name(const char *name) {
+    for (uint32_t t = 0; t < DT_COUNT; t++) {
+        if (table[t].name != NULL && strcasecmp(table[t].name, name) == 0) return (enum dtype)t;
+    }
+    return DT_COUNT;
+}
+
+float f16_to_f32(uint16_t h) { return quant_f16(h); }
+uint16_t f32_to_f16(float f) { return quant_to_f16(f); }
+float bf16_to_f32(uint16_t h) { return quant_float((uint32_t)h << 16); }
+uint16_t f32_to_bf16(float f) { return quant_to_bf16(f); }

@@ -1,0 +1,33 @@
+/* q5_1.h - Q5_1: 32 values in 24 bytes, 5-bit codes above a minimum.
+ *
+ *   0..1   d    f16
+ *   2..3   m    f16, the minimum
+ *   4..7   fifth bits: bit i % 8 of byte 4 + i / 8 belongs to value i
+ *   8..23  nibbles: byte 8 + j holds the low bits of q[j] (low) and q[j + 16] (high), j = 0..15
+ *
+ *   value i = d q[i] + m */
+#ifndef CRIA_KERNELS_QUANT_Q5_1_H
+#define CRIA_KERNELS_QUANT_Q5_1_H
+
+#include "kernels/quant/quant.h"
+
+QUANT_FN float q5_1_at(quant_block b, int i) {
+    int low = QUANT_U8(b, 8 + (i & 15)) >> (i < 16 ? 0 : 4) & 15;
+    int high = QUANT_U8(b, 4 + (i >> 3)) >> (i & 7) & 1;
+    return QUANT_MUL(QUANT_F16(b, 0), QUANT_FLOAT(low + 16 * high)) + QUANT_F16(b, 2);
+}
+
+#ifdef QUANT_ENCODE
+static inline void q5_1_encode(uint8_t *block, const float *x) {
+    float lo, hi;
+    quant_range(x, 32, &lo, &hi);
+    float d = (hi - lo) / 31.0f, id = quant_inverse(d);
+    unsigned q[32];
+    for (unsigned i = 0; i < 32; i++) q[i] = quant_code((x[i] - lo) * id + 0.5f, 31);
+    quant_put_f16(block, d);
+    quant_put_f16(block + 2, lo);
+    quant_put_codes(q, block + 8, block + 4);
+}
+#endif
+
+#endif

@@ -1,0 +1,69 @@
+/* step.h - what changes from step to step: the batch of rows and the KV cache.
+ *
+ * A step is a batch of rows from any number of sequences in any phase (prefill, decode). Each row
+ * knows its token, its position, the cache cell that takes its key and value, and how much of its
+ * sequence it may see. What a row computes never depends on the other rows of the batch. */
+#ifndef CRIA_KERNELS_STEP_H
+#define CRIA_KERNELS_STEP_H
+
+#include <stdint.h>
+
+#include "kernels/op.h"
+
+/* Cells in a page. Pages are counted and shared (engine/kv.h). The unit is also the order of
+ * summation in attention: results must not depend on which physical pages a sequence has. */
+#ifdef CRIA_HARD
+enum { KV_PAGE = 2 };
+#else
+enum { KV_PAGE = 32 };
+#endif
+
+struct kv_seq {
+    uint32_t *page;   /* [n_pages] physical page of each logical one */
+    uint32_t n_pages, n_tokens;
+};
+
+struct kv_cache {
+    uint32_t n_layer, n_pages;
+    /* [n_layer] planes {head_dim, KV_PAGE, n_head_kv, n_pages}: a head's cells of one page are
+     * contiguous. F32 or F16. */
+    struct tensor *k, *v;
+    struct kv_seq *seq;
+    uint32_t n_seqs;
+};
+
+struct batch {
+    uint32_t n_tokens, n_outputs;
+    const int32_t *token;    /* [n_tokens]; -1: the next row of embd */
+    const float *embd;       /* rows of n_embd for the tokens that are -1, in order; may be NULL */
+    const int32_t *pos;      /* [n_tokens] position for rope */
+    const uint32_t *seq;     /* [n_tokens] index in kv.seq */
+    const uint32_t *index;   /* [n_tokens] the row's place in its sequence: its logical cell */
+    const uint32_t *kv_len;  /* [n_tokens] cells of the sequence the row may see: index + 1 if causal */
+    const uint32_t *output;  /* [n_outputs] rows whose results are wanted */
+};
+
+struct step {
+    const struct program *prog;
+    const struct batch *batch;
+    struct kv_cache *kv;
+    uint32_t n_rows[ROWS_KINDS];
+    unsigned char *scratch; /* device memory of prog->scratch bytes */
+};
+
+/* First element of row r of a value. */
+static inline float *step_row(const struct step *s, val v, uint32_t r) {
+    const struct value *x = &s->prog->vals[v];
+    return (float *)(void *)(s->scratch + x->off) + (size_t)r * x->pitch;
+}
+static inline uint32_t step_rows(const struct step *s, val v) {
+    return s->n_rows[s->prog->vals[v].rows];
+}
+/* Byte offset, in a cache plane, of the vector of a head in a logical cell of a sequence. */
+static inline size_t kv_offset(const struct tensor *plane, const struct kv_seq *seq, uint32_t index,
+                               uint32_t head) {
+    return (size_t)seq->page[index / KV_PAGE] * plane->stride[3] + head * plane->stride[2] +
+           (size_t)(index % KV_PAGE) * plane->stride[1];
+}
+
+#endif

@@ -1,0 +1,20 @@
+/* tensor.h - stored data: a weight or a plane of the KV cache. */
+#ifndef CRIA_KERNELS_TENSOR_H
+#define CRIA_KERNELS_TENSOR_H
+
+#include "kernels/dtype.h"
+
+struct tensor {
+    const char *name; /* borrowed from the model */
+    void *data;       /* address in the memory of the device that holds it; rows may be unaligned */
+    enum dtype type;
+    int64_t dim[4];   /* dim[0] is contiguous; unused dims are 1 */
+    size_t stride[4]; /* bytes from element to element; stride[0] is one block */
+};
+
+/* Sets dims and the strides of a densely stored tensor; returns its bytes. */
+size_t tensor_shape(struct tensor *t, enum dtype type, const int64_t dim[4]);
+/* Address of row i (counted over dims 1..3 as one). */
+const void *tensor_row(const struct tensor *t, int64_t i);
+
+#endif

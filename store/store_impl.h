@@ -1,0 +1,135 @@
+/* store_impl.h - what the files of store/ share: the open store, the walk over stored names,
+ * manifests, and the upkeep of blobs. Nothing outside this folder includes it.
+ *
+ * Lock: store_lock() is held around every change of what manifests name. Who reads (list, resolve)
+ * takes none: a manifest is replaced by rename, so a reader sees the old or the new one, and one
+ * that vanishes under a reader counts as never seen. */
+#ifndef CRIA_STORE_STORE_IMPL_H
+#define CRIA_STORE_STORE_IMPL_H
+
+#include <pthread.h>
+
+#include "base/buf.h"
+#include "store/store.h"
+
+enum {
+    MANIFEST_MAX_BYTES = 4 << 20,
+    TEXT_MAX_BYTES = 64 << 20, /* a template, licence, list of messages ... */
+    PATH_ROOM = 4096,          /* paths are built in buffers of this size */
+};
+
+/* ---- manifests (manifest.c) ---- */
+
+enum layer_kind {
+    LAYER_UNKNOWN, LAYER_MODEL, LAYER_PROJECTOR, LAYER_ADAPTER, LAYER_DRAFT, LAYER_TEMPLATE,
+    LAYER_SYSTEM, LAYER_LICENSE, LAYER_PARAMS, LAYER_MESSAGES, LAYER_EMBED, LAYER_TENSOR,
+    LAYER_JSON, LAYER_KINDS
+};
+enum layer_kind layer_kind_of(const char *media_type);
+const char *layer_media_type(enum layer_kind kind); /* not for LAYER_UNKNOWN */
+
+struct manifest {               /* texts and lists live in the arena given to the reader */
+    struct store_layer config;  /* digest "": none */
+    struct store_layer *layers;
+    size_t n_layers;
+    char digest[65];            /* of the bytes */
+    uint64_t size;              /* layers and config */
+    int64_t modified_ns;
+};
+
+/* Every digest of a manifest has been checked when this returns ST_OK. */
+enum status manifest_parse(struct manifest *m, const char *text, size_t len, struct arena *a,
+                           struct err *e);
+void manifest_put(struct buf *b, const struct store_layer *config, const struct store_layer *layers,
+                  size_t n_layers);
+/* The model that this one was made from: `from` of the model layer, "" if none. */
+const char *manifest_parent(const struct manifest *m);
+
+/* The config blob's JSON, both ways. Parsing copies into the arena and wants an object. */
+enum status config_parse(struct store_config *c, const char *text, size_t len, struct arena *a,
+                         struct err *e);
+void config_put(struct buf *b, const struct store_config *c);
+extern const struct store_config config_empty; /* all texts "" */
+
+/* ---- built-in models (builtin.c) ---- */
+
+struct builtin_layer {
+    struct store_layer info;
+    const void *data;
+};
+enum { BUILTIN_LAYERS = 6 }; /* model, template, system, license, params; one to spare */
+
+struct builtin {
+    struct store_builtin source;
+    struct model_name name;
+    /* Composed at the first use, under store.builtin_lock; does not change after that. */
+    bool ready;
+    struct builtin_layer layers[BUILTIN_LAYERS];
+    struct store_layer list[BUILTIN_LAYERS];
+    struct manifest manifest;
+    char *config_text, *manifest_text; /* owned by the arena */
+    struct store_config config;
+    struct arena arena;
+};
+
+struct store {
+    char *dir, *blobs, *manifests; /* owned */
+    pthread_mutex_t lock;          /* changes inside this process; see store_lock */
+    pthread_mutex_t builtin_lock;
+    struct builtin *builtins;      /* owned; fixed after the start */
+    size_t n_builtins;
+    bool show_builtins;
+};
+
+/* The built-in model of that name, composed; *out NULL: there is none (or they are hidden). */
+enum status builtin_find(struct store *s, const struct model_name *name,
+                         const struct builtin **out, struct err *e);
+enum status builtin_compose(struct store *s, struct builtin *b, struct err *e);
+void builtin_free(struct builtin *b);
+
+/* ---- names on disk (names.c) ---- */
+
+struct name_list {
+    struct model_name *names; /* owned; sorted by path */
+    size_t n, cap;
+    bool incomplete;          /* a folder could not be read, or a file there has no valid name */
+};
+enum status names_scan(const struct store *s, struct name_list *out, struct err *e);
+void names_free(struct name_list *l);
+/* The index of the stored name that equals *name, the same spelling before another; n if none. */
+size_t names_find(const struct name_list *l, const struct model_name *name);
+
+/* ST_NOT_FOUND if there is none. */
+enum status manifest_read(const struct store *s, const struct model_name *name, struct manifest *m,
+                          struct arena *a, struct err *e);
+enum status manifest_read_text(const struct store *s, const struct model_name *name, char **text,
+                               size_t *len, int64_t *modified_ns, struct err *e);
+/* The caller holds the lock. Atomic: see store.h. */
+enum status manifest_write(struct store *s, const struct model_name *name, const char *text,
+                           size_t len, struct err *e);
+enum status manifest_remove(struct store *s, const struct model_name *name, struct err *e);
+void manifest_remove_empty_dirs(struct store *s); /* all of them */
+
+/* ---- blobs (blob.c) and upkeep (prune.c) ---- */
+
+/* Path of a blob whose digest has been checked. ST_INVALID if the path is too long. */
+enum status blob_path(const struct store *s, const char *digest, char out[PATH_ROOM],
+                      struct err *e);
+/* Stores a small blob, or renews the time of the one that is there. */
+enum status blob_put(struct store *s, const char *digest, const void *data, size_t size,
+                     bool *created, struct err *e);
+/* Sets the time to now, so that pruning leaves it alone. ST_IO `open PATH: no such file ...`. */
+enum status blob_touch(struct store *s, const char *digest, struct err *e);
+/* Contents of a text blob, in the arena. */
+enum status blob_read(const struct store *s, const char *digest, struct arena *a,
+                      struct store_text *out, struct err *e);
+bool blob_is_digest_file(const char *name); /* "sha256-" + 64 hex digits */
+
+/* Removes those of the layers' blobs that no readable manifest names. The caller holds the lock. */
+void prune_layers(struct store *s, const struct store_layer *layers, size_t n);
+bool prune_allowed(void); /* NOPRUNE is not set */
+
+enum status store_lock(struct store *s, int *token, struct err *e);
+void store_unlock(struct store *s, int token);
+
+#endif
