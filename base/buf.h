@@ -20,9 +20,9 @@ void buf_add(struct buf *b, const void *data, size_t n);
 void buf_str(struct buf *b, const char *s);
 void buf_chr(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void buf_cut(struct buf *b, size_t len);  /* shortens to len */
-void buf_drop(struct buf *b, size_t n);   /* removes the first n bytes */
-void buf_clear(struct buf *b);            /* empty again; keeps the memory; clears `failed` */
+void buf_cut(struct buf *b, size_t len); /* shortens to len */
+void buf_drop(struct buf *b, size_t n);  /* removes the first n bytes */
+void buf_clear(struct buf *b);           /* empty again; keeps the memory; clears `failed` */
 char *buf_take(struct buf *b);           /* returns the text (mem_free), maybe ""; NULL if failed */
 void buf_free(struct buf *b);
 

@@ -98,8 +98,10 @@ static void test_failure_is_sticky(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_append),         cmocka_unit_test(test_grows),
-        cmocka_unit_test(test_cut_drop_clear), cmocka_unit_test(test_take),
+        cmocka_unit_test(test_append),
+        cmocka_unit_test(test_grows),
+        cmocka_unit_test(test_cut_drop_clear),
+        cmocka_unit_test(test_take),
         cmocka_unit_test(test_failure_is_sticky),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

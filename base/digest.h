@@ -8,11 +8,11 @@
 
 enum { DIGEST_BYTES = 32, DIGEST_HEX = 64 };
 
-struct digest; /* a running hash */
-struct digest *digest_new(void);                      /* NULL: no memory */
+struct digest;                   /* a running hash */
+struct digest *digest_new(void); /* NULL: no memory */
 void digest_update(struct digest *d, const void *data, size_t n);
 void digest_finish(struct digest *d, unsigned char out[DIGEST_BYTES]); /* frees d */
-void digest_cancel(struct digest *d);                 /* frees d; NULL is fine */
+void digest_cancel(struct digest *d);                                  /* frees d; NULL is fine */
 
 void digest_hex(const unsigned char in[DIGEST_BYTES], char out[DIGEST_HEX + 1]);
 /* One call: hex SHA-256 of a memory block, or of a whole file. */

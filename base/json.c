@@ -91,12 +91,18 @@ void json_free(json *root) { cJSON_Delete(root); }
 enum json_kind json_kind(const json *v) {
     switch (v != NULL ? v->type & 0xFF : cJSON_NULL) {
     case cJSON_False:
-    case cJSON_True: return JSON_BOOL;
-    case cJSON_Number: return JSON_NUMBER;
-    case cJSON_String: return JSON_STRING;
-    case cJSON_Array: return JSON_ARRAY;
-    case cJSON_Object: return JSON_OBJECT;
-    default: return JSON_NULL;
+    case cJSON_True:
+        return JSON_BOOL;
+    case cJSON_Number:
+        return JSON_NUMBER;
+    case cJSON_String:
+        return JSON_STRING;
+    case cJSON_Array:
+        return JSON_ARRAY;
+    case cJSON_Object:
+        return JSON_OBJECT;
+    default:
+        return JSON_NULL;
     }
 }
 
@@ -119,8 +125,10 @@ const json *json_get(const json *object, const char *key) {
     const json *exact = NULL, *folded = NULL;
     if (json_kind(object) != JSON_OBJECT) return NULL;
     for (const json *m = object->child; m != NULL; m = m->next) {
-        if (strcmp(m->string, key) == 0) exact = m;
-        else if (strcasecmp(m->string, key) == 0) folded = m;
+        if (strcmp(m->string, key) == 0)
+            exact = m;
+        else if (strcasecmp(m->string, key) == 0)
+            folded = m;
     }
     return exact != NULL ? exact : folded;
 }
@@ -181,11 +189,21 @@ static void print_children(struct buf *b, const json *v, bool keys) {
 
 void json_print(struct buf *b, const json *v) {
     switch (json_kind(v)) {
-    case JSON_NULL: buf_str(b, "null"); break;
-    case JSON_BOOL: buf_str(b, (v->type & 0xFF) == cJSON_True ? "true" : "false"); break;
-    case JSON_NUMBER: buf_str(b, v->valuestring); break;
-    case JSON_STRING: json_put_string(b, v->valuestring, (size_t)v->valuedouble); break;
+    case JSON_NULL:
+        buf_str(b, "null");
+        break;
+    case JSON_BOOL:
+        buf_str(b, (v->type & 0xFF) == cJSON_True ? "true" : "false");
+        break;
+    case JSON_NUMBER:
+        buf_str(b, v->valuestring);
+        break;
+    case JSON_STRING:
+        json_put_string(b, v->valuestring, (size_t)v->valuedouble);
+        break;
     case JSON_ARRAY:
-    case JSON_OBJECT: print_children(b, v, json_kind(v) == JSON_OBJECT); break;
+    case JSON_OBJECT:
+        print_children(b, v, json_kind(v) == JSON_OBJECT);
+        break;
     }
 }

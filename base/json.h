@@ -39,10 +39,10 @@ void json_free(json *root);
 enum json_kind json_kind(const json *v); /* NULL counts as JSON_NULL */
 /* "object", "array", "string", "number", "bool" or "null". */
 const char *json_kind_name(const json *v);
-size_t json_len(const json *v);                     /* elements of an array or object */
-const json *json_first(const json *v);              /* children in order: first, then json_next */
+size_t json_len(const json *v);        /* elements of an array or object */
+const json *json_first(const json *v); /* children in order: first, then json_next */
 const json *json_next(const json *child);
-const char *json_key(const json *child);            /* name of an object's member */
+const char *json_key(const json *child); /* name of an object's member */
 /* Member by name: exact match first, else case-insensitive (ASCII); of duplicates the last. NULL:
  * absent. */
 const json *json_get(const json *object, const char *key);
@@ -51,8 +51,8 @@ const json *json_get(const json *object, const char *key);
  * untouched. */
 bool json_bool(const json *v, bool *out);
 bool json_number(const json *v, double *out);
-bool json_int(const json *v, int64_t *out);         /* numbers with a fraction are cut */
-const char *json_string(const json *v); /* NULL if not a string; an embedded NUL ends it */
+bool json_int(const json *v, int64_t *out); /* numbers with a fraction are cut */
+const char *json_string(const json *v);     /* NULL if not a string; an embedded NUL ends it */
 const char *json_string_n(const json *v, size_t *len);
 
 /* The value as compact JSON text, member order kept. */

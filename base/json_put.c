@@ -25,8 +25,10 @@ static void put_char(struct buf *b, const char *s, unsigned n, uint32_t cp) {
         return;
     }
     bool raw = cp >= 0x80 && cp != 0x2028 && cp != 0x2029;
-    if (raw && !utf8_was_bad(s, n, cp)) buf_add(b, s, n);
-    else buf_printf(b, "\\u%04x", (unsigned)cp); /* a bad sequence: \ufffd */
+    if (raw && !utf8_was_bad(s, n, cp))
+        buf_add(b, s, n);
+    else
+        buf_printf(b, "\\u%04x", (unsigned)cp); /* a bad sequence: \ufffd */
 }
 
 void json_put_string(struct buf *b, const char *s, size_t len) {

@@ -194,8 +194,8 @@ static void test_no_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_strings),       cmocka_unit_test(test_doubles),
-        cmocka_unit_test(test_floats),        cmocka_unit_test(test_random_floats),
+        cmocka_unit_test(test_strings),        cmocka_unit_test(test_doubles),
+        cmocka_unit_test(test_floats),         cmocka_unit_test(test_random_floats),
         cmocka_unit_test(test_random_doubles), cmocka_unit_test(test_members),
         cmocka_unit_test(test_no_memory),
     };

@@ -30,9 +30,12 @@ static void quote_byte(unsigned char c, char out[16]) {
     }
     char utf8[5] = {0};
     utf8_encode(c, utf8);
-    if (c < 0x20 || c == 0x7F) snprintf(out, 16, "'\\x%02x'", c);
-    else if ((c >= 0x80 && c <= 0xA0) || c == 0xAD) snprintf(out, 16, "'\\u%04x'", c);
-    else snprintf(out, 16, "'%s'", utf8);
+    if (c < 0x20 || c == 0x7F)
+        snprintf(out, 16, "'\\x%02x'", c);
+    else if ((c >= 0x80 && c <= 0xA0) || c == 0xAD)
+        snprintf(out, 16, "'\\u%04x'", c);
+    else
+        snprintf(out, 16, "'%s'", utf8);
 }
 
 static enum status too_large(const struct scan *s) {
@@ -97,8 +100,10 @@ static enum status scan_number(struct scan *s) {
     const unsigned char *start = s->p;
     enum status st = ST_OK;
     if (peek(s) == '-') s->p++;
-    if (peek(s) == '0') s->p++; /* no digits after a leading zero: "01" is two values */
-    else st = scan_digits(s, "in numeric literal");
+    if (peek(s) == '0')
+        s->p++; /* no digits after a leading zero: "01" is two values */
+    else
+        st = scan_digits(s, "in numeric literal");
     if (st == ST_OK) st = scan_fraction_and_exponent(s);
     if (st != ST_OK) return st;
     if (s->p == s->end && s->cut) return too_large(s); /* the number may go on */
@@ -115,10 +120,14 @@ static void put_bad_char(struct scan *s) { buf_add(s->out, "\xEF\xBF\xBD", 3); }
 /* A character that was written as \uXXXX. */
 static void put_char(struct scan *s, uint32_t cp, bool key) {
     char utf8[4];
-    if (cp == 0 && !key) buf_add(s->out, "\xC0\x80", 2);
-    else if (cp == 0 || (cp >= 0xD800 && cp < 0xE000)) put_bad_char(s);
-    else if (cp < 0x20 || cp == '"' || cp == '\\') buf_printf(s->out, "\\u%04x", (unsigned)cp);
-    else buf_add(s->out, utf8, utf8_encode(cp, utf8));
+    if (cp == 0 && !key)
+        buf_add(s->out, "\xC0\x80", 2);
+    else if (cp == 0 || (cp >= 0xD800 && cp < 0xE000))
+        put_bad_char(s);
+    else if (cp < 0x20 || cp == '"' || cp == '\\')
+        buf_printf(s->out, "\\u%04x", (unsigned)cp);
+    else
+        buf_add(s->out, utf8, utf8_encode(cp, utf8));
 }
 
 static int hex_value(int c) {
@@ -241,12 +250,18 @@ static enum status scan_value(struct scan *s, enum want *want) {
     *want = WANT_SEPARATOR;
     switch (c) {
     case '{':
-    case '[': return open_value(s, (char)c, want);
-    case '"': return scan_string(s, false);
-    case 't': return scan_literal(s, "true");
-    case 'f': return scan_literal(s, "false");
-    case 'n': return scan_literal(s, "null");
-    default: break;
+    case '[':
+        return open_value(s, (char)c, want);
+    case '"':
+        return scan_string(s, false);
+    case 't':
+        return scan_literal(s, "true");
+    case 'f':
+        return scan_literal(s, "false");
+    case 'n':
+        return scan_literal(s, "null");
+    default:
+        break;
     }
     if (c == '-' || is_digit(c)) return scan_number(s);
     return bad(s, "looking for beginning of value");

@@ -155,8 +155,10 @@ static void test_deepest(void **state) {
         memset(text, '[', n);
         memset(text + n, ']', n);
         json *v = json_parse(text, 2 * n, &limits, NULL, &e);
-        if (n < DEEP) assert_non_null(v);
-        else assert_string_equal(e.msg, "exceeded max depth");
+        if (n < DEEP)
+            assert_non_null(v);
+        else
+            assert_string_equal(e.msg, "exceeded max depth");
         struct buf b = {0};
         if (v != NULL) {
             json_print(&b, v);
@@ -190,9 +192,12 @@ static void test_strings(void **state) {
     STRING("\"\\u0022\\u005c\\u000a\\u001f\"", "\"\\\n\x1f");
     STRING("\"a\\u0000b\\u0000\"", "a\0b\0");
     STRING("\"\\u0000\"", "\0");
-    STRING("\"\\u00c0\\u0080\"", "\xC3\x80\xC2\x80");  /* the marks of the scan cannot be forged */
+    STRING("\"\\u00c0\\u0080\"", "\xC3\x80\xC2\x80"); /* the marks of the scan cannot be forged */
     STRING("\"\xC0\x80\"", "\xEF\xBF\xBD\xEF\xBF\xBD");
-    STRING("\"\xFF" "1\"", "\xEF\xBF\xBD" "1");
+    STRING("\"\xFF"
+           "1\"",
+           "\xEF\xBF\xBD"
+           "1");
     STRING("\"\xE2\x82|\xF0\x9F\x98\"",
            "\xEF\xBF\xBD\xEF\xBF\xBD|\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");
     STRING("\"\xED\xA0\x80\"", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");
@@ -200,7 +205,8 @@ static void test_strings(void **state) {
     STRING("\"\\ud800\"", "\xEF\xBF\xBD");
     STRING("\"\\udc00x\"", "\xEF\xBF\xBDx");
     STRING("\"\\ud800\\ud83d\\ude00\"", "\xEF\xBF\xBD\xF0\x9F\x98\x80");
-    STRING("\"\\ud800\\u0041\"", "\xEF\xBF\xBD" "A");
+    STRING("\"\\ud800\\u0041\"", "\xEF\xBF\xBD"
+                                 "A");
     STRING("\"\\ud800\\n\"", "\xEF\xBF\xBD\n");
 }
 
@@ -249,7 +255,10 @@ static void test_doubles(void **state) {
         const char *text;
         double want;
     } row[] = {
-        {"0.1", 0.1}, {"-2.5e-3", -2.5e-3}, {"1e308", 1e308}, {"1e-400", 0},
+        {"0.1", 0.1},
+        {"-2.5e-3", -2.5e-3},
+        {"1e308", 1e308},
+        {"1e-400", 0},
         /* longer than cJSON's buffer of 63 characters */
         {"1000000000000000000000000000000000000000000000000000000000000000000000000000e-75", 1},
         {"0.0000000000000000000000000000000000000000000000000000000000000000000000000001", 1e-76},
@@ -303,7 +312,8 @@ static void test_get(void **state) {
     }
     assert_null(json_get(root, "absent"));
     assert_null(json_get(root, "a"));
-    assert_non_null(json_get(root, "a\xEF\xBF\xBD" "b"));
+    assert_non_null(json_get(root, "a\xEF\xBF\xBD"
+                                   "b"));
     assert_null(json_get(json_get(root, "x"), "x"));
     json_free(root);
 }

@@ -62,10 +62,14 @@ static size_t put_quoted(char *out, const char *msg) {
     for (; *msg != '\0'; msg++) {
         unsigned char c = (unsigned char)*msg;
         if (c == '"' || c == '\\') *p++ = '\\';
-        if (c == '\n') p += sprintf(p, "\\n");
-        else if (c == '\t') p += sprintf(p, "\\t");
-        else if (c < 0x20 || c == 0x7F) p += sprintf(p, "\\x%02x", c);
-        else *p++ = (char)c;
+        if (c == '\n')
+            p += sprintf(p, "\\n");
+        else if (c == '\t')
+            p += sprintf(p, "\\t");
+        else if (c < 0x20 || c == 0x7F)
+            p += sprintf(p, "\\x%02x", c);
+        else
+            *p++ = (char)c;
     }
     *p++ = '"';
     return (size_t)(p - out);

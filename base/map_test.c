@@ -110,8 +110,10 @@ static void test_failure_keeps_what_is_there(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_many_keys),      cmocka_unit_test(test_first_value_stays),
-        cmocka_unit_test(test_keys_are_bytes), cmocka_unit_test(test_reserve),
+        cmocka_unit_test(test_many_keys),
+        cmocka_unit_test(test_first_value_stays),
+        cmocka_unit_test(test_keys_are_bytes),
+        cmocka_unit_test(test_reserve),
         cmocka_unit_test(test_failure_keeps_what_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

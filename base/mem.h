@@ -9,14 +9,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-void *mem_alloc(size_t size);                       /* size 0 gives a valid pointer */
-void *mem_zalloc(size_t n, size_t size);            /* n * size bytes of zeros */
-void *mem_array(size_t n, size_t size);             /* n * size bytes, not cleared */
-void *mem_grow(void *p, size_t n, size_t size);     /* realloc to n * size; on failure p stays */
-void *mem_aligned(size_t align, size_t size);       /* align: power of two; freed with mem_free */
-void mem_free(void *p);                             /* NULL is fine */
-char *mem_strdup(const char *s);                    /* NULL gives NULL */
-char *mem_strndup(const char *s, size_t n);         /* copies exactly n bytes and adds a NUL */
+void *mem_alloc(size_t size);                   /* size 0 gives a valid pointer */
+void *mem_zalloc(size_t n, size_t size);        /* n * size bytes of zeros */
+void *mem_array(size_t n, size_t size);         /* n * size bytes, not cleared */
+void *mem_grow(void *p, size_t n, size_t size); /* realloc to n * size; on failure p stays */
+void *mem_aligned(size_t align, size_t size);   /* align: power of two; freed with mem_free */
+void mem_free(void *p);                         /* NULL is fine */
+char *mem_strdup(const char *s);                /* NULL gives NULL */
+char *mem_strndup(const char *s, size_t n);     /* copies exactly n bytes and adds a NUL */
 
 /* a * b and a + b without overflow; false and *out untouched if they do not fit. */
 bool mem_mul(size_t a, size_t b, size_t *out);

@@ -29,8 +29,8 @@ static void test_sizes_do_not_overflow(void **state) {
 static void test_live_counts_blocks(void **state) {
     (void)state;
     long before = mem_live();
-    void *p[] = {mem_alloc(0), mem_array(3, 8), mem_zalloc(0, 4), mem_aligned(64, 100),
-                 mem_grow(NULL, 4, 4), mem_strdup("abc")};
+    void *p[] = {mem_alloc(0),         mem_array(3, 8),      mem_zalloc(0, 4),
+                 mem_aligned(64, 100), mem_grow(NULL, 4, 4), mem_strdup("abc")};
     size_t n = sizeof p / sizeof *p;
     for (size_t i = 0; i < n; i++) assert_non_null(p[i]);
     assert_int_equal(mem_live(), before + (long)n);

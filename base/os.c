@@ -20,16 +20,22 @@
 
 static enum status status_of_errno(int code) {
     switch (code) {
-    case ENOENT: return ST_NOT_FOUND;
-    case EEXIST: return ST_EXISTS;
+    case ENOENT:
+        return ST_NOT_FOUND;
+    case EEXIST:
+        return ST_EXISTS;
     case EACCES:
     case EPERM:
-    case EROFS: return ST_DENIED;
-    case ENOMEM: return ST_NO_MEMORY;
+    case EROFS:
+        return ST_DENIED;
+    case ENOMEM:
+        return ST_NO_MEMORY;
     case ENAMETOOLONG:
     case EISDIR:
-    case ENOTDIR: return ST_INVALID;
-    default: return ST_IO;
+    case ENOTDIR:
+        return ST_INVALID;
+    default:
+        return ST_IO;
     }
 }
 
@@ -268,8 +274,10 @@ void os_time_rfc3339(int64_t unix_ns, bool utc, char out[48]) {
     }
     time_t t = (time_t)sec;
     struct tm tm;
-    if (utc) gmtime_r(&t, &tm);
-    else localtime_r(&t, &tm);
+    if (utc)
+        gmtime_r(&t, &tm);
+    else
+        localtime_r(&t, &tm);
     char date[24], fraction[16], zone[8] = "Z";
     strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &tm);
     format_fraction(ns, fraction);

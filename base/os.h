@@ -32,7 +32,7 @@ bool os_file_exists(const char *path);
 enum status os_mkdirs(const char *path, struct err *e); /* as mkdir -p, mode 0755 */
 enum status os_fsync_dir(const char *path, struct err *e);
 
-double os_time_mono(void);              /* seconds, never goes back */
+double os_time_mono(void); /* seconds, never goes back */
 int64_t os_time_mono_ns(void);
 int64_t os_time_unix_ns(void);
 /* RFC 3339 with up to 9 decimals, trailing zeros dropped; UTC as "Z" or local time with offset. */
@@ -44,8 +44,8 @@ void os_time_rfc3339(int64_t unix_ns, bool utc, char out[48]);
 const char *os_env(const char *name);
 bool os_env_bool(const char *name, bool fallback);
 
-unsigned os_cpu_count(void);            /* processors this process may use (affinity, cgroup) */
-size_t os_rss_bytes(void);              /* resident memory now */
+unsigned os_cpu_count(void); /* processors this process may use (affinity, cgroup) */
+size_t os_rss_bytes(void);   /* resident memory now */
 size_t os_rss_peak_bytes(void);
 enum status os_random(void *out, size_t n, struct err *e);
 

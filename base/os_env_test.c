@@ -23,8 +23,10 @@ static int clear(void **state) {
 static void check_env(const char *value, const char *want) {
     setenv("OLLAMA_TEST", value, 1);
     const char *got = os_env("TEST");
-    if (want == NULL) assert_null(got);
-    else assert_string_equal(got, want);
+    if (want == NULL)
+        assert_null(got);
+    else
+        assert_string_equal(got, want);
 }
 
 static void test_trimmed(void **state) {
@@ -90,10 +92,11 @@ static void test_bool(void **state) {
         const char *value;
         bool if_false, if_true;
     } row[] = {
-        {"", false, true},   {"1", true, true},     {"0", false, false},     {"TRUE", true, true},
-        {"True", true, true}, {"T", true, true},     {"t", true, true},       {"yes", true, true},
-        {"no", true, true},  {"on", true, true},    {"2", true, true},       {" 1 ", true, true},
-        {"f", false, false}, {"FALSE", false, false}, {"\"0\"", false, false},
+        {"", false, true},    {"1", true, true},       {"0", false, false},
+        {"TRUE", true, true}, {"True", true, true},    {"T", true, true},
+        {"t", true, true},    {"yes", true, true},     {"no", true, true},
+        {"on", true, true},   {"2", true, true},       {" 1 ", true, true},
+        {"f", false, false},  {"FALSE", false, false}, {"\"0\"", false, false},
     };
     assert_true(os_env_bool("TEST", true));
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
@@ -120,9 +123,12 @@ static void test_machine(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_trimmed, clear), cmocka_unit_test_setup(test_cria_wins, clear),
-        cmocka_unit_test_setup(test_texts_last, clear), cmocka_unit_test_setup(test_threads, clear),
-        cmocka_unit_test_setup(test_bool, clear), cmocka_unit_test(test_machine),
+        cmocka_unit_test_setup(test_trimmed, clear),
+        cmocka_unit_test_setup(test_cria_wins, clear),
+        cmocka_unit_test_setup(test_texts_last, clear),
+        cmocka_unit_test_setup(test_threads, clear),
+        cmocka_unit_test_setup(test_bool, clear),
+        cmocka_unit_test(test_machine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

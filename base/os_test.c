@@ -220,8 +220,7 @@ static void test_random(void **state) {
     static unsigned char a[10000], zero[64];
     assert_int_equal(os_random(a, sizeof a, NULL), ST_OK);
     assert_int_equal(os_random(NULL, 0, NULL), ST_OK);
-    for (size_t i = 0; i + 64 <= sizeof a; i += 64)
-        assert_memory_not_equal(a + i, zero, 64);
+    for (size_t i = 0; i + 64 <= sizeof a; i += 64) assert_memory_not_equal(a + i, zero, 64);
 }
 
 int main(void) {

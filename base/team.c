@@ -32,7 +32,7 @@
 #ifdef CRIA_HARD
 enum { SPINS = 1 }; /* nearly every wait sleeps */
 #else
-enum { SPINS = 2000 }; /* 20 to 90 us, by the length of a pause on the processor */
+enum { SPINS = 2000 };       /* 20 to 90 us, by the length of a pause on the processor */
 #endif
 enum { CACHE_LINE = 64 };
 

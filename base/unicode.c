@@ -18,8 +18,10 @@ static const struct unicode_range *range_of(const struct unicode_range *r, unsig
     unsigned lo = 0, hi = n; /* r[lo - 1].first <= cp < r[hi].first */
     while (lo < hi) {
         unsigned mid = lo + (hi - lo) / 2;
-        if (r[mid].first <= cp) lo = mid + 1;
-        else hi = mid;
+        if (r[mid].first <= cp)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
     return lo != 0 && cp <= r[lo - 1].last ? &r[lo - 1] : NULL;
 }

@@ -13,9 +13,9 @@
 enum unicode_class { UNI_UNASSIGNED, UNI_N, UNI_L, UNI_Z, UNI_M, UNI_P, UNI_S, UNI_C };
 
 unsigned unicode_class(uint32_t cp);
-bool unicode_is_space(uint32_t cp);       /* the 25 characters of White_Space */
-bool unicode_is_han(uint32_t cp);         /* ranges that kimi-k2 treats as Han */
-uint32_t unicode_lower(uint32_t cp);      /* simple lower case; else cp */
-uint32_t unicode_nfd_first(uint32_t cp);  /* first of the canonical decomposition; else cp */
+bool unicode_is_space(uint32_t cp);      /* the 25 characters of White_Space */
+bool unicode_is_han(uint32_t cp);        /* ranges that kimi-k2 treats as Han */
+uint32_t unicode_lower(uint32_t cp);     /* simple lower case; else cp */
+uint32_t unicode_nfd_first(uint32_t cp); /* first of the canonical decomposition; else cp */
 
 #endif

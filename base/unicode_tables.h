@@ -11,7 +11,7 @@ enum { UNICODE_SHIFT = 7 };
 
 struct unicode_record {
     uint8_t kind, space; /* enum unicode_class; 1: white space */
-    int32_t lower;        /* lower case minus upper case */
+    int32_t lower;       /* lower case minus upper case */
 };
 struct unicode_range {
     uint32_t first, last, value; /* value: of every code point in first..last */

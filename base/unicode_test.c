@@ -126,9 +126,9 @@ static void test_han(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ascii), cmocka_unit_test(test_space),
+        cmocka_unit_test(test_ascii),        cmocka_unit_test(test_space),
         cmocka_unit_test(test_out_of_range), cmocka_unit_test(test_flags),
-        cmocka_unit_test(test_lower), cmocka_unit_test(test_nfd),
+        cmocka_unit_test(test_lower),        cmocka_unit_test(test_nfd),
         cmocka_unit_test(test_han),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -83,8 +83,8 @@ static void test_lenient(void **state) {
         uint32_t cp;
         unsigned len;
     } row[] = {
-        {"\xC0\x80", 0, 2},         /* overlong */
-        {"\xE0\x80\xAF", 0x2F, 3},  /* overlong */
+        {"\xC0\x80", 0, 2},          /* overlong */
+        {"\xE0\x80\xAF", 0x2F, 3},   /* overlong */
         {"\xED\xA0\x80", 0xD800, 3}, /* surrogate */
         {"\xF4\x8F\xBF\xBF", 0x10FFFF, 4},
         {"\xF4\x90\x80\x80", UTF8_BAD, 1}, /* above 10FFFF */

@@ -17,6 +17,8 @@ import world
 from stories import BEASTS, FANTASY, NAMES, article, capital
 
 SYLLABLES = "ba ko mi ra tu len do ri sa vi no ka el ma zo pe la shi ju ner fa go ta wi".split()
+STARTS = "b c d f g h j k l m n p r s t v w z".split()
+INSIDES = "b d g k l m n p r s t v rt lm nd st rk ll nn mb rd lf".split()
 
 
 def compact(value):
@@ -31,11 +33,15 @@ def pair(r, table):
 
 def invented(r):
     """A made-up name, so that names must be copied and cannot be learned by heart."""
-    return capital("".join(r.choice(SYLLABLES) for _ in range(r.randint(2, 3))))
+    if r.random() < 0.5:
+        return capital("".join(r.choice(SYLLABLES) for _ in range(r.randint(2, 3))))
+    middle = r.choice("aeiou") + r.choice(INSIDES) + r.choice("aeiou")
+    return r.choice(STARTS).upper() + middle + r.choice(("", "", "n", "s", "r", "l", "x", "th"))
 
 
 def person(r):
-    return r.choice(NAMES) if r.random() < 0.4 else invented(r)
+    dice = r.random()
+    return r.choice(NAMES if dice < 0.3 else world.FIRST_NAMES) if dice < 0.6 else invented(r)
 
 
 def surface(r, text):
@@ -285,7 +291,7 @@ def add_thought(a, b):
 
 
 def number_pair(r):
-    if r.random() < 0.45:
+    if r.random() < 0.55:
         return r.randint(0, 10), r.randint(0, 10)
     if r.random() < 0.6:
         return r.randint(1, 20), r.randint(1, 20)
@@ -484,7 +490,7 @@ def json_answer(r):
 
 TOPICS = ((why, 8), (about_me, 7), (about_cria, 6), (small_talk, 7), (how_to, 2), (code, 2),
           (unknown, 4), (country, 7), (animal, 5), (size, 1), (colour, 2), (word_game, 4),
-          (translation, 3), (calendar, 2), (listing, 3), (fun, 3), (arithmetic, 11), (story, 14),
+          (translation, 3), (calendar, 2), (listing, 3), (fun, 3), (arithmetic, 14), (story, 14),
           (verse, 4), (echo, 2), (reading, 5), (json_answer, 4))
 
 

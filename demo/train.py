@@ -35,19 +35,25 @@ def get_tokenizer(args):
     return Tokenizer.load(path)
 
 
-def written_by_assistant(ids, marks):
-    """For each token: does the model have to write it?  Plain stories count as a whole."""
-    start, end, header = marks
+def share(ids, marks):
+    """How often each token counts in the loss: 1 if the model has to write it, 0.12 for what the
+    user writes, and 0 for the `<think>` line, which the chat template writes (else the model
+    would begin to think unasked).  Plain stories count as a whole."""
+    start, end, header, think = marks
     if ids[0] != start:
-        return [True] * len(ids)
-    out, inside = [False] * len(ids), False
+        return [1.0] * len(ids)
+    out, inside = [0.12] * len(ids), False
     for i, token in enumerate(ids):
         if inside:
-            out[i] = True
+            out[i] = 1.0
         if token == end:
             inside = False
         if ids[i - len(header) + 1:i + 1] == header:
             inside = True
+        if token == think[0]:
+            out[i] = 0.0
+        if token == think[1] and ids[i - 1] == think[0]:
+            out[i] = 0.0
     return out
 
 
@@ -58,7 +64,7 @@ class Batches:
         self.source, self.random = corpus.documents(seed), random.Random(seed)
         self.buckets = {}
         self.marks = (tokenizer.ids["<|im_start|>"], tokenizer.ids["<|im_end|>"],
-                      tokenizer.encode("<|im_start|>assistant\n"))
+                      tokenizer.encode("<|im_start|>assistant\n"), tokenizer.encode("<think>\n"))
 
     def next(self):
         while True:
@@ -77,9 +83,9 @@ class Batches:
         for r, ids in enumerate(rows):
             x[r, :len(ids)] = torch.tensor(ids)
             y[r, :len(ids) - 1] = torch.tensor(ids[1:])
-            own = written_by_assistant(ids, self.marks)
+            counts = share(ids, self.marks)
             chosen += [r * width + i - 1 for i in range(1, len(ids))
-                       if own[i] or self.random.random() < 0.12]
+                       if self.random.random() < counts[i]]
         return x, y, torch.tensor(chosen)
 
 

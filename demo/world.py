@@ -4,7 +4,7 @@ Everything here is common knowledge in our own words.  An entry is (questions, a
 ways to ask, one answer, so that the trained model is sure of what it says.
 """
 
-# country: (capital, continent, language, adjective)
+# country: (capital, continent, language)
 COUNTRIES = {
     "France": ("Paris", "Europe", "French"), "Germany": ("Berlin", "Europe", "German"),
     "Italy": ("Rome", "Europe", "Italian"), "Spain": ("Madrid", "Europe", "Spanish"),
@@ -37,7 +37,7 @@ CITIES = sorted({v[0] for v in COUNTRIES.values()} | set(
     "Amsterdam,Brussels,Washington,San Francisco,Los Angeles,Cape Town,Kyoto,Hanoi,Lagos,"
     "Manchester,Liverpool,Houston,Montreal,Vancouver,Melbourne,Perth,Delhi,Istanbul".split(",")))
 
-# animal: (sound verb phrase, baby, home, food, legs, covering)
+# animal: (sound as a verb phrase, baby, home, food, number of legs)
 ANIMALS = {
     "dog": ("barks: woof", "puppy", "in a house with people", "meat and dog food", 4),
     "cat": ("says meow", "kitten", "in a house with people", "meat and fish", 4),
@@ -104,6 +104,12 @@ RHYMES = ("cat hat,dog frog,house mouse,tree bee,sun fun,moon spoon,star car,lig
           "blue shoe,cake lake,rain train,boat goat,bear chair,day play,king ring,bed red,"
           "book cook,snow glow,hill still,wall ball")
 RHYMES = dict(pair.split() for pair in RHYMES.split(","))
+
+FIRST_NAMES = (
+    "Anna Tom John Maria Peter Paul Laura David Emma Lucas Sofia Mark Julia Alex Kate Martin Eva "
+    "Robert Alice Bob Carol Dave Eve Frank Grace Henry Irene Jane Karl Linda Mike Nora Olivia Philip "
+    "Quentin Rachel Simon Tina Ursula Victor Wendy Xavier Yusuf Zoe Ahmed Chen Fatima Ivan Jorge "
+    "Keiko Lars Mina Noah Priya Raj Sara Tariq Yuki James Mary William Susan George Helen").split()
 
 DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 MONTHS = ("January February March April May June July August September October November "

@@ -47,61 +47,120 @@ bool bytes_of_text(const char *text, size_t len, char *out, size_t *out_len) {
     return true;
 }
 
+/* Above what any file has: a merge gives a token, and tokens are short. */
+enum { MAX_MERGES = 1 << 26, MAX_MERGE = 1 << 20 };
+
 /* -- loading ------------------------------------------------------------------------------------ */
 
+/* Merges are read in batches. Looking up half a million texts is bound by the latency of memory;
+ * touching the places of a whole batch first lets these waits overlap (a third of the time). */
+enum { BATCH = 64 };
+
+struct merge_line {
+    uint32_t off, n_left, n_right; /* keys of both halves, one behind the other, in loader.keys */
+    uint32_t rank;
+    uint32_t left, right, both; /* symbols */
+};
 struct merge_loader {
     struct vocab *v;
-    struct buf key; /* of both halves, one behind the other */
+    struct buf keys;
+    struct merge_line line[BATCH];
+    uint32_t n;
+    uint32_t last; /* what the merge before gave */
 };
 
-/* Adds the key of text to l->key; false: it can never stand in a piece. */
-static bool add_key(struct merge_loader *l, const char *text, size_t len, size_t *key_len) {
+/* Adds the key of text to l->keys; false: it can never stand in a piece (or no memory). */
+static bool add_key(struct merge_loader *l, const char *text, size_t len, uint32_t *key_len) {
     size_t n = len;
-    if (!buf_reserve(&l->key, len)) return false;
-    char *to = l->key.data + l->key.len;
+    if (!buf_reserve(&l->keys, len)) return false;
+    char *to = l->keys.data + l->keys.len;
     if (l->v->form == KEY_TEXT) memcpy(to, text, len);
     else if (!bytes_of_text(text, len, to, &n)) return false;
-    l->key.len += n;
-    *key_len = n;
+    l->keys.len += n;
+    *key_len = (uint32_t)n;
     return true;
 }
 
-/* "LEFT RIGHT", cut at the first space behind the first byte. A line that cannot be used keeps its
- * rank. */
-static enum status load_merge(struct merge_loader *l, struct gguf_str line, uint32_t rank,
-                              struct err *e) {
+/* "LEFT RIGHT", cut at the first space behind the first byte. A line that cannot be used is left out
+ * (it keeps its rank). False: no memory. */
+static bool add_line(struct merge_loader *l, struct gguf_str line, uint32_t rank) {
     const char *space = line.len > 1 ? memchr(line.ptr + 1, ' ', line.len - 1) : NULL;
-    if (space == NULL) return ST_OK;
+    if (space == NULL || line.len > MAX_MERGE) return true;
     size_t n_left = (size_t)(space - line.ptr), n_right = line.len - n_left - 1;
-    if (n_right == 0) return ST_OK;
-    buf_clear(&l->key);
-    bool usable = add_key(l, line.ptr, n_left, &n_left) && add_key(l, space + 1, n_right, &n_right);
-    if (l->key.failed) return err_no_memory(e);
-    if (!usable) return ST_OK;
-    uint32_t left = symbol_intern(l->v, l->key.data, n_left);
-    uint32_t right = symbol_intern(l->v, l->key.data + n_left, n_right);
-    uint32_t both = symbol_intern(l->v, l->key.data, n_left + n_right);
-    if (left == NO_SYM || right == NO_SYM || both == NO_SYM) return err_no_memory(e);
-    pair_put(l->v, left, right, rank, both);
+    struct merge_line *m = &l->line[l->n];
+    *m = (struct merge_line){.off = (uint32_t)l->keys.len, .rank = rank};
+    if (n_right != 0 && add_key(l, line.ptr, n_left, &m->n_left) &&
+        add_key(l, space + 1, n_right, &m->n_right))
+        l->n++;
+    return !l->keys.failed;
+}
+
+/* The symbol that a merge gives. In files it is nearly always that of the merge before (another way
+ * to the same text) or the next one, which saves a look-up. */
+static uint32_t intern_result(struct merge_loader *l, const char *key, size_t len) {
+    for (uint32_t id = l->last; id < l->v->n_syms && id < l->last + 2; id++) {
+        struct span k = l->v->key[id];
+        if (k.len == len && memcmp(span_ptr(l->v, k), key, len) == 0) return l->last = id;
+    }
+    return l->last = symbol_intern(l->v, key, len);
+}
+
+static bool intern_line(struct merge_loader *l, struct merge_line *m) {
+    const char *key = l->keys.data + m->off;
+    m->left = symbol_intern(l->v, key, m->n_left);
+    m->right = symbol_intern(l->v, key + m->n_left, m->n_right);
+    m->both = intern_result(l, key, (size_t)m->n_left + m->n_right);
+    return m->left != NO_SYM && m->right != NO_SYM && m->both != NO_SYM;
+}
+
+static void touch_batch(const struct merge_loader *l) {
+    const char *text[2 * BATCH];
+    size_t len[2 * BATCH];
+    for (uint32_t i = 0; i < l->n; i++) {
+        text[2 * i] = l->keys.data + l->line[i].off;
+        len[2 * i] = l->line[i].n_left;
+        text[2 * i + 1] = text[2 * i] + len[2 * i];
+        len[2 * i + 1] = l->line[i].n_right;
+    }
+    index_touch(l->v, text, len, 2 * l->n);
+}
+
+static bool put_batch(struct merge_loader *l) {
+    bool ok = true;
+    touch_batch(l);
+    for (uint32_t i = 0; i < l->n && ok; i++) ok = intern_line(l, &l->line[i]);
+    for (uint32_t i = 0; i < l->n && ok; i++) {
+        const struct merge_line *m = &l->line[i];
+        pair_put(l->v, m->left, m->right, m->rank, m->both);
+    }
+    l->n = 0;
+    buf_clear(&l->keys);
+    return ok;
+}
+
+static enum status check_merges(const struct gguf_kv *merges, struct err *e) {
+    if (merges == NULL)
+        return err_set(e, ST_FORMAT, "cannot find tokenizer merges in model file");
+    if (merges->type != GGUF_ARRAY || merges->elem != GGUF_STRING)
+        return err_set(e, ST_FORMAT, "key tokenizer.ggml.merges is no array of strings");
+    if (merges->count > MAX_MERGES)
+        return err_set(e, ST_LIMIT, "%llu merges", (unsigned long long)merges->count);
     return ST_OK;
 }
 
 enum status bpe_load(struct vocab *v, const struct gguf *g, struct err *e) {
-    static const char name[] = "tokenizer.ggml.merges";
-    const struct gguf_kv *merges = gguf_find(g, name);
+    const struct gguf_kv *merges = gguf_find(g, "tokenizer.ggml.merges");
     struct merge_loader l = {.v = v};
-    enum status st = ST_OK;
-    if (merges == NULL)
-        return err_set(e, ST_FORMAT, "cannot find tokenizer merges in model file");
-    if (merges->type != GGUF_ARRAY || merges->elem != GGUF_STRING)
-        return err_set(e, ST_FORMAT, "key %s is no array of strings", name);
-    if (merges->count >= NO_RANK) return err_set(e, ST_LIMIT, "key %s has too many entries", name);
-    if (!pair_reserve(&v->pairs, merges->count)) return err_no_memory(e);
-    for (uint32_t i = 0; i < merges->count && st == ST_OK; i++)
-        st = load_merge(&l, gguf_elem_str(g, merges, i), i, e);
-    buf_free(&l.key);
-    if (st == ST_OK && v->form == KEY_TEXT && !joints_build(v)) st = err_no_memory(e);
-    return st;
+    enum status st = check_merges(merges, e);
+    if (st != ST_OK) return st;
+    bool ok = pair_reserve(&v->pairs, merges->count);
+    for (uint32_t i = 0; i < merges->count && ok; i++) {
+        ok = add_line(&l, gguf_elem_str(g, merges, i), i);
+        if (ok && (l.n == BATCH || i + 1 == merges->count)) ok = put_batch(&l);
+    }
+    buf_free(&l.keys);
+    if (ok && v->form == KEY_TEXT) ok = joints_build(v);
+    return ok ? ST_OK : err_no_memory(e);
 }
 
 /* -- encoding ----------------------------------------------------------------------------------- */

@@ -207,8 +207,7 @@ static bool read_count(struct reader *r, const char *what, uint64_t *n) {
     return true;
 }
 
-/* Called right before n things of at least `min` bytes are read: after this n is safe to allocate.
- */
+/* Called right before n things of at least `min` bytes are read: then n is safe to allocate. */
 static bool check_count(struct reader *r, const char *what, uint64_t n, size_t min) {
     if (n > left(r) / min)
         return fail(r, ST_FORMAT, "truncated",
@@ -230,8 +229,7 @@ static bool check_key(struct reader *r, struct gguf_str key) {
     return true;
 }
 
-/* Room for n more entries in the table of array strings; their 8 bytes each are known to be there.
- */
+/* Room for n more array strings in the table; their 8 bytes each are known to be there. */
 static bool reserve_strings(struct reader *r, size_t n) {
     struct gguf *g = r->g;
     size_t need = g->n_str + n, cap = g->cap_str + g->cap_str / 2;

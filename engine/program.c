@@ -91,7 +91,7 @@ val p_norm(struct recorder *p, const char *name, val x, const struct tensor *w, 
     op->w[0] = w;
     op->p.norm.group = group != 0 ? group : value_of(p, x)->width;
     op->p.norm.eps = eps;
-    assert(w == NULL || w->dim[0] == (int64_t)op->p.norm.group);
+    assert(p->failed || w == NULL || w->dim[0] == (int64_t)op->p.norm.group);
     return y;
 }
 
@@ -119,7 +119,7 @@ val p_slice(struct recorder *p, const char *name, val x, uint32_t col, uint32_t 
     val y = new_value(p, name, width, value_of(p, x)->rows);
     if (y == VAL_NONE) return y;
     struct value *v = &p->prog->vals[y];
-    assert(v->parent == VAL_NONE && col + width <= value_of(p, x)->width);
+    assert(p->failed || (v->parent == VAL_NONE && col + width <= value_of(p, x)->width));
     v->parent = x;
     v->col = col;
     v->pitch = value_of(p, x)->pitch;

@@ -14,7 +14,7 @@ void rng_seed(struct rng *r, uint32_t seed) {
     r->next = RNG_WORDS;
 }
 
-/* The next 624 words: each mixes the top bit of itself, the rest of its neighbour and a far word. */
+/* The next 624 words: each mixes its own top bit, the rest of its neighbour and a far word. */
 static void twist(struct rng *r) {
     uint32_t *w = r->word;
     for (unsigned i = 0; i < RNG_WORDS; i++) {

@@ -266,7 +266,7 @@ static uint32_t keep_largest(token_id *ids, float *values, uint32_t len, uint32_
     return len < cap ? len + 1 : cap;
 }
 
-/* ln p from the distance to the largest logit; a p that float32 cannot hold has the lowest float. */
+/* ln p from the distance to the largest logit; a p that float32 cannot hold: the lowest float. */
 static float log_p(float logit, float max, double sum) {
     float x = logit == max ? 0.0f : logit - max;
     if (!((float)((double)expf(x) / sum) > 0.0f)) return -FLT_MAX;
@@ -275,7 +275,7 @@ static float log_p(float logit, float max, double sum) {
 
 float sampler_logprobs(const float *logits, uint32_t n_vocab, token_id chosen, uint32_t n,
                        token_id *ids, float *logprobs) {
-    assert(n <= n_vocab && chosen >= 0 && (uint32_t)chosen < n_vocab);
+    assert(chosen >= 0 && (uint32_t)chosen < n_vocab);
     float max = -INFINITY;
     for (uint32_t i = 0; i < n_vocab; i++) max = logits[i] > max ? logits[i] : max;
     double sum = 0;
@@ -285,7 +285,10 @@ float sampler_logprobs(const float *logits, uint32_t n_vocab, token_id chosen, u
         sum += x == max ? 1.0 : (double)expf(x - max);
         if (n > 0) len = keep_largest(ids, logprobs, len, n, (token_id)i, x);
     }
-    assert(len == n);
-    for (uint32_t i = 0; i < n; i++) logprobs[i] = log_p(logprobs[i], max, sum);
+    for (uint32_t i = 0; i < len; i++) logprobs[i] = log_p(logprobs[i], max, sum);
+    for (uint32_t i = len; i < n; i++) { /* a vocabulary smaller than n */
+        ids[i] = TOKEN_NONE;
+        logprobs[i] = -FLT_MAX;
+    }
     return log_p(logits[chosen], max, sum);
 }

@@ -1,8 +1,9 @@
 /* sampler.h - from logits to a token (spec/sampling.md 1-6).
  *
  * A sampler is the state of one request: its options, the penalty history, a random generator. The
- * chain's order is a table (SAMPLERS in sampler.c); each sampler is one function over a candidate
- * list. Not thread-safe; one request, one sampler. */
+ * chain's order is a table (RANDOM_CHAIN in sampler.c); each sampler is one function over a list of
+ * candidates (sampler_impl.h). All memory is taken by sampler_open(): a step allocates nothing. The
+ * same seed, options and logits give the same tokens. Not thread-safe; one request, one sampler. */
 #ifndef CRIA_ENGINE_SAMPLER_H
 #define CRIA_ENGINE_SAMPLER_H
 
@@ -32,17 +33,19 @@ struct sampler_params { /* defaults: Ollama's (spec/sampling.md 1) */
 struct sampler_params sampler_default_params(void);
 
 struct sampler;
-/* n_ctx: what repeat_last_n -1 means. Errors: ST_INVALID naming the option, ST_NO_MEMORY. */
+/* n_ctx: what repeat_last_n -1 means. Out-of-range values are clamped as the spec says; bias for
+ * ids outside the vocabulary is ignored. Errors: ST_INVALID naming the option, ST_NO_MEMORY. */
 enum status sampler_open(struct sampler **out, const struct sampler_params *p, uint32_t n_vocab,
                          uint32_t n_ctx, struct err *e);
 void sampler_close(struct sampler *s);
 void sampler_accept(struct sampler *s, token_id id); /* prompt tokens and every sampled token */
-/* Chooses a token; logits[n_vocab] are not changed. */
+/* Chooses a token; logits[n_vocab] are not changed. Among equals the lower id comes first; NaN
+ * counts as -inf. Calling it twice for one step (grammar) draws twice. */
 token_id sampler_sample(struct sampler *s, const float *logits);
 uint32_t sampler_seed(const struct sampler *s); /* the seed in use, also a drawn one */
 
 /* Log probabilities over the raw logits (spec/sampling.md 6): the n most likely in falling order
- * into ids/logprobs (n may be 0), and that of `chosen` as the result. */
+ * into ids/logprobs (n may be 0; beyond n_vocab: TOKEN_NONE); the result is that of `chosen`. */
 float sampler_logprobs(const float *logits, uint32_t n_vocab, token_id chosen, uint32_t n,
                        token_id *ids, float *logprobs);
 

@@ -27,9 +27,9 @@ struct candidate {
 };
 
 struct candidates {
-    const float *logits; /* [n_vocab], while not listed: the caller's or `work` */
-    float *work;         /* owned [n_vocab]: changed logits */
-    struct candidate *c; /* owned [n_vocab], the first n are valid once listed */
+    const float *logits;   /* [n_vocab], while not listed: the caller's or `work` */
+    float *work;           /* owned [n_vocab]: changed logits */
+    struct candidate *c;   /* owned [n_vocab], the first n are valid once listed */
     struct candidate *tmp; /* owned [n_vocab], scratch of sorting; changes place with c */
     size_t n, n_vocab;
     size_t chosen; /* index in c, set by the samplers that choose */
@@ -47,7 +47,7 @@ void candidates_sort(struct candidates *cs);
 void candidates_softmax(struct candidates *cs); /* p of each, in the present order */
 float candidates_max(const struct candidates *cs);
 void candidates_cut(struct candidates *cs, size_t n); /* keeps the first n (>= 1) */
-void candidates_first(struct candidates *cs, size_t k); /* keeps the k first of the sorted order, sorted */
+void candidates_first(struct candidates *cs, size_t k); /* sorted, and cut to k (>= 1) */
 void candidates_swap(struct candidates *cs); /* tmp becomes the list */
 
 /* --- samplers without state (sampler_ops.c); min_keep is 0 except in the goldens --- */

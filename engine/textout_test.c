@@ -20,7 +20,9 @@ static struct textout *open_with(const char *const *stop, size_t n) {
     return t;
 }
 
-static void push(struct textout *t, const char *piece) { textout_push(t, piece, strlen(piece), false); }
+static void push(struct textout *t, const char *piece) {
+    textout_push(t, piece, strlen(piece), false);
+}
 
 static void assert_ready(struct textout *t, const char *want) {
     size_t len;
@@ -250,7 +252,9 @@ static void compare_run(const char *const *stop, size_t n_stop, const char *cons
     struct textout *t = open_with(stop, n_stop);
     for (int step = 0; step < 60 && p.hit == TEXTOUT_NO_STOP; step++) {
         char piece[64] = "";
-        for (uint32_t k = random_below(4); k > 0; k--) strcat(piece, alphabet[random_below(letters)]);
+        for (uint32_t k = random_below(4); k > 0; k--) {
+            strcat(piece, alphabet[random_below(letters)]);
+        }
         size_t want = plain_step(&p, piece), len;
         push(t, piece);
         const char *text = textout_ready(t, &len);
@@ -276,7 +280,9 @@ static void random_streams_follow_the_plain_rules(void **state) {
         const char *stop[4];
         size_t n = random_below(5);
         for (size_t i = 0; i < n; i++) {
-            for (uint32_t k = random_below(6); k > 0; k--) strcat(store[i], alphabet[random_below(4)]);
+            for (uint32_t k = random_below(6); k > 0; k--) {
+                strcat(store[i], alphabet[random_below(4)]);
+            }
             if (random_below(3) == 0) strcat(store[i], "\xc3\xa9");
             stop[i] = store[i];
         }

@@ -182,11 +182,12 @@ static enum status duplicate(const struct vocab *v, uint32_t a, uint32_t b, stru
 
 static enum status add_literal(struct vocab *v, uint32_t id, struct err *e) {
     struct span t = v->text[id];
+    const char *key = arena_strndup(&v->literal_texts, span_ptr(v, t), t.len);
     uint32_t old = id;
     bool fresh;
-    if (!map_put(&v->literal, span_ptr(v, t), t.len, id, &fresh)) return err_no_memory(e);
+    if (key == NULL || !map_put(&v->literal, key, t.len, id, &fresh)) return err_no_memory(e);
     if (fresh) return ST_OK;
-    map_get(&v->literal, span_ptr(v, t), t.len, &old);
+    map_get(&v->literal, key, t.len, &old);
     return duplicate(v, old, id, e);
 }
 
@@ -218,7 +219,6 @@ static enum status load_keys(struct vocab *v, struct err *e) {
     return ok ? ST_OK : err_no_memory(e);
 }
 
-/* After load_keys, as the literal map points into v->bytes. */
 static enum status load_index(struct vocab *v, struct err *e) {
     for (uint32_t i = 0; i < v->n; i++) {
         uint32_t old;
@@ -315,6 +315,7 @@ void vocab_close(struct vocab *v) {
     mem_free(v->pairs.slot);
     mem_free(v->joints.wide);
     map_free(&v->literal);
+    arena_free(&v->literal_texts);
     special_set_free(&v->user);
     special_set_free(&v->all);
     buf_free(&v->bytes);

@@ -121,7 +121,8 @@ struct vocab { /* owns everything it points to but kind and pre */
     bool space_prefix, clean;
     uint64_t seed;      /* of the hash tables */
     struct text_index index;
-    struct map literal;
+    struct map literal;         /* keys in literal_texts: v->bytes may still move */
+    struct arena literal_texts;
     struct pair_index pairs;
     struct joints joints;
     uint32_t byte_sym[256];   /* symbol of one-byte keys */
@@ -141,6 +142,8 @@ static inline const char *span_ptr(const struct vocab *v, struct span s) {
 bool index_reserve(struct vocab *v, size_t n);
 bool index_put(struct vocab *v, uint32_t id, uint32_t *old);
 uint32_t index_find(const struct vocab *v, const char *text, size_t len);
+/* Brings what looking up n texts will read into the cache, all at once. */
+void index_touch(const struct vocab *v, const char *const *text, const size_t *len, size_t n);
 bool pair_reserve(struct pair_index *t, size_t n);
 /* The first of two equal pairs stays. Room has been reserved. */
 void pair_put(struct vocab *v, uint32_t left, uint32_t right, uint32_t rank, uint32_t result);

@@ -99,6 +99,19 @@ uint32_t index_find(const struct vocab *v, const char *text, size_t len) {
     return text_slot_of(v, &v->index, text, len, text_hash(v->seed, text, len))->id;
 }
 
+/* Three rounds of independent loads: slots, spans, texts. The volatile sink keeps them alive. */
+void index_touch(const struct vocab *v, const char *const *text, const size_t *len, size_t n) {
+    enum { MAX = 128 };
+    uint32_t id[MAX], off[MAX];
+    volatile char sink;
+    assert(n <= MAX);
+    for (size_t i = 0; i < n; i++)
+        id[i] = v->index.slot[text_hash(v->seed, text[i], len[i]) & (v->index.cap - 1)].id;
+    for (size_t i = 0; i < n; i++) off[i] = id[i] != NO_SYM ? v->key[id[i]].off : 0;
+    for (size_t i = 0; i < n; i++) sink = v->bytes.data[off[i]];
+    (void)sink;
+}
+
 /* -- pair -> merge ------------------------------------------------------------------------------ */
 
 bool pair_reserve(struct pair_index *t, size_t n) {

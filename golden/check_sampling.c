@@ -58,7 +58,8 @@ static double next_24_bits(struct xorshift *r) { /* [0, 1) */
 static void generate(float *out, size_t n, const json *gen) {
     const char *kind = json_string(json_get(gen, "kind"));
     double scale = number(json_get(gen, "scale"));
-    struct xorshift r = {(uint64_t)number(json_get(gen, "seed")) * 0x9E3779B97F4A7C15u + 0x1234567u};
+    uint64_t seed = (uint64_t)number(json_get(gen, "seed"));
+    struct xorshift r = {seed * 0x9E3779B97F4A7C15u + 0x1234567u};
     if (r.x == 0) r.x = 1;
     for (size_t i = 0; i < n; i++) {
         double u = next_24_bits(&r) - 0.5;

@@ -149,7 +149,7 @@ void manifest_put(struct buf *b, const struct store_layer *config, const struct 
     json_put_field_int(b, "schemaVersion", 2);
     json_put_field(b, "mediaType", "application/vnd.docker.distribution.manifest.v2+json");
     json_put_key(b, "config");
-    put_layer(b, config);
+    put_layer(b, config); /* its media type is CONFIG_MEDIA_TYPE */
     json_put_key(b, "layers");
     buf_chr(b, '[');
     for (size_t i = 0; i < n_layers; i++) {

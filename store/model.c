@@ -1,4 +1,7 @@
-/* model.c - reading one model: its manifest, config and text layers become a struct store_model. */
+/* model.c - reading one model: its manifest, config and text layers become a struct store_model.
+ *
+ * Layers are taken in order; where only one of a kind makes sense, the last counts. Layers of an
+ * unknown type are kept in the list and otherwise ignored. Weights are not opened here. */
 #include <assert.h>
 #include <string.h>
 
@@ -15,8 +18,12 @@ struct loader {
     struct store *store;
     const struct builtin *builtin; /* NULL: the layers are blobs */
     struct store_model *m;
-    size_t n_of[LAYER_KINDS];      /* layers of each kind */
-    struct err *e;
+    /* Lists under construction, each with room for all layers: adapters, projectors, drafts by
+     * their kind, and licences. They become the const ones of the model at the end. */
+    const char **paths[LAYER_KINDS];
+    size_t n_paths[LAYER_KINDS];
+    struct store_text *licenses;
+    struct err *e; /* never NULL */
 };
 
 /* ---- one layer ---- */
@@ -25,8 +32,8 @@ static enum status read_text(struct loader *l, const struct store_layer *layer,
                              struct store_text *out) {
     if (l->builtin == NULL)
         return blob_read(l->store, layer->digest, &l->m->arena, out, l->e);
-    const struct builtin_layer *b = &l->builtin->layers[layer - l->builtin->list];
-    *out = (struct store_text){.ptr = b->data, .len = (size_t)b->info.size};
+    const void *data = l->builtin->data[layer - l->builtin->layers];
+    *out = (struct store_text){.ptr = data, .len = (size_t)layer->size};
     return ST_OK;
 }
 
@@ -37,23 +44,19 @@ static enum status read_json(struct loader *l, const struct store_layer *layer,
     enum status st = read_text(l, layer, &text);
     if (st != ST_OK) return st;
     json *v = json_parse(text.ptr, text.len, &text_limits, NULL, l->e);
-    if (v == NULL) {
-        struct err none, *e = l->e != NULL ? l->e : &none;
-        if (l->e == NULL) return ST_FORMAT;
-        return err_wrap(e, "layer %s", layer->digest);
+    if (v == NULL) return err_wrap(l->e, "layer %s", layer->digest);
+    if (json_kind(v) != kind) {
+        st = err_set(l->e, ST_FORMAT, "layer %s: found %s", layer->digest, json_kind_name(v));
+        json_free(v);
+        return st;
     }
-    if (json_kind(v) == kind) {
-        json_free(*out); /* of several layers the last one counts */
-        *out = v;
-        return ST_OK;
-    }
-    st = err_set(l->e, ST_FORMAT, "layer %s: %s expected, found %s", layer->digest,
-                 kind == JSON_OBJECT ? "object" : "array", json_kind_name(v));
-    json_free(v);
-    return st;
+    json_free(*out);
+    *out = v;
+    return ST_OK;
 }
 
-static enum status layer_path(struct loader *l, const struct store_layer *layer, const char **out) {
+static enum status layer_path(struct loader *l, const struct store_layer *layer,
+                              const char **out) {
     char path[PATH_ROOM];
     enum status st = blob_path(l->store, layer->digest, path, l->e);
     if (st != ST_OK) return st;
@@ -62,35 +65,40 @@ static enum status layer_path(struct loader *l, const struct store_layer *layer,
 }
 
 static enum status read_weights(struct loader *l, const struct store_layer *layer) {
-    struct store_model *m = l->m;
-    if (l->builtin == NULL) return layer_path(l, layer, &m->model_path);
-    m->model_data = l->builtin->source.gguf;
-    m->model_size = l->builtin->source.size;
+    if (l->builtin == NULL) return layer_path(l, layer, &l->m->model_path);
+    l->m->model_data = l->builtin->source.gguf;
+    l->m->model_size = l->builtin->source.size;
     return ST_OK;
 }
 
-/* Appends a path to one of the lists, which grow_lists has made long enough. */
 static enum status add_path(struct loader *l, const struct store_layer *layer,
-                            const char *const *list, size_t *n) {
-    const char **slot = (const char **)(uintptr_t)&list[*n];
-    enum status st = layer_path(l, layer, slot);
-    if (st == ST_OK) ++*n;
-    return st;
+                            enum layer_kind kind) {
+    if (l->paths[kind] == NULL) {
+        l->paths[kind] = arena_zalloc(&l->m->arena, l->m->n_layers, sizeof *l->paths[kind]);
+        if (l->paths[kind] == NULL) return err_no_memory(l->e);
+    }
+    return layer_path(l, layer, &l->paths[kind][l->n_paths[kind]++]);
+}
+
+static enum status add_license(struct loader *l, const struct store_layer *layer) {
+    if (l->licenses == NULL) {
+        l->licenses = arena_zalloc(&l->m->arena, l->m->n_layers, sizeof *l->licenses);
+        if (l->licenses == NULL) return err_no_memory(l->e);
+    }
+    return read_text(l, layer, &l->licenses[l->m->n_licenses++]);
 }
 
 static enum status read_layer(struct loader *l, const struct store_layer *layer) {
+    enum layer_kind kind = layer_kind_of(layer->media_type);
     struct store_model *m = l->m;
-    switch (layer_kind_of(layer->media_type)) {
+    switch (kind) {
     case LAYER_MODEL: return read_weights(l, layer);
-    case LAYER_PROJECTOR: return add_path(l, layer, m->projectors, &m->n_projectors);
-    case LAYER_ADAPTER: return add_path(l, layer, m->adapters, &m->n_adapters);
-    case LAYER_DRAFT: return add_path(l, layer, m->drafts, &m->n_drafts);
+    case LAYER_PROJECTOR:
+    case LAYER_ADAPTER:
+    case LAYER_DRAFT: return add_path(l, layer, kind);
     case LAYER_TEMPLATE: m->has_template = true; return read_text(l, layer, &m->template);
     case LAYER_SYSTEM: return read_text(l, layer, &m->system);
-    case LAYER_LICENSE: {
-        struct store_text *t = (struct store_text *)(uintptr_t)&m->licenses[m->n_licenses++];
-        return read_text(l, layer, t);
-    }
+    case LAYER_LICENSE: return add_license(l, layer);
     case LAYER_PARAMS: return read_json(l, layer, JSON_OBJECT, &m->params);
     case LAYER_MESSAGES: return read_json(l, layer, JSON_ARRAY, &m->messages);
     case LAYER_TENSOR:
@@ -100,4 +108,47 @@ static enum status read_layer(struct loader *l, const struct store_layer *layer)
     case LAYER_KINDS: break;
     }
     return ST_OK;
+}
+
+/* ---- the whole ---- */
+
+static enum status load(struct loader *l, const struct manifest *manifest) {
+    struct store_model *m = l->m;
+    m->layers = manifest->layers;
+    m->n_layers = manifest->n_layers;
+    m->config_layer = manifest->config;
+    m->template = m->system = (struct store_text){.ptr = "", .len = 0};
+    enum status st = ST_OK;
+    for (size_t i = 0; i < m->n_layers && st == ST_OK; i++) st = read_layer(l, &m->layers[i]);
+    m->adapters = l->paths[LAYER_ADAPTER];
+    m->n_adapters = l->n_paths[LAYER_ADAPTER];
+    m->projectors = l->paths[LAYER_PROJECTOR];
+    m->n_projectors = l->n_paths[LAYER_PROJECTOR];
+    m->drafts = l->paths[LAYER_DRAFT];
+    m->n_drafts = l->n_paths[LAYER_DRAFT];
+    m->licenses = l->licenses;
+    return st;
+}
+
+enum status store_resolve(struct store *s, const struct model_name *name, struct store_model *out,
+                          struct err *e) {
+    struct err mine;
+    struct manifest manifest;
+    struct model_name found = *name;
+    struct loader l = {.store = s, .m = out, .e = &mine};
+    *out = (struct store_model){0};
+    enum status st = store_find(s, &found, &manifest, &l.builtin, &out->arena, &mine);
+    if (st == ST_OK)
+        st = store_fill_entry(s, &found, &manifest, l.builtin, &out->entry, &out->arena, &mine);
+    if (st == ST_OK) st = load(&l, &manifest);
+    if (st == ST_OK) return ST_OK;
+    store_model_free(out);
+    return err_set(e, st, "%s", mine.msg);
+}
+
+void store_model_free(struct store_model *m) {
+    json_free(m->params);
+    json_free(m->messages);
+    arena_free(&m->arena);
+    *m = (struct store_model){0};
 }

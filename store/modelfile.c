@@ -1,7 +1,6 @@
 /* modelfile.c - see modelfile.h: from bytes to commands.
  *
- * Two steps. normalise() brings any encoding to UTF-8 without NUL and byte-order marks. Then a
- * state machine (spec/modelfile.md 2.2) reads it character by character. Its states and messages
+ * Two steps. normalise() brings any encoding to UTF-8. Then a state machine (spec/modelfile.md 2.2) reads it character by character. Its states and messages
  * are the reference's, oddities included: an error found at a newline names the next line, CR and
  * LF both count as lines, only one space may stand before a parameter's name.
  *
@@ -34,7 +33,6 @@ const char *modelfile_kind_name(enum modelfile_kind kind) {
 enum { BYTE_ORDER_MARK = 0xFEFF };
 
 static void put_cp(struct buf *b, uint32_t cp) {
-    if (cp == 0 || cp == BYTE_ORDER_MARK) return;
     char s[4];
     buf_add(b, s, utf8_encode(cp, s));
 }
@@ -46,6 +44,9 @@ static void from_utf8(struct buf *b, const char *s, size_t n) {
         put_cp(b, cp);
     }
 }
+
+/* Characters that count for the states but are in no text. */
+static bool is_dropped(uint32_t cp) { return cp == 0 || cp == BYTE_ORDER_MARK; }
 
 /* One unit of UTF-16; high: the byte order. The caller has checked that two bytes are left. */
 static uint32_t unit_at(const unsigned char *s, bool big) {
@@ -73,8 +74,10 @@ static void normalise(struct buf *b, const char *text, size_t len) {
     const unsigned char *s = (const unsigned char *)text;
     bool little = len >= 2 && s[0] == 0xFF && s[1] == 0xFE;
     bool big = len >= 2 && s[0] == 0xFE && s[1] == 0xFF;
+    bool marked = len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0;
     if (little || big) from_utf16(b, s + 2, len - 2, big);
-    else from_utf8(b, text, len); /* drops its mark like any other */
+    else if (marked) from_utf8(b, text + 3, len - 3);
+    else from_utf8(b, text, len);
 }
 
 /* ---- the state machine ---- */
@@ -196,6 +199,7 @@ static enum status read_value(struct reader *r, uint32_t c, const char *s, size_
     const char *value;
     size_t len;
     if (is_newline(c) && value_complete(r, &value, &len)) return push_command(r, value, len);
+    if (is_dropped(c)) return ST_OK;
     if (!unicode_is_space(c)) {
         if (r->first == SIZE_MAX) r->first = r->value.len;
         r->last = r->value.len + n;
@@ -212,7 +216,7 @@ static enum status step(struct reader *r, uint32_t c, const char *s, size_t n) {
         if (is_blank(c) || is_newline(c)) return ST_OK;
         r->begin = r->line;
         r->state = c == '#' ? IN_COMMENT : IN_NAME;
-        if (r->state == IN_NAME) buf_add(&r->name, s, n);
+        if (r->state == IN_NAME && !is_dropped(c)) buf_add(&r->name, s, n);
         return ST_OK;
     case IN_NAME:
         if (is_blank(c)) return end_name(r);

@@ -87,6 +87,10 @@ static void remove_blob(struct store *s, const char *digest) {
     else if (errno != ENOENT) log_warn("store", "cannot remove %s: %s", path, strerror(errno));
 }
 
+static void remove_unnamed(struct store *s, const struct named *n, const struct store_layer *l) {
+    if (l->digest[0] != '\0' && !is_named(n, l->digest)) remove_blob(s, l->digest);
+}
+
 void prune_layers(struct store *s, const struct store_layer *layers, size_t n) {
     struct named named;
     struct err why;
@@ -95,10 +99,13 @@ void prune_layers(struct store *s, const struct store_layer *layers, size_t n) {
         log_warn("store", "unused blobs were left: %s", why.msg);
         return;
     }
-    for (size_t i = 0; i < n; i++)
-        if (layers[i].digest[0] != '\0' && !is_named(&named, layers[i].digest))
-            remove_blob(s, layers[i].digest);
+    for (size_t i = 0; i < n; i++) remove_unnamed(s, &named, &layers[i]);
     named_free(&named);
+}
+
+void prune_manifest(struct store *s, const struct manifest *m) {
+    prune_layers(s, m->layers, m->n_layers);
+    prune_layers(s, &m->config, 1);
 }
 
 /* ---- the whole store ---- */

@@ -299,26 +299,13 @@ void store_list_free(struct store_list *l) {
 
 /* ---- copy and delete ---- */
 
-enum status store_write_builtin(struct store *s, const struct builtin *b, struct err *e) {
-    enum status st = ST_OK;
-    bool created;
-    for (size_t i = 0; i < b->manifest.n_layers && st == ST_OK; i++) {
-        const struct builtin_layer *l = &b->layers[i];
-        st = blob_put(s, l->info.digest, l->data, (size_t)l->info.size, &created, e);
-    }
-    if (st == ST_OK)
-        st = blob_put(s, b->manifest.config.digest, b->config_text, strlen(b->config_text),
-                      &created, e);
-    return st;
-}
-
 /* The bytes of the manifest under that stored or built-in name; freed with mem_free. */
 static enum status source_text(struct store *s, const struct model_name *name,
                                const struct builtin *builtin, char **text, size_t *len,
                                struct err *e) {
     int64_t modified;
     if (builtin == NULL) return manifest_read_text(s, name, text, len, &modified, e);
-    enum status st = store_write_builtin(s, builtin, e);
+    enum status st = builtin_write(s, builtin, e);
     if (st != ST_OK) return st;
     *len = strlen(builtin->manifest_text);
     *text = mem_strndup(builtin->manifest_text, *len);

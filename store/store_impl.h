@@ -50,23 +50,27 @@ enum status config_parse(struct store_config *c, const char *text, size_t len, s
                          struct err *e);
 void config_put(struct buf *b, const struct store_config *c);
 extern const struct store_config config_empty; /* all texts "" */
+#define CONFIG_MEDIA_TYPE "application/vnd.docker.container.image.v1+json"
+/* Family, size and type of a model or projector, put where the config has none yet; its family is
+ * added to the list of families. (config_gguf.c) */
+enum status config_from_gguf(struct store_config *c, const struct gguf *g, struct arena *a,
+                             struct err *e);
+/* Adds to the list of families what is not in it; family is borrowed. */
+enum status config_add_family(struct store_config *c, const char *family, struct arena *a,
+                              struct err *e);
 
 /* ---- built-in models (builtin.c) ---- */
 
-struct builtin_layer {
-    struct store_layer info;
-    const void *data;
-};
-enum { BUILTIN_LAYERS = 6 }; /* model, template, system, license, params; one to spare */
+enum { BUILTIN_LAYERS = 5 }; /* model, template, system, license, params */
 
 struct builtin {
     struct store_builtin source;
     struct model_name name;
     /* Composed at the first use, under store.builtin_lock; does not change after that. */
     bool ready;
-    struct builtin_layer layers[BUILTIN_LAYERS];
-    struct store_layer list[BUILTIN_LAYERS];
-    struct manifest manifest;
+    struct store_layer layers[BUILTIN_LAYERS];
+    const void *data[BUILTIN_LAYERS];  /* contents of the layers */
+    struct manifest manifest;          /* its layers are those above */
     char *config_text, *manifest_text; /* owned by the arena */
     struct store_config config;
     struct arena arena;
@@ -84,7 +88,8 @@ struct store {
 /* The built-in model of that name, composed; *out NULL: there is none (or they are hidden). */
 enum status builtin_find(struct store *s, const struct model_name *name,
                          const struct builtin **out, struct err *e);
-enum status builtin_compose(struct store *s, struct builtin *b, struct err *e);
+/* Writes its blobs into the store. The caller holds the lock. */
+enum status builtin_write(struct store *s, const struct builtin *b, struct err *e);
 void builtin_free(struct builtin *b);
 
 /* ---- names on disk (names.c) ---- */
@@ -125,9 +130,20 @@ enum status blob_read(const struct store *s, const char *digest, struct arena *a
                       struct store_text *out, struct err *e);
 bool blob_is_digest_file(const char *name); /* "sha256-" + 64 hex digits */
 
-/* Removes those of the layers' blobs that no readable manifest names. The caller holds the lock. */
+/* Removes those of the blobs that no readable manifest names. The caller holds the lock. */
 void prune_layers(struct store *s, const struct store_layer *layers, size_t n);
+void prune_manifest(struct store *s, const struct manifest *m); /* its layers and its config */
 bool prune_allowed(void); /* NOPRUNE is not set */
+
+/* ---- finding a model (store.c) ---- */
+
+/* Gives *name its stored spelling and reads what is there: a manifest into the arena, or that of a
+ * built-in model (*builtin not NULL, lives as long as the store). Errors as store_resolve. */
+enum status store_find(struct store *s, struct model_name *name, struct manifest *m,
+                       const struct builtin **builtin, struct arena *a, struct err *e);
+enum status store_fill_entry(struct store *s, const struct model_name *name,
+                             const struct manifest *m, const struct builtin *builtin,
+                             struct store_entry *out, struct arena *a, struct err *e);
 
 enum status store_lock(struct store *s, int *token, struct err *e);
 void store_unlock(struct store *s, int token);

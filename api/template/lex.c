@@ -9,6 +9,7 @@
 
 #include "api/template/template_impl.h"
 #include "base/mem.h"
+#include "base/unicode.h"
 #include "base/utf8.h"
 
 enum { TRIM_LEN = 2 }; /* a marker is a minus and a white space */
@@ -38,17 +39,15 @@ static bool looking_at(const struct lexer *l, const char *s) {
     return (size_t)(l->end - l->p) >= n && memcmp(l->p, s, n) == 0;
 }
 
-/* Letters, digits and underscore. Beyond ASCII: everything but the blocks of spaces and marks; the
- * exact letter classes would only matter for error messages. */
+/* Bytes of the letter, digit or underscore here; 0: something else. */
 static size_t word_char(const struct lexer *l) {
     int c = peek(l);
     if (c < 0) return 0;
     if (c < 0x80) return c == '_' || is_digit(c) || ((c | 32) >= 'a' && (c | 32) <= 'z');
     uint32_t cp;
     unsigned n = utf8_decode(l->p, (size_t)(l->end - l->p), &cp);
-    bool mark = cp < 0xC0 || cp == 0xD7 || cp == 0xF7 || (cp >= 0x2000 && cp < 0x2070) ||
-                (cp >= 0x3000 && cp < 0x3005) || cp >= 0xFFF0;
-    return mark && !(cp > 0xFFFF && cp < 0xE0000) ? 0 : n;
+    unsigned class = unicode_class(cp);
+    return class == UNI_L || class == UNI_N ? n : 0;
 }
 
 static void skip_word(struct lexer *l) {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api/template/template_impl.h"
+#include "base/unicode.h"
 #include "base/utf8.h"
 
 /* ---- reading ---- */
@@ -85,20 +86,11 @@ bool literal_char(struct text quoted, int64_t *out) {
 
 /* ---- writing ---- */
 
-/* Go asks Unicode's classes L M N P S; these are the ranges outside of them that occur in text.
- * Unassigned code points count as printable here: which they are depends on Unicode's version. */
+/* Letters, marks, numbers, punctuation, symbols and the ASCII space: Go's IsPrint. */
 bool literal_is_printable(uint32_t cp) {
-    static const struct {
-        uint32_t from, to;
-    } hidden[] = {
-        {0x00, 0x1F},     {0x7F, 0xA0},     {0xAD, 0xAD},     {0x600, 0x605},   {0x61C, 0x61C},
-        {0x6DD, 0x6DD},   {0x70F, 0x70F},   {0x1680, 0x1680}, {0x180E, 0x180E}, {0x2000, 0x200F},
-        {0x2028, 0x202F}, {0x205F, 0x206F}, {0x3000, 0x3000}, {0xD800, 0xF8FF}, {0xFEFF, 0xFEFF},
-        {0xFFF0, 0xFFFB}, {0xFFFE, 0xFFFF}, {0xE0000, 0xE00FF}, {0xE01F0, UINT32_MAX},
-    };
-    for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
-        if (cp >= hidden[i].from && cp <= hidden[i].to) return false;
-    return true;
+    unsigned class = unicode_class(cp);
+    if (class == UNI_Z) return cp == ' ';
+    return class != UNI_C && class != UNI_UNASSIGNED;
 }
 
 static void put_char(struct buf *b, uint32_t cp, char quote, bool ascii) {

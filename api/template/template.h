@@ -23,6 +23,12 @@ bool template_uses(const struct template *t, const char *var);
 /* The tags around Thinking (spec/templates.md 5.4 "Thinking tags"); NULL if none. */
 const char *template_thinking_open(const struct template *t);
 const char *template_thinking_close(const struct template *t);
+bool template_can_think(const struct template *t); /* both tags are there */
+/* What model output starts a tool call with (5.2 "Tool tag"); "{" if the template does not tell. */
+const char *template_tool_tag(const struct template *t);
+bool template_tool_round_trip(const struct template *t); /* section 1, roundtrip(G) */
+/* All of template_uses, sorted, NULL-terminated; borrowed. */
+const char *const *template_vars(const struct template *t);
 
 struct template_data {
     const json *messages; /* array of {role, content, thinking?, images?, tool_calls?, tool_name?,

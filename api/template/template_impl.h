@@ -184,9 +184,15 @@ bool tvalue_dict_seal(struct arena *a, struct dict *d);
 bool tvalue_bytes(struct arena *a, const struct value *v, struct text *out);
 size_t tvalue_bytes_len(const struct value *v);
 
-void tvalue_print(struct buf *b, const struct value *v);  /* %v (print.c) */
-void tvalue_json(struct buf *b, const struct value *v);   /* encode.c */
-void tvalue_print_float(struct buf *b, double v, char verb, int prec); /* prec -1: shortest */
+/* One verb of printf with its flags. */
+struct spec {
+    uint32_t verb;
+    int width, prec; /* -1: not given */
+    bool minus, plus, sharp, space, zero;
+};
+void tvalue_format(struct buf *b, const struct value *v, const struct spec *spec); /* print.c */
+void tvalue_print(struct buf *b, const struct value *v);                           /* %v */
+void tvalue_json(struct buf *b, const struct value *v);                            /* encode.c */
 
 /* printf (printf.c). Stops early once b is longer than max. */
 void tvalue_printf(struct buf *b, struct text format, const struct value *arg, size_t n,
@@ -275,7 +281,7 @@ struct template {
     size_t n_vars;
     const char **var_names; /* the same for outside; NULL-terminated */
     const char *think_open, *think_close, *tool_tag;
-    bool appended_response, tool_round_trip;
+    bool tool_round_trip;
 };
 
 #define RESPONSE_ACTION "{{ .Response }}"
@@ -316,7 +322,7 @@ struct texec {
     size_t out_start;
     uint64_t fuel;
     unsigned depth;
-    bool cut; /* runs t->cut, without definitions */
+    bool cut;         /* runs t->cut, without definitions */
     enum flow flow;
     struct text name; /* of the template being executed; "" for main */
     struct variable *vars; /* owned */
@@ -325,10 +331,14 @@ struct texec {
     struct err *e; /* never NULL */
 };
 
-/* Executes main (or cut) over data and appends to out; on failure out is as before. */
-enum status texec_run(const struct template *t, const struct template_limits *limits,
-                      struct arena *arena, const struct value *data, bool cut, struct buf *out,
-                      struct err *e);
+/* Executes main (or cut) over data and appends to x->out. A struct texec may run several times: the
+ * limits hold for all of its runs together. */
+enum status texec_run(struct texec *x, const struct value *data, bool cut);
+void texec_close(struct texec *x);
+/* As template_render, with other limits: for tests. */
+enum status template_render_limited(const struct template *t, const struct template_data *data,
+                                    const struct template_limits *limits, struct buf *out,
+                                    struct err *e);
 
 /* For functions: costs, memory and errors. A function's message gets its context in exec.c. */
 enum status texec_spend(struct texec *x, uint64_t steps);

@@ -5,6 +5,7 @@
 
 #include "api/template/template_impl.h"
 #include "base/mem.h"
+#include "base/unicode.h"
 #include "base/utf8.h"
 
 /* ---- text ---- */
@@ -21,18 +22,12 @@ int text_order(struct text a, struct text b) {
     return order != 0 ? order : (a.n > b.n) - (a.n < b.n);
 }
 
-static bool is_white(uint32_t cp) {
-    return (cp >= 9 && cp <= 13) || cp == ' ' || cp == 0x85 || cp == 0xA0 || cp == 0x1680 ||
-           (cp >= 0x2000 && cp <= 0x200A) || cp == 0x2028 || cp == 0x2029 || cp == 0x202F ||
-           cp == 0x205F || cp == 0x3000;
-}
-
 struct text text_trim(struct text s) {
     size_t start = s.n, end = 0;
     for (size_t i = 0; i < s.n;) {
         uint32_t cp;
         unsigned n = utf8_decode(s.p + i, s.n - i, &cp);
-        if (!is_white(cp)) {
+        if (!unicode_is_space(cp)) {
             if (start > i) start = i;
             end = i + n;
         }

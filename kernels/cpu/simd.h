@@ -22,9 +22,10 @@
  *     vb_nibbles(p0, p1)                 16 bytes from each, low nibbles of all 16, then the high ones
  *     vb_bits(p0, p1)                    16 where bit i of the 32 bits at p is set, else 0
  *     vb_shr(v, n0, n1)                  the halves shifted right; bits of the next byte come in
- *     vb_shl4(v) vb_and(v, mask) vb_or(a, b) vb_sub(v, x)  per byte; shl4 only for bytes < 16
+ *     vb_shl4(v) vb_and(v, mask) vb_or(a, b)  per byte; shl4 only for bytes < 16
  *   vi   int32 lanes in two halves: partial sums of a dot product, any number of lanes a half
  *     vb_dot(u, a)                       u 0..63, a -127..127
+ *     vb_dot_less(u, x, a)               the same for u - x
  *     vb_dot_signed(w, a)                w -128..127, a -127..127
  *     vi_zero() vi_sub32(x, y) = x - 32 y
  *   vs   16 scales of a superblock as 16-bit numbers
@@ -33,7 +34,8 @@
  *     vs_sums(s, sums)                   sum of s[j] sums[j], j < 16
  *   vp   float lanes as vi has them: the accumulator of a weight row and an activation row. A number
  *        set into it stands once for each lane, so sums that are not a vi use VP_LANES
- *     vp_zero() vp_set(x0, x1) vp_mul(a, b) vp_fma(a, b, c) vp_dot(vi x, scale, acc) = acc + scale x
+ *     vp_zero() vp_set(x0, x1) vp_f16(p0, p1) (an f16 from each)
+ *     vp_mul(a, b) vp_fma(a, b, c) vp_dot(vi x, scale, acc) = acc + scale x
  *     vp_hsum(v)
  *     VP_LANES                           lanes of a half */
 #ifndef CRIA_KERNELS_CPU_SIMD_H
@@ -50,6 +52,15 @@
 #include ISA_SIMD
 
 #define INLINE static inline __attribute__((always_inline))
+
+/* For loops over constants that must disappear. */
+#ifndef UNROLL
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+#endif
 
 /* k < VF_N elements of a row, the other lanes 0; the whole vector if k is larger. */
 INLINE vf vf_get(const float *p, size_t k) {

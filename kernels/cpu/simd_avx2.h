@@ -115,10 +115,6 @@ static inline vb vb_and(vb v, int mask) {
 static inline vb vb_or(vb a, vb b) {
     return (vb){{_mm256_or_si256(a.v[0], b.v[0]), _mm256_or_si256(a.v[1], b.v[1])}};
 }
-static inline vb vb_sub(vb v, int x) {
-    __m256i m = _mm256_set1_epi8((char)x);
-    return (vb){{_mm256_sub_epi8(v.v[0], m), _mm256_sub_epi8(v.v[1], m)}};
-}
 
 /* ---- dot products ---- */
 
@@ -129,6 +125,12 @@ static inline __m256i avx2_dot(__m256i u, __m256i a) {
 static inline vi vi_zero(void) { return (vi){{_mm256_setzero_si256(), _mm256_setzero_si256()}}; }
 static inline vi vb_dot(vb u, vb a) {
     return (vi){{avx2_dot(u.v[0], a.v[0]), avx2_dot(u.v[1], a.v[1])}};
+}
+/* What x adds depends on a alone: the compiler computes it once for all rows of a tile. */
+static inline vi vb_dot_less(vb u, int x, vb a) {
+    __m256i m = _mm256_set1_epi8((char)x);
+    return (vi){{_mm256_sub_epi32(avx2_dot(u.v[0], a.v[0]), avx2_dot(m, a.v[0])),
+                 _mm256_sub_epi32(avx2_dot(u.v[1], a.v[1]), avx2_dot(m, a.v[1]))}};
 }
 static inline __m256i avx2_dot_signed(__m256i w, __m256i a) {
     return avx2_dot(_mm256_abs_epi8(w), _mm256_sign_epi8(a, w));
@@ -172,6 +174,9 @@ static inline vi vs_sums(vs s, const int16_t *sums) {
 static inline vp vp_zero(void) { return (vp){{_mm256_setzero_ps(), _mm256_setzero_ps()}}; }
 static inline vp vp_set(float x0, float x1) {
     return (vp){{_mm256_set1_ps(x0), _mm256_set1_ps(x1)}};
+}
+static inline vp vp_f16(const uint8_t *p0, const uint8_t *p1) {
+    return vp_set(simd_f16(p0), simd_f16(p1));
 }
 static inline vp vp_mul(vp a, vp b) {
     return (vp){{_mm256_mul_ps(a.v[0], b.v[0]), _mm256_mul_ps(a.v[1], b.v[1])}};

@@ -91,29 +91,30 @@ static inline vb vb_and(vb v, int mask) {
     return _mm512_and_si512(v, _mm512_set1_epi8((char)mask));
 }
 static inline vb vb_or(vb a, vb b) { return _mm512_or_si512(a, b); }
-static inline vb vb_sub(vb v, int x) { return _mm512_sub_epi8(v, _mm512_set1_epi8((char)x)); }
 
 /* ---- dot products ---- */
 
 static inline vi vi_zero(void) { return _mm512_setzero_si512(); }
 #ifdef __AVX512VNNI__
 static inline vi vb_dot(vb u, vb a) { return _mm512_dpbusd_epi32(vi_zero(), u, a); }
-/* Codes made unsigned by + 128; what that adds depends on a alone, so that the compiler computes it
- * once for all rows of a tile. */
-static inline vi vb_dot_signed(vb w, vb a) {
-    const __m512i bias = _mm512_set1_epi8((char)128);
-    return _mm512_sub_epi32(vb_dot(_mm512_xor_si512(w, bias), a), vb_dot(bias, a));
-}
 #else
 /* Pairs of products fit 16 bits: 2 x 128 x 127 < 32768. */
 static inline vi vb_dot(vb u, vb a) {
     return _mm512_madd_epi16(_mm512_maddubs_epi16(u, a), _mm512_set1_epi16(1));
 }
-static inline vi vb_dot_signed(vb w, vb a) { /* the sign moves to a; there is no 512-bit vpsignb */
+#endif
+/* What x adds depends on a alone: the compiler computes it once for all rows of a tile. */
+static inline vi vb_dot_less(vb u, int x, vb a) {
+    return _mm512_sub_epi32(vb_dot(u, a), vb_dot(_mm512_set1_epi8((char)x), a));
+}
+static inline vi vb_dot_signed(vb w, vb a) {
+#ifdef __AVX512VNNI__
+    return vb_dot_less(_mm512_xor_si512(w, _mm512_set1_epi8((char)128)), 128, a);
+#else /* the sign moves to a; there is no 512-bit vpsignb */
     __m512i b = _mm512_mask_sub_epi8(a, _mm512_movepi8_mask(w), _mm512_setzero_si512(), a);
     return vb_dot(_mm512_abs_epi8(w), b);
-}
 #endif
+}
 static inline vi vi_sub32(vi x, vi y) { return _mm512_sub_epi32(x, _mm512_slli_epi32(y, 5)); }
 
 static inline vs vs_load(const uint8_t *p) {
@@ -144,6 +145,11 @@ static inline vi vs_sums(vs s, const int16_t *sums) {
 static inline vp vp_zero(void) { return _mm512_setzero_ps(); }
 static inline vp vp_set(float x0, float x1) {
     return _mm512_insertf32x8(_mm512_set1_ps(x0), _mm256_set1_ps(x1), 1);
+}
+static inline vp vp_f16(const uint8_t *p0, const uint8_t *p1) {
+    __m128i h = _mm_cvtsi32_si128((int)((uint32_t)quant_u16(p1) << 16 | quant_u16(p0)));
+    const __m512i spread = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+    return _mm512_permutexvar_ps(spread, _mm512_castps128_ps512(_mm_cvtph_ps(h)));
 }
 static inline vp vp_mul(vp a, vp b) { return _mm512_mul_ps(a, b); }
 static inline vp vp_fma(vp a, vp b, vp c) { return _mm512_fmadd_ps(a, b, c); }

@@ -96,10 +96,6 @@ static inline vb vb_or(vb a, vb b) {
     for (int k = 0; k < 4; k++) a.v[k] = vorrq_u8(a.v[k], b.v[k]);
     return a;
 }
-static inline vb vb_sub(vb v, int x) {
-    for (int k = 0; k < 4; k++) v.v[k] = vsubq_u8(v.v[k], vdupq_n_u8((uint8_t)x));
-    return v;
-}
 
 /* ---- dot products ---- */
 
@@ -117,6 +113,10 @@ static inline vi vb_dot(vb u, vb a) {
     vi x = vi_zero();
     for (int k = 0; k < 4; k++) x.v[k / 2] = neon_dot(x.v[k / 2], u.v[k], a.v[k]);
     return x;
+}
+static inline vi vb_dot_less(vb u, int x, vb a) {
+    for (int k = 0; k < 4; k++) u.v[k] = vsubq_u8(u.v[k], vdupq_n_u8((uint8_t)x));
+    return vb_dot(u, a);
 }
 static inline vi vb_dot_signed(vb w, vb a) { return vb_dot(w, a); }
 static inline vi vi_sub32(vi x, vi y) {
@@ -153,6 +153,9 @@ static inline vi vs_sums(vs s, const int16_t *sums) {
 
 static inline vp vp_zero(void) { return (vp){{vdupq_n_f32(0), vdupq_n_f32(0)}}; }
 static inline vp vp_set(float x0, float x1) { return (vp){{vdupq_n_f32(x0), vdupq_n_f32(x1)}}; }
+static inline vp vp_f16(const uint8_t *p0, const uint8_t *p1) {
+    return vp_set(simd_f16(p0), simd_f16(p1));
+}
 static inline vp vp_mul(vp a, vp b) {
     return (vp){{vmulq_f32(a.v[0], b.v[0]), vmulq_f32(a.v[1], b.v[1])}};
 }

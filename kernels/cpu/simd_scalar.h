@@ -6,6 +6,8 @@
 #ifndef CRIA_KERNELS_CPU_SIMD_SCALAR_H
 #define CRIA_KERNELS_CPU_SIMD_SCALAR_H
 
+#define UNROLL /* loops within loops: unrolled they would be 300 KB */
+
 enum { VF_N = 4, VP_LANES = 1 };
 
 typedef float vf __attribute__((vector_size(16)));
@@ -116,10 +118,6 @@ static inline vb vb_or(vb a, vb b) {
     for (int i = 0; i < 64; i++) a.b[i] |= b.b[i];
     return a;
 }
-static inline vb vb_sub(vb v, int x) {
-    for (int i = 0; i < 64; i++) v.b[i] = (uint8_t)(v.b[i] - x);
-    return v;
-}
 
 /* ---- dot products ---- */
 
@@ -131,6 +129,10 @@ static inline int32_t scalar_dot(const uint8_t *a, const uint8_t *b, int n) {
 static inline vi vi_zero(void) { return (vi){{0, 0}}; }
 static inline vi vb_dot(vb u, vb a) {
     return (vi){{scalar_dot(u.b, a.b, 32), scalar_dot(u.b + 32, a.b + 32, 32)}};
+}
+static inline vi vb_dot_less(vb u, int x, vb a) {
+    for (int i = 0; i < 64; i++) u.b[i] = (uint8_t)(u.b[i] - x);
+    return vb_dot(u, a);
 }
 static inline vi vb_dot_signed(vb w, vb a) { return vb_dot(w, a); }
 static inline vi vi_sub32(vi x, vi y) {
@@ -161,6 +163,9 @@ static inline vi vs_sums(vs s, const int16_t *sums) {
 
 static inline vp vp_zero(void) { return (vp){{0, 0}}; }
 static inline vp vp_set(float x0, float x1) { return (vp){{x0, x1}}; }
+static inline vp vp_f16(const uint8_t *p0, const uint8_t *p1) {
+    return vp_set(simd_f16(p0), simd_f16(p1));
+}
 static inline vp vp_mul(vp a, vp b) { return (vp){{a.v[0] * b.v[0], a.v[1] * b.v[1]}}; }
 static inline vp vp_fma(vp a, vp b, vp c) {
     return (vp){{a.v[0] * b.v[0] + c.v[0], a.v[1] * b.v[1] + c.v[1]}};

@@ -1,0 +1,318 @@
+/* Tests of the engine as a whole on a tiny model with random weights: results do not depend on
+ * company (alone, in a batch, with a warm prefix), requests end as they should, nothing leaks. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "base/os.h"
+#include "engine/cria.h"
+
+static const char model_path[] = "golden/models/llama-base/model.gguf";
+enum { N_VOCAB = 320, MAX_TOKENS = 600 };
+
+static struct cria_engine *open_engine(uint32_t n_ctx, uint32_t n_parallel, uint32_t n_batch) {
+    struct cria_engine_params p = cria_engine_default_params();
+    struct cria_engine *eng;
+    struct err e = {0};
+    p.n_threads = 2;
+    p.n_ctx = n_ctx;
+    p.n_parallel = n_parallel;
+    p.n_batch = n_batch;
+    if (cria_engine_open(&eng, model_path, &p, &e) != ST_OK) fail_msg("%s", e.msg);
+    return eng;
+}
+
+/* A prompt of n tokens that depends on the seed. */
+static void make_prompt(token_id *ids, size_t n, unsigned seed) {
+    for (size_t i = 0; i < n; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        ids[i] = 3 + (token_id)(seed >> 8) % (N_VOCAB - 3);
+    }
+}
+
+static struct cria_request request(const token_id *prompt, size_t n, int64_t n_predict, float temperature) {
+    struct cria_request r = {.prompt = prompt, .n_prompt = n, .sampler = sampler_default_params(), .n_predict = n_predict};
+    r.sampler.temperature = temperature;
+    r.sampler.seed = 42;
+    return r;
+}
+
+static struct cria_generation *start(struct cria_engine *eng, const struct cria_request *r) {
+    struct cria_generation *g;
+    struct err e = {0};
+    if (cria_generation_start(&g, eng, r, &e) != ST_OK) fail_msg("%s", e.msg);
+    return g;
+}
+
+static enum cria_done drain(struct cria_generation *g) {
+    struct cria_chunk c;
+    struct err e = {0};
+    do {
+        if (cria_generation_next(g, &c, &e) != ST_OK) fail_msg("%s", e.msg);
+    } while (c.done == CRIA_RUNNING);
+    return c.done;
+}
+
+struct result {
+    token_id ids[MAX_TOKENS];
+    size_t n;
+};
+
+static struct result collect(struct cria_generation *g) {
+    struct result r = {.n = 0};
+    drain(g);
+    const token_id *ids = cria_generation_tokens(g, &r.n);
+    assert_true(r.n <= MAX_TOKENS);
+    memcpy(r.ids, ids, r.n * sizeof *ids);
+    cria_generation_free(g);
+    return r;
+}
+
+static void assert_same(const struct result *a, const struct result *b) {
+    assert_int_equal(a->n, b->n);
+    assert_memory_equal(a->ids, b->ids, a->n * sizeof *a->ids);
+}
+
+/* The same request alone, in a batch of four and after itself, greedy and with a seed. */
+static void check_company(float temperature) {
+    token_id prompt[4][50];
+    struct cria_request r[4];
+    struct cria_generation *g[4];
+    for (unsigned i = 0; i < 4; i++) {
+        make_prompt(prompt[i], 50, i + 1);
+        if (i == 3) memcpy(prompt[3], prompt[0], 30 * sizeof prompt[0][0]); /* shares a prefix with 0 */
+        r[i] = request(prompt[i], 35 + 5 * i, 40, temperature);
+    }
+    struct cria_engine *alone = open_engine(256, 1, 512), *eng = open_engine(256, 4, 23);
+    struct result want[4];
+    for (int i = 0; i < 4; i++) want[i] = collect(start(alone, &r[i]));
+    for (int round = 0; round < 3; round++) { /* from the second round on everything is cached */
+        for (int i = 0; i < 4; i++) g[i] = start(eng, &r[i]);
+        for (int i = 0; i < 4; i++) {
+            drain(g[i]);
+            if (round > 0) assert_int_equal(cria_generation_stats(g[i])->n_cached, r[i].n_prompt - 1);
+        }
+        for (int i = 0; i < 4; i++) {
+            struct result got = collect(g[i]);
+            assert_same(&got, &want[i]);
+        }
+    }
+    cria_engine_close(eng);
+    cria_engine_close(alone);
+}
+
+static void test_company_greedy(void **state) {
+    (void)state;
+    check_company(0);
+}
+
+static void test_company_sampled(void **state) {
+    (void)state;
+    check_company(0.8f);
+}
+
+static void test_more_requests_than_slots_wait_in_order(void **state) {
+    (void)state;
+    struct cria_engine *eng = open_engine(128, 2, 16);
+    struct cria_generation *g[9];
+    token_id prompt[20];
+    struct result first = {.n = 0};
+    make_prompt(prompt, 20, 7);
+    struct cria_request r = request(prompt, 20, 15, 0);
+    for (int i = 0; i < 9; i++) g[i] = start(eng, &r);
+    for (int i = 0; i < 9; i++) {
+        struct result got = collect(g[i]);
+        if (i == 0) first = got;
+        assert_same(&got, &first);
+    }
+    cria_engine_close(eng);
+}
+
+static void test_cancelled_and_abandoned(void **state) {
+    (void)state;
+    struct cria_engine *eng = open_engine(128, 1, 16);
+    token_id prompt[20];
+    make_prompt(prompt, 20, 9);
+    struct cria_request r = request(prompt, 20, 1000, 0.8f);
+    r.shift = true;
+    struct cria_generation *a = start(eng, &r), *b = start(eng, &r);
+    struct cria_chunk c;
+    assert_int_equal(cria_generation_next(a, &c, NULL), ST_OK);
+    cria_generation_cancel(b); /* while it waits */
+    cria_generation_cancel(a); /* while it runs */
+    assert_int_equal(drain(a), CRIA_DONE_CANCELLED);
+    assert_int_equal(drain(b), CRIA_DONE_CANCELLED);
+    cria_generation_free(a);
+    cria_generation_free(b);
+    cria_generation_free(start(eng, &r)); /* nobody reads */
+    r.n_predict = 3;
+    struct result ok = collect(start(eng, &r));
+    assert_true(ok.n > 20);
+    cria_engine_close(eng);
+}
+
+/* Forbids the end of generation, so that a test reaches its limit. */
+static void forbid_end(const struct cria_engine *eng, struct cria_request *r, struct logit_bias bias[N_VOCAB]) {
+    r->sampler.n_bias = 0;
+    r->sampler.bias = bias;
+    for (token_id id = 0; id < N_VOCAB; id++)
+        if (vocab_is_eog(cria_engine_vocab(eng), id)) bias[r->sampler.n_bias++] = (struct logit_bias){id, -1000};
+}
+
+static void test_full_context_ends_or_shifts(void **state) {
+    (void)state;
+    struct cria_engine *eng = open_engine(32, 1, 16);
+    token_id prompt[20];
+    make_prompt(prompt, 20, 11);
+    struct cria_request r = request(prompt, 20, 100, 0);
+    struct logit_bias bias[N_VOCAB];
+    forbid_end(eng, &r, bias);
+    struct cria_generation *g = start(eng, &r);
+    assert_int_equal(drain(g), CRIA_DONE_LENGTH);
+    assert_int_equal(cria_generation_stats(g)->n_generated, 12); /* 20 + 12 = 32 */
+    cria_generation_free(g);
+    r.shift = true;
+    r.n_keep = 4;
+    g = start(eng, &r);
+    assert_int_equal(drain(g), CRIA_DONE_LENGTH);
+    assert_int_equal(cria_generation_stats(g)->n_generated, 100);
+    cria_generation_free(g);
+    cria_engine_close(eng);
+}
+
+/* A shift must give what a fresh request with the shortened prompt gives. */
+static void test_shift_equals_fresh_prompt(void **state) {
+    (void)state;
+    struct cria_engine *eng = open_engine(32, 1, 16);
+    token_id prompt[31], fresh[32];
+    size_t n;
+    make_prompt(prompt, 31, 13);
+    struct cria_request r = request(prompt, 31, 2, 0);
+    r.shift = true;
+    r.n_keep = 5;
+    struct logit_bias bias[N_VOCAB];
+    forbid_end(eng, &r, bias);
+    struct cria_generation *g = start(eng, &r);
+    drain(g);
+    const token_id *ids = cria_generation_tokens(g, &n);
+    assert_int_equal(n, 33); /* token 32 filled the context; 33 came after dropping (32-5)/2 = 13 behind 5 */
+    memcpy(fresh, ids, 5 * sizeof *ids);
+    memcpy(fresh + 5, ids + 18, 14 * sizeof *ids);
+    struct cria_request again = request(fresh, 19, 1, 0);
+    forbid_end(eng, &again, bias);
+    struct result got = collect(start(eng, &again));
+    assert_int_equal(got.n, 20);
+    assert_int_equal(got.ids[19], ids[32]);
+    cria_generation_free(g);
+    cria_engine_close(eng);
+}
+
+static void test_refused_requests(void **state) {
+    (void)state;
+    struct cria_engine *eng = open_engine(64, 1, 16);
+    struct cria_generation *g;
+    token_id prompt[100];
+    struct err e = {0};
+    make_prompt(prompt, 100, 3);
+    struct cria_request r = request(prompt, 64, 1, 0);
+    assert_int_equal(cria_generation_start(&g, eng, &r, &e), ST_LIMIT);
+    assert_string_equal(e.msg, "request (64 tokens) exceeds the available context size (64 tokens), try increasing it");
+    r.n_prompt = 0;
+    assert_int_equal(cria_generation_start(&g, eng, &r, &e), ST_INVALID);
+    prompt[1] = N_VOCAB;
+    r.n_prompt = 3;
+    assert_int_equal(cria_generation_start(&g, eng, &r, &e), ST_INVALID);
+    prompt[1] = -1;
+    assert_int_equal(cria_generation_start(&g, eng, &r, &e), ST_INVALID);
+    cria_engine_close(eng);
+}
+
+static void test_logprobs_of_every_token(void **state) {
+    (void)state;
+    struct cria_engine *eng = open_engine(128, 1, 16);
+    token_id prompt[10];
+    make_prompt(prompt, 10, 5);
+    struct cria_request r = request(prompt, 10, 20, 0);
+    r.logprobs = true;
+    r.n_top_logprobs = 3;
+    struct cria_generation *g = start(eng, &r);
+    struct cria_chunk c;
+    uint32_t n = 0;
+    do {
+        assert_int_equal(cria_generation_next(g, &c, NULL), ST_OK);
+        for (uint32_t i = 0; i < c.n_logprobs; i++, n++) {
+            assert_int_equal(c.logprobs[i].n_top, 3);
+            assert_int_equal(c.logprobs[i].top[0].id, c.logprobs[i].token.id); /* greedy */
+            assert_true(c.logprobs[i].top[0].logprob >= c.logprobs[i].top[1].logprob);
+        }
+    } while (c.done == CRIA_RUNNING);
+    size_t total;
+    cria_generation_tokens(g, &total);
+    assert_int_equal(n, total - 10);
+    cria_generation_free(g);
+    cria_engine_close(eng);
+}
+
+static void test_timeline_truncate_and_go_on(void **state) {
+    (void)state;
+    struct cria_engine *eng = open_engine(64, 2, 16);
+    struct cria_timeline *tl, *other, *third;
+    static float a[N_VOCAB], b[N_VOCAB];
+    token_id prompt[65];
+    struct err e = {0};
+    make_prompt(prompt, 65, 21);
+    assert_int_equal(cria_timeline_open(&tl, eng, &e), ST_OK);
+    assert_int_equal(cria_timeline_open(&other, eng, &e), ST_OK);
+    assert_int_equal(cria_timeline_open(&third, eng, &e), ST_BUSY);
+    assert_int_equal(cria_timeline_eval(tl, prompt, 40, 1, a, &e), ST_OK);
+    assert_int_equal(cria_timeline_eval(other, prompt + 3, 30, 1, b, &e), ST_OK);
+    cria_timeline_truncate(tl, 17);
+    assert_int_equal(cria_timeline_eval(tl, prompt + 17, 23, 1, b, &e), ST_OK);
+    assert_memory_equal(a, b, sizeof a);
+    assert_int_equal(cria_timeline_eval(tl, prompt, 25, 1, b, &e), ST_LIMIT); /* 40 + 25 > 64 */
+    assert_int_equal(cria_timeline_len(tl), 40);
+    cria_timeline_close(tl);
+    cria_timeline_close(other);
+    cria_engine_close(eng);
+}
+
+static void test_open_without_memory(void **state) {
+    (void)state;
+    struct cria_engine_params p = cria_engine_default_params();
+    const long live = mem_live();
+    p.n_threads = 1;
+    p.n_ctx = 32;
+    for (long n = 1;; n++) {
+        struct cria_engine *eng;
+        struct err e = {0};
+        mem_fail_at(n);
+        enum status st = cria_engine_open(&eng, model_path, &p, &e);
+        mem_fail_at(0);
+        if (st == ST_OK) cria_engine_close(eng);
+        else assert_int_equal(st, ST_NO_MEMORY);
+        assert_int_equal(mem_live(), live);
+        if (st == ST_OK) break;
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_company_greedy),
+        cmocka_unit_test(test_company_sampled),
+        cmocka_unit_test(test_more_requests_than_slots_wait_in_order),
+        cmocka_unit_test(test_cancelled_and_abandoned),
+        cmocka_unit_test(test_full_context_ends_or_shifts),
+        cmocka_unit_test(test_shift_equals_fresh_prompt),
+        cmocka_unit_test(test_refused_requests),
+        cmocka_unit_test(test_logprobs_of_every_token),
+        cmocka_unit_test(test_timeline_truncate_and_go_on),
+        cmocka_unit_test(test_open_without_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

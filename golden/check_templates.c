@@ -1,0 +1,284 @@
+/* check_templates.c - Go templates against recorded prompts; the contract is the README of the set.
+ *
+ * The named templates that were recorded (bundled/) are third-party and stay out of this tree: they
+ * are taken from the set itself or from --base, else their rows are skipped. cria's own named
+ * templates must give the same prompts, so they are checked against the same rows. */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "api/template/named.h"
+#include "api/template/template.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "golden/check.h"
+
+struct set {
+    struct check *c;
+    const char *dir;
+    json *conversations; /* owned */
+};
+
+/* ---- helpers ---- */
+
+static const char *string_of(const json *row, const char *key) {
+    const char *s = json_string(json_get(row, key));
+    return s != NULL ? s : "";
+}
+
+static const json *find_by_id(const json *list, const char *id) {
+    const json *j = json_first(list);
+    while (j != NULL && strcmp(string_of(j, "id"), id) != 0) j = json_next(j);
+    return j;
+}
+
+/* The text of own/NAME.gotmpl or bundled/NAME.gotmpl; NULL: not here. */
+static char *read_named(struct set *s, const char *name) {
+    static const char *const places[] = {"%s/own", "%s/bundled"};
+    const char *roots[] = {s->dir, s->c->base};
+    char dir[4096], file[256];
+    size_t size;
+    snprintf(file, sizeof file, "%s.gotmpl", name);
+    for (size_t i = 0; i < 4; i++) {
+        char root[4000];
+        if (roots[i / 2] == NULL) continue;
+        snprintf(root, sizeof root, i / 2 == 0 ? "%s" : "%s/templates", roots[i / 2]);
+        snprintf(dir, sizeof dir, places[i % 2], root);
+        if (check_exists(dir, file)) return check_read(s->c, dir, file, &size);
+    }
+    return NULL;
+}
+
+/* @TODAY@ and @YESTERDAY@ stand for local dates. */
+static char *with_dates(const char *text) {
+    static const char *const mark[] = {"@TODAY@", "@YESTERDAY@"};
+    struct buf b = {0};
+    time_t now = time(NULL);
+    char date[2][32];
+    for (int i = 0; i < 2; i++) {
+        struct tm tm;
+        localtime_r(&now, &tm);
+        tm.tm_mday -= i;
+        tm.tm_isdst = -1;
+        mktime(&tm);
+        strftime(date[i], sizeof date[i], "%Y-%m-%d", &tm);
+    }
+    while (*text != '\0') {
+        int hit = -1;
+        for (int i = 0; i < 2; i++)
+            if (strncmp(text, mark[i], strlen(mark[i])) == 0) hit = i;
+        if (hit < 0) {
+            buf_chr(&b, *text++);
+        } else {
+            buf_str(&b, date[hit]);
+            text += strlen(mark[hit]);
+        }
+    }
+    return buf_take(&b);
+}
+
+/* think: "null", "true", "false" or a level. */
+static struct template_data data_of(const json *row, const json *messages, const json *tools) {
+    const char *think = string_of(row, "think");
+    bool level = strcmp(think, "true") != 0 && strcmp(think, "false") != 0;
+    struct template_data d = {.messages = messages, .tools = tools, .think_level = ""};
+    d.prompt = string_of(row, "prompt");
+    d.suffix = string_of(row, "suffix");
+    d.think_set = *think != '\0' && strcmp(think, "null") != 0;
+    d.think = d.think_set && strcmp(think, "false") != 0;
+    if (d.think_set && level) d.think_level = think;
+    return d;
+}
+
+static bool expect_text(struct check *c, const char *id, const char *got, const char *want) {
+    size_t at = 0;
+    while (got[at] == want[at] && got[at] != '\0') at++;
+    return check_that(c, got[at] == want[at], id, "differs at byte %zu: got %.60s, want %.60s", at,
+                      got + at, want + at);
+}
+
+/* Takes text and returns it as JSON can hold it: a byte that is no UTF-8 becomes U+FFFD. */
+static char *as_recorded(char *text) {
+    struct buf b = {0};
+    for (size_t i = 0, n = strlen(text); i < n;) {
+        uint32_t cp;
+        char utf8[4];
+        i += utf8_decode(text + i, n - i, &cp);
+        buf_add(&b, utf8, utf8_encode(cp, utf8));
+    }
+    mem_free(text);
+    return buf_take(&b);
+}
+
+/* One prompt. Rows of a quirk carry what cria is to print. */
+static void check_prompt(struct check *c, const char *id, const struct template *t, const json *row,
+                         const struct template_data *data) {
+    struct buf out = {0};
+    struct err e = {0};
+    bool fails = json_get(row, "exec_error") != NULL || json_get(row, "error") != NULL;
+    bool any = strcmp(string_of(row, "quirk"), "reference_crash") == 0;
+    const char *own = json_string(json_get(row, "cria_output"));
+    char *want = with_dates(own != NULL ? own : string_of(row, "output"));
+    enum status st = template_render(t, data, &out, &e);
+    char *got = as_recorded(buf_take(&out));
+    if (any) check_pass(c);
+    else if (fails) check_that(c, st != ST_OK && *got == '\0', id, "must fail, gives %.80s", got);
+    else if (st != ST_OK) check_fail(c, id, "%s", e.msg);
+    else expect_text(c, id, got, want);
+    mem_free(got);
+    mem_free(want);
+}
+
+static bool same_vars(const struct template *t, const json *want) {
+    const char *const *var = template_vars(t);
+    for (const json *j = json_first(want); j != NULL; j = json_next(j), var++)
+        if (*var == NULL || strcmp(*var, json_string(j)) != 0) return false;
+    return *var == NULL;
+}
+
+/* Parses; counts a row that was to be refused. NULL: nothing more to check. */
+static struct template *parse(struct check *c, const char *id, const char *text, const json *row) {
+    struct template *t = NULL;
+    struct err e = {0};
+    const char *want = json_string(json_get(row, "parse_error"));
+    enum status st = template_parse(&t, text, strlen(text), &e);
+    if (want != NULL)
+        check_that(c, st != ST_OK && strcmp(e.msg, want) == 0, id, "want %s, got %s", want,
+                   st != ST_OK ? e.msg : "a template");
+    else if (st != ST_OK) check_fail(c, id, "%s", e.msg);
+    if (st == ST_OK && want == NULL) return t;
+    if (st == ST_OK) template_free(t);
+    return NULL;
+}
+
+/* ---- kinds of rows ---- */
+
+static void check_micro(struct set *s, const json *row) {
+    const char *id = string_of(row, "id");
+    struct template *t = parse(s->c, id, string_of(row, "template"), row);
+    if (t == NULL) return;
+    struct template_data d = data_of(row, json_get(row, "messages"), json_get(row, "tools"));
+    if (same_vars(t, json_get(row, "vars"))) check_prompt(s->c, id, t, row, &d);
+    else check_fail(s->c, id, "other vars");
+    template_free(t);
+}
+
+/* What cria's own named template makes of a row of the same format. */
+static void check_own_named(struct set *s, const json *row, const struct template_data *d) {
+    static const char *const same[][2] = {
+        {"chatml", "chatml"}, {"llama3-instruct", "llama3"}, {"gemma-instruct", "gemma"},
+        {"gemma3-instruct", "gemma3"},
+    };
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        char id[256];
+        if (strcmp(string_of(row, "template"), same[i][0]) != 0) continue;
+        const struct named_template *named = named_template_find(same[i][1]);
+        snprintf(id, sizeof id, "cria's %s: %s", same[i][1], string_of(row, "conversation"));
+        struct template *t = parse(s->c, id, named->text, NULL);
+        if (t != NULL) check_prompt(s->c, id, t, row, d);
+        template_free(t);
+    }
+}
+
+static void check_bundled(struct set *s, const json *row) {
+    const char *id = string_of(row, "id"), *name = string_of(row, "template");
+    const json *conversation =
+        find_by_id(json_get(s->conversations, "conversations"), string_of(row, "conversation"));
+    const json *tools =
+        json_get(json_get(s->conversations, "tools"), string_of(conversation, "tools"));
+    struct template_data d = data_of(row, json_get(conversation, "messages"), tools);
+    check_own_named(s, row, &d);
+    char *text = read_named(s, name);
+    if (text == NULL) {
+        check_skip(s->c, id, "its template is third-party and not here (--base)");
+        return;
+    }
+    struct template *t = parse(s->c, id, text, row);
+    if (t != NULL) check_prompt(s->c, id, t, row, &d);
+    template_free(t);
+    mem_free(text);
+}
+
+static bool has_capability(const json *row, const char *name) {
+    for (const json *j = json_first(json_get(row, "capabilities")); j != NULL; j = json_next(j))
+        if (strcmp(json_string(j), name) == 0) return true;
+    return false;
+}
+
+static bool flag(const json *row, const char *key) {
+    bool b = false;
+    json_bool(json_get(row, key), &b);
+    return b;
+}
+
+static const char *shown(const char *s) { return s != NULL ? s : ""; }
+
+static void check_meta_row(struct check *c, const char *id, const struct template *t,
+                           const json *row) {
+    const char *open = shown(template_thinking_open(t)), *close = shown(template_thinking_close(t));
+    const char *wrong = NULL;
+    if (!same_vars(t, json_get(row, "vars"))) wrong = "vars";
+    if (strcmp(open, string_of(row, "think_open")) != 0) wrong = "think_open";
+    if (strcmp(close, string_of(row, "think_close")) != 0) wrong = "think_close";
+    if (strcmp(template_tool_tag(t), string_of(row, "tool_tag")) != 0) wrong = "tool_tag";
+    if (template_tool_round_trip(t) != flag(row, "tool_round_trip")) wrong = "tool_round_trip";
+    if (template_uses(t, "tools") != has_capability(row, "tools")) wrong = "tools";
+    if (template_uses(t, "suffix") != has_capability(row, "insert")) wrong = "insert";
+    if (template_can_think(t) != has_capability(row, "thinking")) wrong = "thinking";
+    check_that(c, wrong == NULL, id, "%s differs (tags \"%s\" \"%s\" \"%s\")", shown(wrong), open,
+               close, template_tool_tag(t));
+}
+
+static void check_meta(struct set *s, const json *row) {
+    static const char prefix[] = "bundled:";
+    const char *id = string_of(row, "id"), *text = json_string(json_get(row, "template"));
+    char *named = text == NULL ? read_named(s, id + strlen(prefix)) : NULL;
+    if (text == NULL) text = named;
+    if (text == NULL) {
+        check_skip(s->c, id, "its template is third-party and not here (--base)");
+        return;
+    }
+    struct template *t = parse(s->c, id, text, row);
+    if (t != NULL) check_meta_row(s->c, id, t, row);
+    template_free(t);
+    mem_free(named);
+}
+
+/* ---- the set ---- */
+
+static void each_row(struct set *s, const char *file, void (*check)(struct set *, const json *)) {
+    size_t size, used;
+    struct err e = {0};
+    if (!check_exists(s->dir, file)) return;
+    char *text = check_read(s->c, s->dir, file, &size);
+    for (size_t at = 0; text != NULL && at < size; at += used) {
+        while (at < size && text[at] == '\n') at++;
+        if (at == size) break;
+        json *row = json_parse(text + at, size - at, &json_default_limits, &used, &e);
+        if (row == NULL) {
+            check_fail(s->c, file, "%s", e.msg);
+            break;
+        }
+        check(s, row);
+        json_free(row);
+    }
+    mem_free(text);
+}
+
+static void check_later(struct set *s, const char *file, const char *reason) {
+    if (check_exists(s->dir, file)) check_skip(s->c, file, reason);
+}
+
+void check_templates(struct check *c, const char *dir) {
+    struct set s = {.c = c, .dir = dir};
+    s.conversations = check_read_json(c, dir, "conversations.json");
+    if (s.conversations == NULL) return;
+    each_row(&s, "go_micro.jsonl", check_micro);
+    each_row(&s, "go_meta.jsonl", check_meta);
+    each_row(&s, "go_bundled.jsonl", check_bundled);
+    check_later(&s, "autodetect.jsonl", "detection by distance needs third-party Jinja texts");
+    check_later(&s, "chat_prompt.jsonl", "prompt assembly is not in api/template");
+    check_later(&s, "jinja_micro.jsonl", "no Jinja engine yet");
+    check_later(&s, "jinja_models.jsonl", "no Jinja engine yet");
+    json_free(s.conversations);
+}

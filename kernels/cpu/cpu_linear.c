@@ -1,0 +1,214 @@
+/* cpu_linear.c - matrix products.
+ *
+ * First the activation rows are packed into the form the weight types want (isa.h), shared out by
+ * rows; F32 rows are used where they are. After a meeting, chunks of weight rows are taken from the
+ * task counter. A chunk goes through the activations in blocks of COL_BLOCK rows, so that both stay
+ * in the second-level cache while weights come from memory once.
+ *
+ * The products with chosen experts (LINEAR_ID) sort the (row, slot) pairs by expert, so that each
+ * expert's matrix is read once however many rows chose it. */
+#include <assert.h>
+#include <string.h>
+
+#include "kernels/cpu/cpu.h"
+
+enum { COL_BLOCK = 64, CHUNK_BYTES = 128 * 1024, CHUNKS_PER_WORKER = 8 };
+
+/* The activation rows of an op: `n` of them, each `width` long. */
+struct acts {
+    size_t n, width;
+    size_t per_row;  /* activation rows in a row of the value: 1, or one for each expert slot */
+    val in;
+};
+
+static struct acts acts_of(const struct step *s, const struct op *op) {
+    struct acts a = {step_rows(s, op->in[0]), (size_t)op->w[0]->dim[0], 1, op->in[0]};
+    if (op->code == OP_LINEAR_ID && op->p.linear_id.per_expert_input) {
+        a.per_row = op->p.linear_id.n_used;
+        a.n *= a.per_row;
+    }
+    assert(s->prog->vals[op->in[0]].width == a.width * a.per_row);
+    return a;
+}
+
+static const float *act_source(const struct step *s, const struct acts *a, size_t j) {
+    return step_row(s, a->in, (uint32_t)(j / a->per_row)) + j % a->per_row * a->width;
+}
+
+static bool uses_kind(const struct cpu_isa *isa, const struct op *op, enum act_row kind) {
+    for (int k = 0; k < OP_MAX_W && op->w[k] != NULL; k++) {
+        if (isa->act_row[op->w[k]->type] == kind) return true;
+    }
+    return false;
+}
+
+/* ---- before the walk: memory ---- */
+
+struct moe_list { /* in cpu->list */
+    uint32_t *first;  /* [n_expert + 1] where an expert's pairs begin */
+    uint32_t *pair;   /* [n_rows * n_used] row * n_used + slot, sorted by expert */
+};
+static struct moe_list moe_list_at(const struct cpu *c, size_t n_expert) {
+    uint32_t *first = (uint32_t *)(void *)c->list.data;
+    return (struct moe_list){first, first + n_expert + 1};
+}
+
+enum status cpu_reserve_linear(struct cpu *c, const struct step *s, const struct op *op,
+                               struct err *e) {
+    const struct acts a = acts_of(s, op);
+    for (int k = 0; k < OP_MAX_W && op->w[k] != NULL; k++) {
+        if (c->isa->dot[op->w[k]->type] != NULL) continue;
+        return err_set(e, ST_UNSUPPORTED, "tensor '%s': no product for its type", op->w[k]->name);
+    }
+    size_t q8 = a.n * act_row_bytes(ACT_ROW_Q8, a.width);
+    size_t q8k = a.n * act_row_bytes(ACT_ROW_Q8K, a.width);
+    enum status st = cpu_area_grow(&c->acts, q8 + q8k, e);
+    if (st != ST_OK || op->code == OP_LINEAR) return st;
+    size_t pairs = (size_t)step_rows(s, op->in[0]) * op->p.linear_id.n_used;
+    return cpu_area_grow(&c->list, (pairs + (size_t)op->w[0]->dim[2] + 1) * sizeof(uint32_t), e);
+}
+
+/* ---- activations ---- */
+
+/* Packed rows of a kind: Q8 rows first, then Q8K rows; both may be wanted by one op. */
+static unsigned char *packed(const struct cpu *c, const struct acts *a, enum act_row kind) {
+    return c->acts.data + (kind == ACT_ROW_Q8K ? a->n * act_row_bytes(ACT_ROW_Q8, a->width) : 0);
+}
+
+static void pack(struct cpu_worker *w, const struct op *op, const struct acts *a) {
+    size_t begin, end;
+    cpu_share(w, a->n, &begin, &end);
+    for (enum act_row kind = ACT_ROW_Q8; kind < ACT_ROW_KINDS; kind++) {
+        size_t bytes = act_row_bytes(kind, a->width);
+        if (!uses_kind(w->isa, op, kind)) continue;
+        for (size_t j = begin; j < end; j++) {
+            w->isa->pack[kind](act_source(w->step, a, j), a->width, packed(w->cpu, a, kind) + j * bytes);
+        }
+    }
+}
+
+/* First activation row in the form that weight matrix k wants, and the bytes from row to row (of F32
+ * from row to row of the value: expert_chunk knows the pieces in it). */
+static const void *act_rows(const struct cpu_worker *w, const struct op *op, const struct acts *a,
+                            int k, size_t *stride) {
+    enum act_row kind = w->isa->act_row[op->w[k]->type];
+    if (kind == ACT_ROW_F32) {
+        *stride = w->step->prog->vals[a->in].pitch * sizeof(float);
+        return step_row(w->step, a->in, 0);
+    }
+    *stride = act_row_bytes(kind, a->width);
+    return packed(w->cpu, a, kind);
+}
+
+/* ---- LINEAR ---- */
+
+/* Weight rows in a chunk: not more than fit the cache, and several chunks for each worker. */
+static size_t chunk_rows(const struct tensor *t, size_t total, unsigned n_workers) {
+    size_t rows = total / (n_workers * CHUNKS_PER_WORKER) + 1;
+    size_t fit = CHUNK_BYTES / t->stride[1] + 1;
+    if (rows > fit) rows = fit;
+    return (rows + 15) / 16 * 16;
+}
+
+/* y = W x + b for rows first..first+n-1 of matrix k and all activation rows. */
+static void linear_chunk(const struct cpu_worker *w, const struct op *op, int k, size_t first,
+                         size_t n, const struct acts *a) {
+    const struct tensor *t = op->w[k];
+    const struct value *out = &w->step->prog->vals[op->out[k]];
+    const float *bias = op->b[k] != NULL ? (const float *)op->b[k]->data + first : NULL;
+    size_t stride;
+    const unsigned char *x = act_rows(w, op, a, k, &stride);
+    for (size_t j = 0; j < a->n; j += COL_BLOCK) {
+        size_t cols = a->n - j < COL_BLOCK ? a->n - j : COL_BLOCK;
+        float *y = step_row(w->step, op->out[k], (uint32_t)j) + first;
+        w->isa->dot[t->type](a->width, tensor_row(t, (int64_t)first), t->stride[1], n, x + j * stride,
+                             stride, cols, y, out->pitch);
+        for (size_t c = 0; bias != NULL && c < cols; c++) {
+            w->isa->add(y + c * out->pitch, bias, y + c * out->pitch, n);
+        }
+    }
+}
+
+void cpu_linear(struct cpu_worker *w, const struct op *op) {
+    const struct acts a = acts_of(w->step, op);
+    size_t total = 0, base = 0;
+    pack(w, op, &a);
+    team_barrier(w->cpu->team);
+    for (int k = 0; k < OP_MAX_W && op->w[k] != NULL; k++) total += (size_t)op->w[k]->dim[1];
+    size_t task = cpu_task(w);
+    for (int k = 0; k < OP_MAX_W && op->w[k] != NULL; k++) { /* tasks of all matrices in one count */
+        size_t n = (size_t)op->w[k]->dim[1], rows = chunk_rows(op->w[k], total, w->n);
+        size_t chunks = (n + rows - 1) / rows;
+        assert(op->w[k]->dim[0] == op->w[0]->dim[0]);
+        for (; task < base + chunks; task = cpu_task(w)) {
+            size_t first = (task - base) * rows;
+            linear_chunk(w, op, k, first, n - first < rows ? n - first : rows, &a);
+        }
+        base += chunks;
+    }
+}
+
+/* ---- LINEAR_ID ---- */
+
+/* Counting sort of the (row, slot) pairs by expert. */
+static void sort_by_expert(const struct cpu_worker *w, const struct op *op) {
+    const uint32_t n_used = op->p.linear_id.n_used, n_expert = (uint32_t)op->w[0]->dim[2];
+    const uint32_t n_rows = step_rows(w->step, op->in[1]);
+    struct moe_list l = moe_list_at(w->cpu, n_expert);
+    memset(l.first, 0, (n_expert + 1) * sizeof *l.first);
+    for (uint32_t r = 0; r < n_rows; r++) {
+        const float *ids = step_row(w->step, op->in[1], r);
+        for (uint32_t j = 0; j < n_used; j++) {
+            assert(ids[j] >= 0 && ids[j] < (float)n_expert);
+            l.first[(uint32_t)ids[j] + 1]++;
+        }
+    }
+    for (uint32_t x = 0; x < n_expert; x++) l.first[x + 1] += l.first[x];
+    for (uint32_t p = n_rows * n_used; p-- > 0;) { /* backwards: first[x + 1] falls to the start of x */
+        uint32_t x = (uint32_t)step_row(w->step, op->in[1], p / n_used)[p % n_used];
+        l.pair[--l.first[x + 1]] = p;
+    }
+    memmove(l.first, l.first + 1, n_expert * sizeof *l.first);
+    l.first[n_expert] = n_rows * n_used;
+}
+
+/* Rows first..first+n-1 of expert x of matrix k, for every pair that chose it. */
+static void expert_chunk(const struct cpu_worker *w, const struct op *op, int k, uint32_t x,
+                         size_t first, size_t n, const struct acts *a) {
+    const struct tensor *t = op->w[k];
+    const uint32_t n_used = op->p.linear_id.n_used;
+    const struct moe_list l = moe_list_at(w->cpu, (size_t)t->dim[2]);
+    const void *weights = tensor_row(t, (int64_t)x * t->dim[1] + (int64_t)first);
+    size_t stride;
+    const unsigned char *rows = act_rows(w, op, a, k, &stride);
+    for (uint32_t p = l.first[x]; p < l.first[x + 1]; p++) {
+        uint32_t r = l.pair[p] / n_used, slot = l.pair[p] % n_used;
+        size_t j = a->per_row == 1 ? r : l.pair[p];
+        const void *from = rows + j * stride;
+        if (w->isa->act_row[t->type] == ACT_ROW_F32) from = act_source(w->step, a, j);
+        float *y = step_row(w->step, op->out[k], r) + slot * (size_t)t->dim[1] + first;
+        w->isa->dot[t->type](a->width, weights, t->stride[1], n, from, stride, 1, y, 0);
+    }
+}
+
+void cpu_linear_id(struct cpu_worker *w, const struct op *op) {
+    const struct acts a = acts_of(w->step, op);
+    const uint32_t n_expert = (uint32_t)op->w[0]->dim[2];
+    pack(w, op, &a);
+    if (w->id == 0) sort_by_expert(w, op);
+    team_barrier(w->cpu->team);
+    const struct moe_list l = moe_list_at(w->cpu, n_expert);
+    size_t task = cpu_task(w), base = 0;
+    for (int k = 0; k < OP_MAX_W && op->w[k] != NULL; k++) {
+        size_t n = (size_t)op->w[k]->dim[1], rows = chunk_rows(op->w[k], n, w->n);
+        size_t chunks = (n + rows - 1) / rows;
+        for (uint32_t x = 0; x < n_expert; x++) {
+            if (l.first[x] == l.first[x + 1]) continue; /* nobody chose it */
+            for (; task < base + chunks; task = cpu_task(w)) {
+                size_t first = (task - base) * rows;
+                expert_chunk(w, op, k, x, first, n - first < rows ? n - first : rows, &a);
+            }
+            base += chunks;
+        }
+    }
+}

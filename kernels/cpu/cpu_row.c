@@ -1,0 +1,90 @@
+/* cpu_row.c - the ops that work row by row, shared out to workers in pieces of a row, so that a step
+ * of one row keeps all of them busy. */
+#include <assert.h>
+#include <string.h>
+
+#include "kernels/cpu/cpu.h"
+
+void cpu_embed(struct cpu_worker *w, const struct op *op) {
+    const struct batch *b = w->step->batch;
+    const struct tensor *table = op->w[0];
+    const struct dtype_info *type = dtype_info(table->type);
+    size_t begin, end, given = 0, width = w->step->prog->vals[op->out[0]].width;
+    assert(type != NULL && type->decode != NULL);
+    cpu_share(w, b->n_tokens, &begin, &end);
+    for (size_t t = 0; t < end; t++) {
+        float *y = step_row(w->step, op->out[0], (uint32_t)t);
+        if (b->token[t] < 0) {
+            if (t >= begin) memcpy(y, b->embd + given * width, width * sizeof *y);
+            given++; /* rows of other workers are counted too */
+        } else if (t >= begin) {
+            type->decode(tensor_row(table, b->token[t]), y, width);
+            if (op->p.embed.scale != 1.0f) w->isa->scale(y, y, width, op->p.embed.scale, 0);
+        }
+    }
+}
+
+void cpu_rows(struct cpu_worker *w, const struct op *op) {
+    size_t begin, end, bytes = w->step->prog->vals[op->out[0]].width * sizeof(float);
+    cpu_share(w, w->step->batch->n_outputs, &begin, &end);
+    for (uint32_t o = (uint32_t)begin; o < end; o++) {
+        memcpy(step_row(w->step, op->out[0], o),
+               step_row(w->step, op->in[0], w->step->batch->output[o]), bytes);
+    }
+}
+
+void cpu_norm(struct cpu_worker *w, const struct op *op) {
+    const struct step *s = w->step;
+    const float *weight = op->w[0] != NULL ? op->w[0]->data : NULL;
+    size_t group = op->p.norm.group, pieces = s->prog->vals[op->in[0]].width / group, begin, end;
+    assert(op->w[0] == NULL || (op->w[0]->type == DT_F32 && (size_t)op->w[0]->dim[0] == group));
+    cpu_share(w, step_rows(s, op->in[0]) * pieces, &begin, &end);
+    for (size_t k = begin; k < end; k++) {
+        uint32_t r = (uint32_t)(k / pieces);
+        size_t i = k % pieces * group;
+        w->isa->norm(step_row(s, op->in[0], r) + i, weight, step_row(s, op->out[0], r) + i, group,
+                     op->p.norm.eps);
+    }
+}
+
+/* Pointwise ops: calls fn for each piece of at most PIECE elements of this worker's share. */
+enum { PIECE = 1024 };
+struct piece {
+    const float *a, *b; /* b: NULL if the op has one input */
+    float *y;
+    size_t n;
+};
+typedef void piece_fn(const struct cpu_worker *w, const struct op *op, const struct piece *p);
+
+static void pointwise(struct cpu_worker *w, const struct op *op, piece_fn *fn) {
+    const struct step *s = w->step;
+    size_t width = s->prog->vals[op->out[0]].width, pieces = (width + PIECE - 1) / PIECE, begin, end;
+    cpu_share(w, step_rows(s, op->out[0]) * pieces, &begin, &end);
+    for (size_t k = begin; k < end; k++) {
+        uint32_t r = (uint32_t)(k / pieces);
+        size_t i = k % pieces * PIECE;
+        struct piece p = {.a = step_row(s, op->in[0], r) + i, .y = step_row(s, op->out[0], r) + i};
+        if (op->in[1] != VAL_NONE) p.b = step_row(s, op->in[1], r) + i;
+        p.n = width - i < PIECE ? width - i : PIECE;
+        fn(w, op, &p);
+    }
+}
+
+static void piece_add(const struct cpu_worker *w, const struct op *op, const struct piece *p) {
+    (void)op;
+    w->isa->add(p->a, p->b, p->y, p->n);
+}
+static void piece_scale(const struct cpu_worker *w, const struct op *op, const struct piece *p) {
+    w->isa->scale(p->a, p->y, p->n, op->p.scale.a, op->p.scale.b);
+}
+static void piece_act(const struct cpu_worker *w, const struct op *op, const struct piece *p) {
+    w->isa->act(op->p.act.kind, op->p.act.cap, p->a, p->y, p->n);
+}
+static void piece_glu(const struct cpu_worker *w, const struct op *op, const struct piece *p) {
+    w->isa->glu(op->p.glu.kind, p->a, p->b, p->y, p->n);
+}
+
+void cpu_add(struct cpu_worker *w, const struct op *op) { pointwise(w, op, piece_add); }
+void cpu_scale(struct cpu_worker *w, const struct op *op) { pointwise(w, op, piece_scale); }
+void cpu_act(struct cpu_worker *w, const struct op *op) { pointwise(w, op, piece_act); }
+void cpu_glu(struct cpu_worker *w, const struct op *op) { pointwise(w, op, piece_glu); }

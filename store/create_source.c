@@ -1,0 +1,298 @@
+/* create_source.c - where the layers of a new model come from: another model, or uploaded files.
+ *
+ * Files are known by their digest only: nothing here opens a path that the request names. A file's
+ * kind is told by its extension, else by its first bytes; what a GGUF is (model, adapter,
+ * projector) by its general.type. Every GGUF is parsed completely before it becomes a layer. */
+#include <assert.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/os.h"
+#include "engine/gguf.h"
+#include "store/create_impl.h"
+
+/* ---- kinds of files ---- */
+
+enum file_kind { FILE_UNKNOWN, FILE_GGUF, FILE_SAFETENSORS };
+
+static bool ends_with(const char *s, const char *end) {
+    size_t n = strlen(s), m = strlen(end);
+    return n >= m && strcmp(s + n - m, end) == 0;
+}
+
+/* `open PATH: no such file or directory` of a blob is a failure of the store, not of a look-up. */
+static enum status missing_blob(struct err *e, enum status st) {
+    if (st == ST_NOT_FOUND && e != NULL) e->code = ST_IO;
+    return st == ST_NOT_FOUND ? ST_IO : st;
+}
+
+static enum status kind_by_content(struct creation *c, const char *digest, enum file_kind *kind) {
+    char path[PATH_ROOM];
+    unsigned char head[9] = {0};
+    enum status st = blob_path(c->store, digest, path, c->e);
+    if (st != ST_OK) return st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return missing_blob(c->e, os_fail(c->e, "open", path));
+    ssize_t n = read(fd, head, sizeof head);
+    close(fd);
+    /* safetensors: 8 bytes of length, then a JSON object. */
+    if (n >= 4 && memcmp(head, "GGUF", 4) == 0) *kind = FILE_GGUF;
+    else if (n == 9 && head[8] == '{' && head[7] == 0) *kind = FILE_SAFETENSORS;
+    else *kind = FILE_UNKNOWN;
+    return ST_OK;
+}
+
+static enum status kind_of_file(struct creation *c, const struct store_file *f,
+                                enum file_kind *kind) {
+    if (ends_with(f->path, ".gguf")) *kind = FILE_GGUF;
+    else if (ends_with(f->path, ".safetensors")) *kind = FILE_SAFETENSORS;
+    else return kind_by_content(c, f->digest, kind);
+    return ST_OK;
+}
+
+/* The kind of a set. Safetensors come with configuration files of any kind; GGUFs come alone. */
+static enum status kind_of_files(struct creation *c, const struct store_file *f, size_t n) {
+    size_t of[3] = {0};
+    for (size_t i = 0; i < n; i++) {
+        enum file_kind kind;
+        enum status st = kind_of_file(c, &f[i], &kind);
+        if (st != ST_OK) return st;
+        of[kind]++;
+    }
+    if (of[FILE_SAFETENSORS] != 0 && of[FILE_GGUF] == 0)
+        return err_set(c->e, ST_UNSUPPORTED,
+                       "models cannot be made from safetensors files yet: convert them to GGUF");
+    if (n == 0 || of[FILE_GGUF] != n) return err_set(c->e, ST_INVALID, "unknown type");
+    return ST_OK;
+}
+
+/* ---- GGUF files ---- */
+
+static bool str_is(struct gguf_str s, const char *text) {
+    return s.len == strlen(text) && memcmp(s.ptr, text, s.len) == 0;
+}
+
+static enum layer_kind kind_of_gguf(const struct gguf *g) {
+    struct gguf_str type = {.ptr = "", .len = 0}, arch = type;
+    gguf_get_str(g, "general.type", &type, NULL);
+    gguf_get_str(g, "general.architecture", &arch, NULL);
+    if (str_is(type, "adapter")) return LAYER_ADAPTER;
+    if (str_is(type, "mmproj") || str_is(type, "projector") || str_is(arch, "clip"))
+        return LAYER_PROJECTOR;
+    return LAYER_MODEL;
+}
+
+/* Notes in the config what a model's GGUF says; of a projector's only the family. */
+static enum status note_gguf(struct creation *c, enum layer_kind kind, const struct gguf *g) {
+    struct gguf_str arch = {.ptr = "", .len = 0};
+    if (kind != LAYER_MODEL && kind != LAYER_PROJECTOR) return ST_OK;
+    gguf_get_str(g, "general.architecture", &arch, NULL);
+    const char *family = arena_strndup(&c->arena, arch.ptr, arch.len);
+    if (family == NULL) return err_no_memory(c->e);
+    if (kind == LAYER_PROJECTOR) return config_add_family(&c->config, family, &c->arena, c->e);
+    c->arch = family;
+    return config_from_gguf(&c->config, g, &c->arena, c->e);
+}
+
+static enum status check_whole(struct creation *c, const struct store_file *f,
+                               const struct gguf *g) {
+    int64_t parts = 0;
+    gguf_get_i64(g, "split.count", &parts, NULL);
+    if (parts <= 1) return ST_OK;
+    return err_set(c->e, ST_UNSUPPORTED, "%s: split GGUF files cannot be merged yet", f->path);
+}
+
+/* The Go template that fits the model's own one; only for models that get none otherwise. */
+static enum status detect_template(struct creation *c, const struct gguf *g) {
+    const struct store_create_spec *s = c->spec;
+    const char *name = "", *params = NULL;
+    if (s->detect_template == NULL || (s->template != NULL && *s->template != '\0')) return ST_OK;
+    const char *text = s->detect_template(s->hook_arg, g, &name, &params);
+    if (text == NULL) return ST_OK;
+    char status[128];
+    snprintf(status, sizeof status, "using autodetected template %s", name);
+    enum status st = create_say(c, status);
+    if (st != ST_OK) return st;
+    create_remove(c, LAYER_TEMPLATE);
+    const char *copy = arena_strndup(&c->arena, text, strlen(text));
+    if (copy == NULL) return err_no_memory(c->e);
+    st = create_add_data(c, LAYER_TEMPLATE, copy, strlen(copy));
+    if (st != ST_OK || params == NULL) return st;
+    json_free(c->params);
+    c->params = json_parse(params, strlen(params), &json_default_limits, NULL, c->e);
+    c->params_changed = true;
+    return c->params != NULL ? create_check_params(c->params, c->e) : c->e->code;
+}
+
+/* Uses one opened GGUF: as what it is, or as `forced` if that is not LAYER_UNKNOWN. */
+static enum status use_gguf(struct creation *c, const struct store_file *f, const char *digest,
+                            enum layer_kind forced, const struct gguf *g) {
+    struct store_layer info = {.size = gguf_file_size(g), .from = "", .name = ""};
+    enum layer_kind kind = forced != LAYER_UNKNOWN ? forced : kind_of_gguf(g);
+    enum status st = check_whole(c, f, g);
+    if (st != ST_OK) return st;
+    info.digest = arena_strndup(&c->arena, digest, strlen(digest));
+    if (info.digest == NULL) return err_no_memory(c->e);
+    st = create_add(c, kind, layer_media_type(kind), &info, NULL);
+    if (st == ST_OK) st = note_gguf(c, kind, g);
+    if (st == ST_OK && kind == LAYER_MODEL) st = create_say(c, "verifying conversion");
+    if (st == ST_OK && kind == LAYER_MODEL) st = detect_template(c, g);
+    return st;
+}
+
+static enum status parse_gguf(struct creation *c, const struct store_file *f,
+                              enum layer_kind forced) {
+    char digest[STORE_DIGEST_TEXT], path[PATH_ROOM];
+    struct os_map map = {0};
+    struct gguf *g;
+    enum status st = create_say(c, "parsing GGUF");
+    if (st == ST_OK) st = store_digest_parse(f->digest, digest, c->e);
+    if (st == ST_OK) st = blob_path(c->store, digest, path, c->e);
+    if (st == ST_OK) st = missing_blob(c->e, os_map_open(&map, path, c->e));
+    if (st != ST_OK) return st;
+    if (map.size < 4 || memcmp(map.data, "GGUF", 4) != 0)
+        st = err_set(c->e, ST_INVALID, "supplied file was not in GGUF format");
+    else st = gguf_open_memory(&g, map.data, map.size, f->path, c->e);
+    if (st == ST_OK) {
+        st = use_gguf(c, f, digest, forced, g);
+        gguf_close(g);
+    }
+    os_map_close(&map);
+    return st;
+}
+
+static enum status parse_files(struct creation *c, const struct store_file *f, size_t n,
+                               enum layer_kind forced) {
+    enum status st = kind_of_files(c, f, n);
+    if (st == ST_OK && forced == LAYER_ADAPTER && n > 1)
+        st = err_set(c->e, ST_INVALID, "only one adapter is currently supported");
+    for (size_t i = 0; i < n && st == ST_OK; i++) st = parse_gguf(c, &f[i], forced);
+    return st;
+}
+
+static enum status from_files(struct creation *c) {
+    enum status st = parse_files(c, c->spec->files, c->spec->n_files, LAYER_UNKNOWN);
+    if (st != ST_OK) return st;
+    for (size_t i = 0; i < c->n_layers; i++)
+        if (c->layers[i].kind == LAYER_MODEL) return ST_OK;
+    return err_set(c->e, ST_INVALID, "none of the files holds a model");
+}
+
+/* ---- another model ---- */
+
+static enum status find_base(struct creation *c, struct model_name *name, struct manifest *m,
+                             const struct builtin **builtin) {
+    const struct store_create_spec *s = c->spec;
+    enum status st = store_find(c->store, name, m, builtin, &c->arena, c->e);
+    if (st != ST_NOT_FOUND || s->pull == NULL) return st;
+    st = s->pull(s->hook_arg, name, c->e);
+    return st == ST_OK ? store_find(c->store, name, m, builtin, &c->arena, c->e) : st;
+}
+
+/* Reads the GGUF of an inherited layer; data is NULL for one in the store. */
+static enum status note_inherited(struct creation *c, enum layer_kind kind,
+                                  const struct store_layer *l, const void *data) {
+    char path[PATH_ROOM];
+    struct gguf *g;
+    enum status st = blob_path(c->store, l->digest, path, c->e);
+    if (st != ST_OK) return st;
+    if (data != NULL) st = gguf_open_memory(&g, data, (size_t)l->size, l->digest, c->e);
+    else st = missing_blob(c->e, gguf_open(&g, path, c->e));
+    if (st != ST_OK) return st;
+    st = note_gguf(c, kind, g);
+    gguf_close(g);
+    return st;
+}
+
+static enum status inherit_params(struct creation *c, const struct store_layer *l,
+                                  const void *data) {
+    struct store_text text = {.ptr = data, .len = (size_t)l->size};
+    enum status st = data != NULL ? ST_OK : blob_read(c->store, l->digest, &c->arena, &text, c->e);
+    if (st != ST_OK) return st;
+    json_free(c->params);
+    c->params = json_parse(text.ptr, text.len, &json_default_limits, NULL, c->e);
+    if (c->params != NULL) st = create_check_params(c->params, c->e);
+    return c->params != NULL && st == ST_OK ? ST_OK : err_wrap(c->e, "layer %s", l->digest);
+}
+
+static enum status inherit_layer(struct creation *c, const struct store_layer *l, const void *data,
+                                 const char *from) {
+    struct store_layer info = *l;
+    enum layer_kind kind = layer_kind_of(l->media_type);
+    info.from = from;
+    enum status st = create_add(c, kind, l->media_type, &info, data);
+    if (st == ST_OK && (kind == LAYER_MODEL || kind == LAYER_PROJECTOR))
+        st = note_inherited(c, kind, l, data);
+    if (st == ST_OK && kind == LAYER_PARAMS) st = inherit_params(c, l, data);
+    return st;
+}
+
+/* Takes a text of the base's config where the new one has none. */
+static void take(const char **field, const char *base) {
+    if ((*field)[0] == '\0') *field = base;
+}
+
+/* Renderer, parser, requires and capabilities are the base's unless given; the rest is read from
+ * the GGUF again, and from the base only if it has none. */
+static void inherit_config(struct creation *c, const struct store_config *base) {
+    struct store_config *to = &c->config;
+    take(&to->renderer, base->renderer);
+    take(&to->parser, base->parser);
+    take(&to->requires, base->requires);
+    if (to->n_capabilities == 0) {
+        to->capabilities = base->capabilities;
+        to->n_capabilities = base->n_capabilities;
+    }
+    take(&to->model_format, base->model_format);
+    take(&to->model_family, base->model_family);
+    take(&to->model_type, base->model_type);
+    take(&to->file_type, base->file_type);
+    if (to->n_model_families == 0) {
+        to->model_families = base->model_families;
+        to->n_model_families = base->n_model_families;
+    }
+}
+
+static enum status from_model(struct creation *c) {
+    struct model_name name = *c->spec->from;
+    struct manifest m;
+    struct store_entry entry;
+    const struct builtin *builtin;
+    char shown[NAME_TEXT_MAX];
+    enum status st = find_base(c, &name, &m, &builtin);
+    if (st == ST_OK) st = store_fill_entry(c->store, &name, &m, builtin, &entry, &c->arena, c->e);
+    if (st != ST_OK) return st;
+    name_shortest(&name, shown);
+    const char *from = arena_strndup(&c->arena, shown, strlen(shown));
+    if (from == NULL) return err_no_memory(c->e);
+    for (size_t i = 0; i < m.n_layers && st == ST_OK; i++)
+        st = inherit_layer(c, &m.layers[i], builtin != NULL ? builtin->data[i] : NULL, from);
+    if (st == ST_OK) inherit_config(c, &entry.config);
+    return st;
+}
+
+/* ---- the whole ---- */
+
+static enum status check_quantize(struct creation *c) {
+    static const char *const sources[] = {"F16", "BF16", "F32"};
+    const char *want = c->spec->quantize, *have = c->config.file_type;
+    if (want == NULL || *want == '\0' || strcasecmp(want, have) == 0) return ST_OK;
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
+        if (strcasecmp(have, sources[i]) == 0)
+            return err_set(c->e, ST_UNSUPPORTED, "models cannot be quantized by create yet");
+    return err_set(c->e, ST_INVALID,
+                   "quantization is only supported for F16, BF16 and F32 models");
+}
+
+enum status create_sources(struct creation *c) {
+    const struct store_create_spec *s = c->spec;
+    enum status st = s->from != NULL ? from_model(c) : from_files(c);
+    if (st == ST_OK && s->n_adapters != 0)
+        st = parse_files(c, s->adapters, s->n_adapters, LAYER_ADAPTER);
+    if (st == ST_OK && s->n_drafts != 0)
+        st = parse_files(c, s->drafts, s->n_drafts, LAYER_DRAFT);
+    return st == ST_OK ? check_quantize(c) : st;
+}
