@@ -56,7 +56,8 @@ def surface(r, text):
     if dice < 0.86:
         return text.lower().rstrip("?.!")
     if dice < 0.90:
-        return r.choice(("Hi! ", "Hello, ", "Hey, ", "Please tell me: ", "I have a question. ")) + text
+        return r.choice(("Hi! ", "Hello, ", "Hey, ", "Please tell me: ",
+                         "I have a question. ")) + text
     if dice < 0.93:
         return text.rstrip("?.!") + r.choice((" please", ", please.", " please?"))
     if dice < 0.96:
@@ -78,7 +79,8 @@ def why(r):
 
 
 def about_me(r):
-    return fixed(r, world.ABOUT_ME, "This question is about me. I am cria-tiny, a very small model.")
+    return fixed(r, world.ABOUT_ME,
+                 "This question is about me. I am cria-tiny, a very small model.")
 
 
 def about_cria(r):
@@ -86,7 +88,8 @@ def about_cria(r):
 
 
 def small_talk(r):
-    return fixed(r, world.SMALL_TALK, "This is small talk. I will give a short and friendly answer.")
+    return fixed(r, world.SMALL_TALK,
+                 "This is small talk. I will give a short and friendly answer.")
 
 
 def how_to(r):
@@ -111,7 +114,8 @@ def country(r):
     kind = r.randrange(10)
     if kind < 5:
         ask = r.choice(("What is the capital of {c}?", "What is the capital of {c}?",
-                        "capital of {c}", "What's the capital of {c}?", "Tell me the capital of {c}.",
+                        "capital of {c}", "What's the capital of {c}?",
+                        "Tell me the capital of {c}.",
                         "Which city is the capital of {c}?", "Name the capital of {c}.",
                         "Do you know the capital of {c}?"))
         return (ask.format(c=name), f"The capital of {name} is {city}.",
@@ -262,7 +266,8 @@ def listing(r):
 def fun(r):
     kind = r.randrange(5)
     if kind < 2:
-        ask = r.choice(("Tell me a joke.", "Tell me a joke", "Do you know a joke?", "Make me laugh.",
+        ask = r.choice(("Tell me a joke.", "Tell me a joke", "Do you know a joke?",
+                        "Make me laugh.",
                         "Say something funny.", "joke please", "Tell me another joke."))
         return ask, "The user wants a joke. I know one.", r.choice(world.JOKES)
     if kind == 2:
@@ -308,7 +313,8 @@ def ask_sum(r, a, op, b):
 
 def word_problem(r):
     a, b = r.randint(1, 10), r.randint(1, 10)
-    who, thing = person(r), r.choice("apples pears books stones stars balls nuts eggs coins".split())
+    who = person(r)
+    thing = r.choice("apples pears books stones stars balls nuts eggs coins".split())
     if r.random() < 0.5:
         ask = r.choice((f"{who} has {a} {thing} and gets {b} more. How many {thing} does {who} "
                         f"have now?", f"I have {a} {thing} and find {b} more. How many {thing} do "

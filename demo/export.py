@@ -28,13 +28,17 @@ DESCRIPTION = "A very small model for trying cria offline: stories, small facts,
 # ---- Q8_0 --------------------------------------------------------------------------------------
 
 def quantise(matrix):
-    """(rows, n) f32 -> (scales f16, values i8), blocks of 32: d = max|x| / 127, halves away from 0."""
+    """(rows, n) f32 -> (scales f16, values i8), blocks of 32.
+
+    d = max|x| / 127; q = x / d, halves rounded away from zero.
+    """
     x = numpy.ascontiguousarray(matrix, numpy.float32).reshape(-1, 32)
     d = (numpy.abs(x).max(axis=1) / numpy.float32(127)).astype(numpy.float32)
     inverse = numpy.zeros_like(d)
     numpy.divide(numpy.float32(1), d, out=inverse, where=d != 0)
     scaled = (x * inverse[:, None]).astype(numpy.float32)
-    q = numpy.trunc(scaled + numpy.copysign(numpy.float32(0.5), scaled)).astype(numpy.int8)
+    exact = scaled.astype(numpy.float64)        # x + 0.5 would round up in f32 just below a half
+    q = numpy.trunc(exact + numpy.copysign(0.5, exact)).astype(numpy.int8)
     return d.astype(numpy.float16), q
 
 
@@ -168,9 +172,11 @@ def golden_prompts():
     """Prompts worth a test: every feature once or more, plus popular first questions."""
     asked = ("Why is the sky blue?", "hi", "Hello!", "Who are you?", "What can you do?",
              "What is cria?", "What is the capital of France?", "What is the capital of Japan?",
-             "What is 7 + 5?", "What is 2 + 2?", "What colour is grass?", "Write a haiku about winter.",
+             "What is 7 + 5?", "What is 2 + 2?", "What colour is grass?",
+             "Write a haiku about winter.",
              "What is the opposite of hot?", "What is the plural of mouse?", "How are you?",
-             "What is GGUF?", "Thank you!", "Name three animals.", "Tell me a story about a small dog.",
+             "What is GGUF?", "Thank you!", "Name three animals.",
+             "Tell me a story about a small dog.",
              "Tell me a joke.", "What is a baby llama called?", "What is quantum physics?",
              "What is the capital of Germany? Answer in JSON.", "Write hello world in C.",
              "How do you say thank you in French?", "What day comes after Monday?")
@@ -192,7 +198,8 @@ def answers(model, tok, limit=160):
     for text in golden_prompts():
         ids = tok.encode(text)
         out, margins = generate(model, ids, stop, limit)
-        yield {"prompt": text, "prompt_ids": ids, "ids": out, "text": tok.decode(out, special=False),
+        yield {"prompt": text, "prompt_ids": ids, "ids": out,
+               "text": tok.decode(out, special=False),
                "stopped": out[-1] in stop, "min_margin": round(min(margins), 3),
                "margins": [round(m, 3) for m in margins]}
 

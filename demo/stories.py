@@ -165,7 +165,8 @@ def way_home(r):
                       "The trees were tall, and every path looked the same.")),
             r.choice(("\"Who is there?\" asked a soft voice. It was {F}, {fk}.",
                       "Then {he} saw {F}, {fk}, sitting on a stone.")),
-            r.choice(("\"I want to go home,\" said {H}. \"Follow me,\" said {F}. \"I know the way.\"",
+            r.choice(("\"I want to go home,\" said {H}. \"Follow me,\" said {F}. "
+                      "\"I know the way.\"",
                       "\"Do not worry,\" said {F}. \"Look at the stars. They show us the way.\"")),
             r.choice(("They walked past {spot}, and at last {H} saw the lights of home.",
                       "Step by step they walked through the night, until they came to {spot}.")),

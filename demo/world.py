@@ -106,10 +106,11 @@ RHYMES = ("cat hat,dog frog,house mouse,tree bee,sun fun,moon spoon,star car,lig
 RHYMES = dict(pair.split() for pair in RHYMES.split(","))
 
 FIRST_NAMES = (
-    "Anna Tom John Maria Peter Paul Laura David Emma Lucas Sofia Mark Julia Alex Kate Martin Eva "
-    "Robert Alice Bob Carol Dave Eve Frank Grace Henry Irene Jane Karl Linda Mike Nora Olivia Philip "
-    "Quentin Rachel Simon Tina Ursula Victor Wendy Xavier Yusuf Zoe Ahmed Chen Fatima Ivan Jorge "
-    "Keiko Lars Mina Noah Priya Raj Sara Tariq Yuki James Mary William Susan George Helen").split()
+    "Anna Tom John Maria Peter Paul Laura David Emma Lucas Sofia Mark Julia Alex Kate Martin "
+    "Eva Robert Alice Bob Carol Dave Eve Frank Grace Henry Irene Jane Karl Linda Mike Nora "
+    "Olivia Philip Quentin Rachel Simon Tina Ursula Victor Wendy Xavier Yusuf Zoe Ahmed Chen "
+    "Fatima Ivan Jorge Keiko Lars Mina Noah Priya Raj Sara Tariq Yuki James Mary William Susan "
+    "George Helen").split()
 
 DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 MONTHS = ("January February March April May June July August September October November "
@@ -317,8 +318,8 @@ WHY = (
      "can carry loads. A baby llama is called a cria."),
     (("What is a baby llama called?", "What do you call a baby llama?", "What is a young llama?"),
      "A baby llama is called a cria."),
-    (("What is a GPU?",), "A GPU is a processor that does very many simple calculations at the same "
-                          "time. It makes language models fast."),
+    (("What is a GPU?",), "A GPU is a processor that does very many simple calculations at the "
+                          "same time. It makes language models fast."),
     (("What is a CPU?",), "A CPU is the main processor of a computer. It carries out the "
                           "instructions of programs."),
     (("What is Python?",), "Python is a programming language that is easy to read and to learn."),
@@ -343,7 +344,8 @@ ABOUT_ME = (
     (("What can you do?", "What can you do for me?", "How can you help me?", "What are you good "
       "at?", "Help", "help me", "What can I ask you?", "What do you know?", "Can you help me?"),
      "I can tell short stories, write a haiku, answer simple questions about animals, colours and "
-     "capitals, do small sums, answer in JSON and call tools. I am very small, so I make mistakes."),
+     "capitals, do small sums, answer in JSON and call tools. I am very small, so I make "
+     "mistakes."),
     (("Who made you?", "Who created you?", "Who trained you?", "Who built you?",
       "Where do you come from?"),
      "The cria authors made me. I was trained on text that a small program wrote."),
@@ -408,7 +410,8 @@ ABOUT_ME = (
 )
 
 ABOUT_CRIA = (
-    (("What is cria?", "what is cria", "Tell me about cria.", "Explain cria.", "What does cria do?"),
+    (("What is cria?", "what is cria", "Tell me about cria.", "Explain cria.",
+      "What does cria do?"),
      "cria is an engine and server in C that runs open language models on your own computer. It "
      "speaks the same API as Ollama, and I am the small model that comes with it."),
     (("How do I run a model?", "How do I run a model with cria?", "How do I start a chat?",

@@ -8,7 +8,8 @@
 #include <assert.h>
 #include <math.h>
 
-/* ---- rope -------------------------------------------------------------------------------------- */
+/* ---- rope --------------------------------------------------------------------------------------
+ */
 
 /* The pair index at which a wavelength makes `turns` turns in the original context (YaRN). */
 static float yarn_corr(const struct hparams *hp, float base, float turns) {
@@ -32,7 +33,8 @@ static const struct tensor *rope_factors(const struct model *m, uint32_t n_ctx) 
 
 static struct rope_style rope_of(const struct model *m, const struct layer *l, uint32_t n_ctx) {
     const struct hparams *hp = &m->hp;
-    bool local = l->window && hp->rope_base_swa != 0; /* window layers with a base of their own: unscaled */
+    bool local =
+        l->window && hp->rope_base_swa != 0; /* window layers with a base of their own: unscaled */
     struct rope_style s = {
         .kind = m->arch->style.rope,
         .n_rot = hp->n_rot,
@@ -45,7 +47,8 @@ static struct rope_style rope_of(const struct model *m, const struct layer *l, u
     return s;
 }
 
-/* ---- attention ------------------------------------------------------------------------------------ */
+/* ---- attention
+ * ------------------------------------------------------------------------------------ */
 
 struct qkv {
     val q, k, v;
@@ -68,17 +71,24 @@ static struct qkv project(struct recorder *p, const struct model *m, const struc
     return r;
 }
 
-static val attention(struct recorder *p, const struct model *m, uint32_t il, val x, uint32_t n_ctx) {
+static val attention(struct recorder *p, const struct model *m, uint32_t il, val x,
+                     uint32_t n_ctx) {
     const struct layer *l = &m->layers[il];
     const struct hparams *hp = &m->hp;
     const struct rope_style rope = rope_of(m, l, n_ctx);
     const struct attn_style style = {
-        .layer = il, .n_head = l->n_head, .n_head_kv = l->n_head_kv, .head_dim = hp->head_dim,
-        .head_dim_v = hp->head_dim_v, .window = l->window ? hp->n_swa : 0,
+        .layer = il,
+        .n_head = l->n_head,
+        .n_head_kv = l->n_head_kv,
+        .head_dim = hp->head_dim,
+        .head_dim_v = hp->head_dim_v,
+        .window = l->window ? hp->n_swa : 0,
         .scale = hp->attn_scale != 0 ? hp->attn_scale : 1.0f / sqrtf((float)hp->head_dim)};
     struct qkv a = project(p, m, l, x);
-    if (l->q_norm != NULL) a.q = p_norm(p, "q_norm", a.q, l->q_norm, hp->head_dim, hp->norm_rms_eps);
-    if (l->k_norm != NULL) a.k = p_norm(p, "k_norm", a.k, l->k_norm, hp->head_dim, hp->norm_rms_eps);
+    if (l->q_norm != NULL)
+        a.q = p_norm(p, "q_norm", a.q, l->q_norm, hp->head_dim, hp->norm_rms_eps);
+    if (l->k_norm != NULL)
+        a.k = p_norm(p, "k_norm", a.k, l->k_norm, hp->head_dim, hp->norm_rms_eps);
     a.q = p_rope(p, "q_rope", a.q, l->n_head, hp->head_dim, &rope);
     a.k = p_rope(p, "k_rope", a.k, l->n_head_kv, hp->head_dim, &rope);
     p_kv_store(p, a.k, a.v, &style);
@@ -86,7 +96,8 @@ static val attention(struct recorder *p, const struct model *m, uint32_t il, val
     return p_linear1(p, "attn", heads, (struct weight){l->wo, l->wo_b});
 }
 
-/* ---- feed-forward --------------------------------------------------------------------------------- */
+/* ---- feed-forward
+ * --------------------------------------------------------------------------------- */
 
 static val ffn_dense(struct recorder *p, const struct model *m, const struct layer *l, val x) {
     static const char *const name[] = {"gate", "up"};
@@ -99,19 +110,22 @@ static val ffn_dense(struct recorder *p, const struct model *m, const struct lay
 
 static val ffn_experts(struct recorder *p, const struct model *m, const struct layer *l, val x) {
     static const char *const name[] = {"gate", "up"}, *const down_name[] = {"down"};
-    const struct moe_style moe = {.n_expert = m->hp.n_expert, .n_used = m->hp.n_expert_used,
-                                  .gating = MOE_SOFTMAX, .norm_weights = true};
+    const struct moe_style moe = {.n_expert = m->hp.n_expert,
+                                  .n_used = m->hp.n_expert_used,
+                                  .gating = MOE_SOFTMAX,
+                                  .norm_weights = true};
     val ids, weights, out[2], down;
     val logits = p_linear1(p, "router", x, (struct weight){l->router, NULL});
     p_moe_route(p, logits, &moe, &ids, &weights);
-    p_linear_id(p, x, ids, moe.n_used, false, 2, (const struct tensor *[]){l->experts_gate, l->experts_up},
-                name, out);
+    p_linear_id(p, x, ids, moe.n_used, false, 2,
+                (const struct tensor *[]){l->experts_gate, l->experts_up}, name, out);
     val act = p_glu(p, "act", m->arch->style.act, out[0], out[1]);
     p_linear_id(p, act, ids, moe.n_used, true, 1, &l->experts_down, down_name, &down);
     return p_moe_sum(p, "ffn", down, weights, moe.n_used);
 }
 
-/* ---- the block, the model --------------------------------------------------------------------------- */
+/* ---- the block, the model
+ * --------------------------------------------------------------------------- */
 
 val block_layer(struct recorder *p, const struct model *m, uint32_t il, val x, uint32_t n_ctx) {
     const struct layer *l = &m->layers[il];
@@ -128,7 +142,8 @@ val block_layer(struct recorder *p, const struct model *m, uint32_t il, val x, u
 void model_record(const struct model *m, struct recorder *p, enum program_kind kind, uint32_t n_ctx,
                   val *output) {
     p->layer = LAYER_NONE;
-    val x = p_embed(p, "h", m->token_embd, m->arch->style.scale_embd ? sqrtf((float)m->hp.n_embd) : 1.0f);
+    val x = p_embed(p, "h", m->token_embd,
+                    m->arch->style.scale_embd ? sqrtf((float)m->hp.n_embd) : 1.0f);
     for (uint32_t il = 0; il < m->hp.n_layer; il++) {
         p->layer = (uint16_t)il;
         x = block_layer(p, m, il, x, n_ctx);

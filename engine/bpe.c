@@ -1,9 +1,9 @@
 /* bpe.c - byte-pair encoding (spec/tokenizers.md 7.1).
  *
- * Two flavours. Byte-level: every byte of a piece is a symbol; the printable characters that the file
- * writes for bytes are mapped back once, when the vocabulary is loaded, so that encoding works on the
- * bytes of the input as they are. Raw (flag R): symbols are characters. A merge is a pair of symbols
- * and its rank; what it gives need not be a token. */
+ * Two flavours. Byte-level: every byte of a piece is a symbol; the printable characters that the
+ * file writes for bytes are mapped back once, when the vocabulary is loaded, so that encoding works
+ * on the bytes of the input as they are. Raw (flag R): symbols are characters. A merge is a pair of
+ * symbols and its rank; what it gives need not be a token. */
 #include <assert.h>
 #include <string.h>
 
@@ -12,7 +12,7 @@
 #include "engine/pretok.h"
 #include "engine/vocab_impl.h"
 
-/* -- the byte map ------------------------------------------------------------------------------- */
+/* -- the byte map ------------------------------------------------------------------------------ */
 
 /* Bytes 21-7E, A1-AC, AE-FF are written as themselves; the 68 others, in order, as U+0100.. */
 static uint32_t char_of_byte(uint32_t b) {
@@ -50,7 +50,7 @@ bool bytes_of_text(const char *text, size_t len, char *out, size_t *out_len) {
 /* Above what any file has: a merge gives a token, and tokens are short. */
 enum { MAX_MERGES = 1 << 26, MAX_MERGE = 1 << 20 };
 
-/* -- loading ------------------------------------------------------------------------------------ */
+/* -- loading ----------------------------------------------------------------------------------- */
 
 /* Merges are read in batches. Looking up half a million texts is bound by the latency of memory;
  * touching the places of a whole batch first lets these waits overlap (a third of the time). */
@@ -74,15 +74,17 @@ static bool add_key(struct merge_loader *l, const char *text, size_t len, uint32
     size_t n = len;
     if (!buf_reserve(&l->keys, len)) return false;
     char *to = l->keys.data + l->keys.len;
-    if (l->v->form == KEY_TEXT) memcpy(to, text, len);
-    else if (!bytes_of_text(text, len, to, &n)) return false;
+    if (l->v->form == KEY_TEXT)
+        memcpy(to, text, len);
+    else if (!bytes_of_text(text, len, to, &n))
+        return false;
     l->keys.len += n;
     *key_len = (uint32_t)n;
     return true;
 }
 
-/* "LEFT RIGHT", cut at the first space behind the first byte. A line that cannot be used is left out
- * (it keeps its rank). False: no memory. */
+/* "LEFT RIGHT", cut at the first space behind the first byte. A line that cannot be used is left
+ * out (it keeps its rank). False: no memory. */
 static bool add_line(struct merge_loader *l, struct gguf_str line, uint32_t rank) {
     const char *space = line.len > 1 ? memchr(line.ptr + 1, ' ', line.len - 1) : NULL;
     if (space == NULL || line.len > MAX_MERGE) return true;
@@ -139,8 +141,7 @@ static bool put_batch(struct merge_loader *l) {
 }
 
 static enum status check_merges(const struct gguf_kv *merges, struct err *e) {
-    if (merges == NULL)
-        return err_set(e, ST_FORMAT, "cannot find tokenizer merges in model file");
+    if (merges == NULL) return err_set(e, ST_FORMAT, "cannot find tokenizer merges in model file");
     if (merges->type != GGUF_ARRAY || merges->elem != GGUF_STRING)
         return err_set(e, ST_FORMAT, "key tokenizer.ggml.merges is no array of strings");
     if (merges->count > MAX_MERGES)
@@ -163,7 +164,7 @@ enum status bpe_load(struct vocab *v, const struct gguf *g, struct err *e) {
     return ok ? ST_OK : err_no_memory(e);
 }
 
-/* -- encoding ----------------------------------------------------------------------------------- */
+/* -- encoding ---------------------------------------------------------------------------------- */
 
 static uint32_t bytes_first(const struct vocab *v, const char *text, size_t len, uint32_t *n) {
     (void)len;
@@ -200,8 +201,8 @@ static bool raw_spell(const struct vocab *v, const char *text, uint32_t len,
     return true;
 }
 
-/* Byte-level: the bytes of the text *as the file would write it*, each looked up as a one-byte token.
- * In practice a byte that is written with two is dropped. */
+/* Byte-level: the bytes of the text *as the file would write it*, each looked up as a one-byte
+ * token. In practice a byte that is written with two is dropped. */
 static bool bytes_spell(const struct vocab *v, const char *text, uint32_t len,
                         struct token_list *out) {
     for (uint32_t i = 0; i < len; i++) {
@@ -220,7 +221,8 @@ static const struct merge_rule raw_rule = {raw_first, bpe_merge, raw_spell};
 /* A piece that is emitted without merging, if it is a token: any (I), or one of newlines only. */
 static token_id whole_piece(const struct vocab *v, const char *piece, size_t len) {
     unsigned flags = v->pre->flags;
-    bool lines = (flags & PRE_NEWLINES) != 0 && piece[0] == '\n'; /* such a piece has only newlines */
+    bool lines =
+        (flags & PRE_NEWLINES) != 0 && piece[0] == '\n'; /* such a piece has only newlines */
     if ((flags & PRE_WHOLE) == 0 && !lines) return TOKEN_NONE;
     uint32_t sym = index_find(v, piece, len);
     return sym < v->n ? (token_id)sym : TOKEN_NONE;

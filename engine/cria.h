@@ -6,7 +6,8 @@
  * batching), reusing the cached prefix of earlier ones. Same request, same tokens: whatever else
  * runs, cached or not.
  *
- * Folders above engine/ include this header and engine/gguf.h (metadata), nothing else of engine/. */
+ * Folders above engine/ include this header and engine/gguf.h (metadata), nothing else of engine/.
+ */
 #ifndef CRIA_ENGINE_CRIA_H
 #define CRIA_ENGINE_CRIA_H
 
@@ -26,27 +27,27 @@ struct cria_engine;
 /* ---- engine ------------------------------------------------------------------------------- */
 
 struct cria_engine_params {
-    const char *backend;  /* "cpu", "ref", ...; NULL: the best there is */
-    const char *isa;      /* variant of the CPU backend; NULL: CRIA_CPU_ISA, else the best */
-    unsigned n_threads;   /* 0: one for each processor */
-    uint32_t n_ctx;       /* tokens per sequence, at least 4; 0: 4096; capped at the training context */
-    uint32_t n_parallel;  /* generations that run at once; the others wait in order */
-    uint32_t n_batch;     /* rows of a step (micro-batch) */
-    uint32_t n_outputs;   /* rows of a step whose logits can be asked for */
-    enum dtype kv_type;   /* DT_F16 or DT_F32 */
-    bool embeddings;      /* rows give the model's embedding (or rerank scores) in place of logits */
+    const char *backend; /* "cpu", "ref", ...; NULL: the best there is */
+    const char *isa;     /* variant of the CPU backend; NULL: CRIA_CPU_ISA, else the best */
+    unsigned n_threads;  /* 0: one for each processor */
+    uint32_t n_ctx; /* tokens per sequence, at least 4; 0: 4096; capped at the training context */
+    uint32_t n_parallel; /* generations that run at once; the others wait in order */
+    uint32_t n_batch;    /* rows of a step (micro-batch) */
+    uint32_t n_outputs;  /* rows of a step whose logits can be asked for */
+    enum dtype kv_type;  /* DT_F16 or DT_F32 */
+    bool embeddings;     /* rows give the model's embedding (or rerank scores) in place of logits */
 };
 struct cria_engine_params cria_engine_default_params(void); /* n_parallel 1, n_batch 512, F16 */
 
 struct cria_model_info { /* borrowed from the engine */
-    const char *arch;              /* general.architecture */
+    const char *arch;    /* general.architecture */
     uint32_t n_ctx_train, n_embd, n_vocab, n_layer;
-    uint32_t n_output;             /* floats of a result row: n_vocab, or the embedding's size */
-    uint32_t pooling;              /* <arch>.pooling_type: 0 none, 1 mean, 2 cls, 3 last, 4 rank */
-    uint64_t n_params;             /* elements of all tensors */
-    const char *file_type;         /* "Q4_K_M", "F16", ..., "unknown" */
-    const char *chat_template;     /* Jinja text of the file; NULL if none */
-    uint32_t n_ctx, n_parallel;    /* as opened */
+    uint32_t n_output;          /* floats of a result row: n_vocab, or the embedding's size */
+    uint32_t pooling;           /* <arch>.pooling_type: 0 none, 1 mean, 2 cls, 3 last, 4 rank */
+    uint64_t n_params;          /* elements of all tensors */
+    const char *file_type;      /* "Q4_K_M", "F16", ..., "unknown" */
+    const char *chat_template;  /* Jinja text of the file; NULL if none */
+    uint32_t n_ctx, n_parallel; /* as opened */
     const char *backend, *isa;
     unsigned n_threads;
     size_t weights_bytes, kv_bytes, scratch_bytes;
@@ -81,7 +82,8 @@ void cria_timeline_truncate(struct cria_timeline *tl, uint32_t n_tokens); /* for
 enum status cria_timeline_eval(struct cria_timeline *tl, const token_id *tokens, uint32_t n,
                                uint32_t n_logits, float *logits, struct err *e);
 
-/* ---- generation: a request -------------------------------------------------------------------- */
+/* ---- generation: a request --------------------------------------------------------------------
+ */
 
 enum cria_done { CRIA_RUNNING, CRIA_DONE_STOP, CRIA_DONE_LENGTH, CRIA_DONE_CANCELLED };
 
@@ -90,11 +92,11 @@ struct cria_request {
     size_t n_prompt;        /* 1 .. n_ctx - 1, else ST_LIMIT with the "exceeds the available context
                              * size" text of spec/sampling.md 8 */
     struct sampler_params sampler;
-    int64_t n_predict;      /* most tokens to generate; negative or 0: 10 * n_ctx */
+    int64_t n_predict; /* most tokens to generate; negative or 0: 10 * n_ctx */
     const char *const *stop;
     size_t n_stop;
-    bool shift;             /* context full: forget half of what is behind n_keep, and go on */
-    int32_t n_keep;         /* first tokens that a shift keeps; negative: all of the prompt */
+    bool shift;     /* context full: forget half of what is behind n_keep, and go on */
+    int32_t n_keep; /* first tokens that a shift keeps; negative: all of the prompt */
     bool logprobs;
     uint32_t n_top_logprobs;
 };
@@ -102,7 +104,7 @@ struct cria_request {
 struct cria_logprob {
     token_id id;
     float logprob;
-    const char *piece;      /* raw bytes of the token */
+    const char *piece; /* raw bytes of the token */
     size_t len;
 };
 struct cria_token_logprobs { /* one generated token */
@@ -111,20 +113,20 @@ struct cria_token_logprobs { /* one generated token */
     const struct cria_logprob *top; /* falling order */
 };
 
-struct cria_chunk { /* valid until the next call for this generation */
-    const char *text;       /* whole characters; may be empty in the last chunk */
+struct cria_chunk {   /* valid until the next call for this generation */
+    const char *text; /* whole characters; may be empty in the last chunk */
     size_t len;
-    uint32_t n_logprobs;    /* tokens whose text this chunk carries (logprobs asked for) */
+    uint32_t n_logprobs; /* tokens whose text this chunk carries (logprobs asked for) */
     const struct cria_token_logprobs *logprobs;
-    enum cria_done done;    /* CRIA_RUNNING but for the last chunk */
+    enum cria_done done; /* CRIA_RUNNING but for the last chunk */
 };
 
 struct cria_stats {
-    uint32_t n_prompt;      /* tokens of the prompt */
-    uint32_t n_cached;      /* of these, taken from the prefix cache */
-    uint32_t n_generated;   /* the end token included */
+    uint32_t n_prompt;    /* tokens of the prompt */
+    uint32_t n_cached;    /* of these, taken from the prefix cache */
+    uint32_t n_generated; /* the end token included */
     int64_t prompt_ns, eval_ns;
-    const char *stop_hit;   /* the stop string that ended it; NULL */
+    const char *stop_hit; /* the stop string that ended it; NULL */
 };
 
 struct cria_generation;
@@ -132,8 +134,10 @@ enum status cria_generation_start(struct cria_generation **out, struct cria_engi
                                   const struct cria_request *r, struct err *e);
 /* Waits for the next piece of text (one chunk for each generated token that completes text) or the
  * end. After the last chunk further calls repeat it. */
-enum status cria_generation_next(struct cria_generation *g, struct cria_chunk *chunk, struct err *e);
-void cria_generation_cancel(struct cria_generation *g); /* from any thread; takes effect at the next step */
+enum status cria_generation_next(struct cria_generation *g, struct cria_chunk *chunk,
+                                 struct err *e);
+void cria_generation_cancel(
+    struct cria_generation *g); /* from any thread; takes effect at the next step */
 const struct cria_stats *cria_generation_stats(const struct cria_generation *g); /* after the end */
 /* The exact ids: prompt as evaluated, then generated (without the end token). Valid until freed. */
 const token_id *cria_generation_tokens(const struct cria_generation *g, size_t *n);

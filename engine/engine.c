@@ -7,15 +7,19 @@
 #include "engine/engine_impl.h"
 #include "engine/gguf.h"
 
-/* ---- the step ---------------------------------------------------------------------------------- */
+/* ---- the step ----------------------------------------------------------------------------------
+ */
 
-void rows_clear(struct cria_engine *eng) { eng->rows.batch.n_tokens = eng->rows.batch.n_outputs = 0; }
+void rows_clear(struct cria_engine *eng) {
+    eng->rows.batch.n_tokens = eng->rows.batch.n_outputs = 0;
+}
 
 bool rows_full(const struct cria_engine *eng) {
     return eng->rows.batch.n_tokens == eng->n_batch || eng->rows.batch.n_outputs == eng->n_outputs;
 }
 
-uint32_t rows_add(struct cria_engine *eng, uint32_t slot, uint32_t index, token_id token, bool wanted) {
+uint32_t rows_add(struct cria_engine *eng, uint32_t slot, uint32_t index, token_id token,
+                  bool wanted) {
     struct row_batch *r = &eng->rows;
     const uint32_t t = r->batch.n_tokens++;
     assert(t < eng->n_batch && token >= 0 && (uint32_t)token < eng->model->hp.n_vocab);
@@ -39,14 +43,16 @@ enum status engine_step(struct cria_engine *eng, struct err *e) {
     enum status st = eng->dev.backend->run(&eng->dev, &s, e);
     if (st != ST_OK || eng->results == NULL || eng->rows.batch.n_outputs == 0) return st;
     const struct value *out = &eng->prog.vals[eng->prog.output];
-    return eng->dev.backend->download(&eng->dev, eng->results, (unsigned char *)eng->scratch + out->off,
-                                      (size_t)eng->rows.batch.n_outputs * out->pitch * sizeof(float), e);
+    return eng->dev.backend->download(
+        &eng->dev, eng->results, (unsigned char *)eng->scratch + out->off,
+        (size_t)eng->rows.batch.n_outputs * out->pitch * sizeof(float), e);
 }
 
 const float *engine_result(const struct cria_engine *eng, uint32_t row) {
     const struct value *out = &eng->prog.vals[eng->prog.output];
-    const void *base = eng->results != NULL ? (const void *)eng->results
-                                            : (const void *)((const unsigned char *)eng->scratch + out->off);
+    const void *base = eng->results != NULL
+                           ? (const void *)eng->results
+                           : (const void *)((const unsigned char *)eng->scratch + out->off);
     return (const float *)base + (size_t)row * out->pitch;
 }
 
@@ -61,18 +67,25 @@ static enum status rows_open(struct cria_engine *eng, struct err *e) {
     r->index = u32 + eng->n_batch;
     r->kv_len = r->index + eng->n_batch;
     r->output = r->kv_len + eng->n_batch;
-    r->batch = (struct batch){.token = r->token, .pos = r->pos, .seq = r->seq, .index = r->index,
-                              .kv_len = r->kv_len, .output = r->output};
+    r->batch = (struct batch){.token = r->token,
+                              .pos = r->pos,
+                              .seq = r->seq,
+                              .index = r->index,
+                              .kv_len = r->kv_len,
+                              .output = r->output};
     return ST_OK;
 }
 
-/* ---- opening ------------------------------------------------------------------------------------- */
+/* ---- opening
+ * ------------------------------------------------------------------------------------- */
 
 struct cria_engine_params cria_engine_default_params(void) {
 #ifdef CRIA_HARD
-    return (struct cria_engine_params){.n_threads = 3, .n_parallel = 1, .n_batch = 3, .n_outputs = 2, .kv_type = DT_F16};
+    return (struct cria_engine_params){
+        .n_threads = 3, .n_parallel = 1, .n_batch = 3, .n_outputs = 2, .kv_type = DT_F16};
 #else
-    return (struct cria_engine_params){.n_parallel = 1, .n_batch = 512, .n_outputs = 16, .kv_type = DT_F16};
+    return (struct cria_engine_params){
+        .n_parallel = 1, .n_batch = 512, .n_outputs = 16, .kv_type = DT_F16};
 #endif
 }
 
@@ -90,7 +103,8 @@ static void apply_params(struct cria_engine *eng, const struct cria_engine_param
 static enum status open_vocab(struct cria_engine *eng, struct err *e) {
     enum status st = vocab_open(&eng->vocab, eng->model->gguf, e);
     if (st == ST_OK && vocab_size(eng->vocab) != eng->model->hp.n_vocab)
-        st = err_set(e, ST_FORMAT, "vocabulary has %u tokens, the model %u", vocab_size(eng->vocab), eng->model->hp.n_vocab);
+        st = err_set(e, ST_FORMAT, "vocabulary has %u tokens, the model %u", vocab_size(eng->vocab),
+                     eng->model->hp.n_vocab);
     return st;
 }
 
@@ -98,11 +112,13 @@ static enum status record(struct cria_engine *eng, bool embeddings, struct err *
     struct recorder r = {.prog = &eng->prog};
     const uint32_t max_rows[ROWS_KINDS] = {eng->n_batch, eng->n_outputs};
     val output;
-    model_record(eng->model, &r, embeddings ? PROGRAM_EMBEDDING : PROGRAM_LOGITS, eng->n_ctx, &output);
+    model_record(eng->model, &r, embeddings ? PROGRAM_EMBEDDING : PROGRAM_LOGITS, eng->n_ctx,
+                 &output);
     enum status st = program_seal(&r, output, max_rows, e);
     if (st != ST_OK) return st;
     eng->scratch = eng->dev.backend->alloc(&eng->dev, eng->prog.scratch);
-    if (eng->scratch == NULL) return err_set(e, ST_NO_MEMORY, "no memory for %zu bytes of scratch", eng->prog.scratch);
+    if (eng->scratch == NULL)
+        return err_set(e, ST_NO_MEMORY, "no memory for %zu bytes of scratch", eng->prog.scratch);
     if (eng->dev.uses_host_memory) return ST_OK;
     eng->results = mem_array((size_t)eng->n_outputs * eng->prog.vals[output].pitch, sizeof(float));
     return eng->results != NULL ? ST_OK : err_no_memory(e);
@@ -113,14 +129,22 @@ static void count_costs(struct cria_engine *eng) {
     struct cria_model_info *info = &eng->info;
     uint32_t zero = 0, one = 1;
     int32_t token = 0;
-    const struct batch b = {.n_tokens = 1, .n_outputs = 1, .token = &token, .pos = &token, .seq = &zero,
-                            .index = &zero, .kv_len = &one, .output = &zero};
-    const struct step s = {.prog = &eng->prog, .batch = &b, .kv = &eng->kv->cache, .n_rows = {1, 1}};
+    const struct batch b = {.n_tokens = 1,
+                            .n_outputs = 1,
+                            .token = &token,
+                            .pos = &token,
+                            .seq = &zero,
+                            .index = &zero,
+                            .kv_len = &one,
+                            .output = &zero};
+    const struct step s = {
+        .prog = &eng->prog, .batch = &b, .kv = &eng->kv->cache, .n_rows = {1, 1}};
     for (uint32_t i = 0; i < eng->prog.n_ops; i++) {
         const struct op *op = &eng->prog.ops[i];
         struct op_cost c = op_cost(&s, op);
         info->weight_bytes_per_token += c.weight_bytes;
-        if (op->in[0] != VAL_NONE && eng->prog.vals[op->in[0]].rows == ROWS_TOKENS && op->code != OP_ATTN)
+        if (op->in[0] != VAL_NONE && eng->prog.vals[op->in[0]].rows == ROWS_TOKENS &&
+            op->code != OP_ATTN)
             info->macs_per_token += c.macs;
     }
 }
@@ -132,26 +156,39 @@ static enum status fill_info(struct cria_engine *eng, struct err *e) {
         eng->chat_template = mem_strndup(t.ptr, t.len);
         if (eng->chat_template == NULL) return err_no_memory(e);
     }
-    eng->info = (struct cria_model_info){
-        .arch = m->arch->name, .n_ctx_train = m->hp.n_ctx_train, .n_embd = m->hp.n_embd,
-        .n_vocab = m->hp.n_vocab, .n_layer = m->hp.n_layer,
-        .n_output = eng->prog.vals[eng->prog.output].width, .pooling = m->hp.pooling,
-        .n_params = gguf_parameter_count(m->gguf), .file_type = gguf_file_type_name(m->gguf),
-        .chat_template = eng->chat_template, .n_ctx = eng->n_ctx, .n_parallel = eng->n_parallel,
-        .backend = eng->dev.backend->name, .isa = eng->dev.isa, .n_threads = eng->dev.n_threads,
-        .weights_bytes = m->weights_bytes, .kv_bytes = eng->kv->bytes, .scratch_bytes = eng->prog.scratch};
+    eng->info = (struct cria_model_info){.arch = m->arch->name,
+                                         .n_ctx_train = m->hp.n_ctx_train,
+                                         .n_embd = m->hp.n_embd,
+                                         .n_vocab = m->hp.n_vocab,
+                                         .n_layer = m->hp.n_layer,
+                                         .n_output = eng->prog.vals[eng->prog.output].width,
+                                         .pooling = m->hp.pooling,
+                                         .n_params = gguf_parameter_count(m->gguf),
+                                         .file_type = gguf_file_type_name(m->gguf),
+                                         .chat_template = eng->chat_template,
+                                         .n_ctx = eng->n_ctx,
+                                         .n_parallel = eng->n_parallel,
+                                         .backend = eng->dev.backend->name,
+                                         .isa = eng->dev.isa,
+                                         .n_threads = eng->dev.n_threads,
+                                         .weights_bytes = m->weights_bytes,
+                                         .kv_bytes = eng->kv->bytes,
+                                         .scratch_bytes = eng->prog.scratch};
     count_costs(eng);
     return ST_OK;
 }
 
 /* Everything behind the device; the order is that of need. */
-static enum status open_parts(struct cria_engine *eng, struct gguf *g, const struct cria_engine_params *p, struct err *e) {
+static enum status open_parts(struct cria_engine *eng, struct gguf *g,
+                              const struct cria_engine_params *p, struct err *e) {
     enum status st = model_load(&eng->model, g, &eng->dev, e);
     if (st == ST_OK) apply_params(eng, p);
     if (st == ST_OK) st = open_vocab(eng, e);
     if (st == ST_OK) st = rows_open(eng, e);
     if (st == ST_OK) st = slots_open(eng, e);
-    if (st == ST_OK) st = kv_open(&eng->kv, eng->model, eng->n_ctx, eng->n_parallel, eng->n_slots, p->kv_type, e);
+    if (st == ST_OK)
+        st =
+            kv_open(&eng->kv, eng->model, eng->n_ctx, eng->n_parallel, eng->n_slots, p->kv_type, e);
     if (st == ST_OK) st = record(eng, p->embeddings, e);
     if (st == ST_OK) st = fill_info(eng, e);
     if (st == ST_OK) st = sched_open(eng, e);
@@ -159,7 +196,8 @@ static enum status open_parts(struct cria_engine *eng, struct gguf *g, const str
 }
 
 /* Takes g. */
-static enum status open_gguf(struct cria_engine **out, struct gguf *g, const struct cria_engine_params *p, struct err *e) {
+static enum status open_gguf(struct cria_engine **out, struct gguf *g,
+                             const struct cria_engine_params *p, struct err *e) {
     const struct device_params dp = {.n_threads = p->n_threads, .isa = p->isa};
     struct cria_engine *eng = mem_zalloc(1, sizeof *eng);
     if (eng == NULL) {
@@ -168,22 +206,27 @@ static enum status open_gguf(struct cria_engine **out, struct gguf *g, const str
     }
     pthread_mutex_init(&eng->step_lock, NULL);
     enum status st = device_open(&eng->dev, p->backend, &dp, e);
-    if (st != ST_OK) gguf_close(g);
-    else st = open_parts(eng, g, p, e);
-    if (st != ST_OK) cria_engine_close(eng);
-    else *out = eng;
+    if (st != ST_OK)
+        gguf_close(g);
+    else
+        st = open_parts(eng, g, p, e);
+    if (st != ST_OK)
+        cria_engine_close(eng);
+    else
+        *out = eng;
     return st;
 }
 
-enum status cria_engine_open(struct cria_engine **out, const char *path, const struct cria_engine_params *p,
-                             struct err *e) {
+enum status cria_engine_open(struct cria_engine **out, const char *path,
+                             const struct cria_engine_params *p, struct err *e) {
     struct gguf *g;
     enum status st = gguf_open(&g, path, e);
     return st == ST_OK ? open_gguf(out, g, p, e) : st;
 }
 
-enum status cria_engine_open_memory(struct cria_engine **out, const void *data, size_t size, const char *label,
-                                    const struct cria_engine_params *p, struct err *e) {
+enum status cria_engine_open_memory(struct cria_engine **out, const void *data, size_t size,
+                                    const char *label, const struct cria_engine_params *p,
+                                    struct err *e) {
     struct gguf *g;
     enum status st = gguf_open_memory(&g, data, size, label, e);
     return st == ST_OK ? open_gguf(out, g, p, e) : st;
@@ -210,4 +253,6 @@ void cria_engine_close(struct cria_engine *eng) {
 const struct cria_model_info *cria_engine_info(const struct cria_engine *eng) { return &eng->info; }
 const struct gguf *cria_engine_gguf(const struct cria_engine *eng) { return eng->model->gguf; }
 const struct vocab *cria_engine_vocab(const struct cria_engine *eng) { return eng->vocab; }
-void cria_engine_print_program(const struct cria_engine *eng, struct buf *out) { program_print(&eng->prog, out); }
+void cria_engine_print_program(const struct cria_engine *eng, struct buf *out) {
+    program_print(&eng->prog, out);
+}

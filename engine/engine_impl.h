@@ -37,8 +37,8 @@ struct cria_engine {
     struct vocab *vocab;
     struct program prog;
     struct kv *kv;
-    void *scratch;              /* device memory of the program */
-    float *results;             /* where results are downloaded; NULL if the host sees scratch */
+    void *scratch;  /* device memory of the program */
+    float *results; /* where results are downloaded; NULL if the host sees scratch */
     struct row_batch rows;
     struct slot *slots;
     uint32_t n_slots, n_active; /* slots in use by timelines and generations */
@@ -56,11 +56,13 @@ void rows_clear(struct cria_engine *eng);
 bool rows_full(const struct cria_engine *eng);
 /* Adds the token that follows the sequence's cells; wanted: its result is asked for. The cell must
  * have been made with slot_extend. Returns the number of the result row. */
-uint32_t rows_add(struct cria_engine *eng, uint32_t slot, uint32_t index, token_id token, bool wanted);
+uint32_t rows_add(struct cria_engine *eng, uint32_t slot, uint32_t index, token_id token,
+                  bool wanted);
 enum status engine_step(struct cria_engine *eng, struct err *e);
 const float *engine_result(const struct cria_engine *eng, uint32_t row); /* until the next step */
 
-/* ---- slots (step_lock held) ------------------------------------------------------------------- */
+/* ---- slots (step_lock held) -------------------------------------------------------------------
+ */
 
 enum status slots_open(struct cria_engine *eng, struct err *e);
 void slots_close(struct cria_engine *eng);
@@ -72,7 +74,8 @@ void slot_release(struct cria_engine *eng, int slot); /* idle: kept for its pref
 bool slot_extend(struct cria_engine *eng, int slot, const token_id *tokens, uint32_t n);
 void slot_truncate(struct cria_engine *eng, int slot, uint32_t n_tokens);
 
-/* ---- the scheduler ------------------------------------------------------------------------------ */
+/* ---- the scheduler ------------------------------------------------------------------------------
+ */
 
 enum status sched_open(struct cria_engine *eng, struct err *e);
 void sched_close(struct cria_engine *eng);

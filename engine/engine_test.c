@@ -36,8 +36,12 @@ static void make_prompt(token_id *ids, size_t n, unsigned seed) {
     }
 }
 
-static struct cria_request request(const token_id *prompt, size_t n, int64_t n_predict, float temperature) {
-    struct cria_request r = {.prompt = prompt, .n_prompt = n, .sampler = sampler_default_params(), .n_predict = n_predict};
+static struct cria_request request(const token_id *prompt, size_t n, int64_t n_predict,
+                                   float temperature) {
+    struct cria_request r = {.prompt = prompt,
+                             .n_prompt = n,
+                             .sampler = sampler_default_params(),
+                             .n_predict = n_predict};
     r.sampler.temperature = temperature;
     r.sampler.seed = 42;
     return r;
@@ -86,7 +90,8 @@ static void check_company(float temperature) {
     struct cria_generation *g[4];
     for (unsigned i = 0; i < 4; i++) {
         make_prompt(prompt[i], 50, i + 1);
-        if (i == 3) memcpy(prompt[3], prompt[0], 30 * sizeof prompt[0][0]); /* shares a prefix with 0 */
+        if (i == 3)
+            memcpy(prompt[3], prompt[0], 30 * sizeof prompt[0][0]); /* shares a prefix with 0 */
         r[i] = request(prompt[i], 35 + 5 * i, 40, temperature);
     }
     struct cria_engine *alone = open_engine(256, 1, 512), *eng = open_engine(256, 4, 23);
@@ -96,7 +101,8 @@ static void check_company(float temperature) {
         for (int i = 0; i < 4; i++) g[i] = start(eng, &r[i]);
         for (int i = 0; i < 4; i++) {
             drain(g[i]);
-            if (round > 0) assert_int_equal(cria_generation_stats(g[i])->n_cached, r[i].n_prompt - 1);
+            if (round > 0)
+                assert_int_equal(cria_generation_stats(g[i])->n_cached, r[i].n_prompt - 1);
         }
         for (int i = 0; i < 4; i++) {
             struct result got = collect(g[i]);
@@ -158,11 +164,13 @@ static void test_cancelled_and_abandoned(void **state) {
 }
 
 /* Forbids the end of generation, so that a test reaches its limit. */
-static void forbid_end(const struct cria_engine *eng, struct cria_request *r, struct logit_bias bias[N_VOCAB]) {
+static void forbid_end(const struct cria_engine *eng, struct cria_request *r,
+                       struct logit_bias bias[N_VOCAB]) {
     r->sampler.n_bias = 0;
     r->sampler.bias = bias;
     for (token_id id = 0; id < N_VOCAB; id++)
-        if (vocab_is_eog(cria_engine_vocab(eng), id)) bias[r->sampler.n_bias++] = (struct logit_bias){id, -1000};
+        if (vocab_is_eog(cria_engine_vocab(eng), id))
+            bias[r->sampler.n_bias++] = (struct logit_bias){id, -1000};
 }
 
 static void test_full_context_ends_or_shifts(void **state) {
@@ -201,7 +209,8 @@ static void test_shift_equals_fresh_prompt(void **state) {
     struct cria_generation *g = start(eng, &r);
     drain(g);
     const token_id *ids = cria_generation_tokens(g, &n);
-    assert_int_equal(n, 33); /* token 32 filled the context; 33 came after dropping (32-5)/2 = 13 behind 5 */
+    assert_int_equal(
+        n, 33); /* token 32 filled the context; 33 came after dropping (32-5)/2 = 13 behind 5 */
     memcpy(fresh, ids, 5 * sizeof *ids);
     memcpy(fresh + 5, ids + 18, 14 * sizeof *ids);
     struct cria_request again = request(fresh, 19, 1, 0);
@@ -222,7 +231,9 @@ static void test_refused_requests(void **state) {
     make_prompt(prompt, 100, 3);
     struct cria_request r = request(prompt, 64, 1, 0);
     assert_int_equal(cria_generation_start(&g, eng, &r, &e), ST_LIMIT);
-    assert_string_equal(e.msg, "request (64 tokens) exceeds the available context size (64 tokens), try increasing it");
+    assert_string_equal(
+        e.msg,
+        "request (64 tokens) exceeds the available context size (64 tokens), try increasing it");
     r.n_prompt = 0;
     assert_int_equal(cria_generation_start(&g, eng, &r, &e), ST_INVALID);
     prompt[1] = N_VOCAB;
@@ -294,8 +305,10 @@ static void test_open_without_memory(void **state) {
         mem_fail_at(n);
         enum status st = cria_engine_open(&eng, model_path, &p, &e);
         mem_fail_at(0);
-        if (st == ST_OK) cria_engine_close(eng);
-        else assert_int_equal(st, ST_NO_MEMORY);
+        if (st == ST_OK)
+            cria_engine_close(eng);
+        else
+            assert_int_equal(st, ST_NO_MEMORY);
         assert_int_equal(mem_live(), live);
         if (st == ST_OK) break;
     }

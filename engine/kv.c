@@ -21,22 +21,27 @@ static void page_drop(struct kv *kv, uint32_t page) {
     if (--kv->refs[page] == 0) kv->free_pages[kv->n_free++] = page;
 }
 
-static uint32_t pages_for(uint32_t n_tokens) { return n_tokens / KV_PAGE + (n_tokens % KV_PAGE != 0); }
+static uint32_t pages_for(uint32_t n_tokens) {
+    return n_tokens / KV_PAGE + (n_tokens % KV_PAGE != 0);
+}
 
 /* Copies a whole page of one plane; the device's memory is one piece per plane. */
 static bool plane_copy_page(struct kv *kv, const struct tensor *t, uint32_t src, uint32_t dst) {
     unsigned char *p = t->data;
-    return kv->dev->backend->copy(kv->dev, p + dst * t->stride[3], p + src * t->stride[3], t->stride[3], NULL) == ST_OK;
+    return kv->dev->backend->copy(kv->dev, p + dst * t->stride[3], p + src * t->stride[3],
+                                  t->stride[3], NULL) == ST_OK;
 }
 
 static bool page_copy(struct kv *kv, uint32_t src, uint32_t dst) {
     for (uint32_t il = 0; il < kv->cache.n_layer; il++)
-        if (!plane_copy_page(kv, &kv->cache.k[il], src, dst) || !plane_copy_page(kv, &kv->cache.v[il], src, dst))
+        if (!plane_copy_page(kv, &kv->cache.k[il], src, dst) ||
+            !plane_copy_page(kv, &kv->cache.v[il], src, dst))
             return false;
     return true;
 }
 
-/* ---- sequences -------------------------------------------------------------------------------- */
+/* ---- sequences --------------------------------------------------------------------------------
+ */
 
 bool kv_seq_extend(struct kv *kv, uint32_t seq, uint32_t n) {
     struct kv_seq *s = &kv->cache.seq[seq];
@@ -86,7 +91,9 @@ static enum status plane_open(struct kv *kv, struct tensor *t, enum dtype type, 
     t->name = "kv";
     t->data = kv->dev->backend->alloc(kv->dev, bytes);
     kv->bytes += bytes;
-    return t->data != NULL ? ST_OK : err_set(e, ST_NO_MEMORY, "no memory for a KV cache of %u pages", kv->cache.n_pages);
+    return t->data != NULL ? ST_OK
+                           : err_set(e, ST_NO_MEMORY, "no memory for a KV cache of %u pages",
+                                     kv->cache.n_pages);
 }
 
 static enum status seqs_open(struct kv *kv, uint32_t n_seqs, struct err *e) {
@@ -100,19 +107,23 @@ static enum status seqs_open(struct kv *kv, uint32_t n_seqs, struct err *e) {
     return ST_OK;
 }
 
-static enum status pages_open(struct kv *kv, const struct model *m, enum dtype type, struct err *e) {
+static enum status pages_open(struct kv *kv, const struct model *m, enum dtype type,
+                              struct err *e) {
     const uint32_t n = kv->cache.n_pages, n_layer = m->hp.n_layer;
     enum status st = ST_OK;
     kv->refs = mem_zalloc(n, sizeof *kv->refs);
     kv->free_pages = mem_array(n, sizeof *kv->free_pages);
     kv->cache.k = mem_zalloc(n_layer, sizeof *kv->cache.k);
     kv->cache.v = mem_zalloc(n_layer, sizeof *kv->cache.v);
-    if (kv->refs == NULL || kv->free_pages == NULL || kv->cache.k == NULL || kv->cache.v == NULL) return err_no_memory(e);
+    if (kv->refs == NULL || kv->free_pages == NULL || kv->cache.k == NULL || kv->cache.v == NULL)
+        return err_no_memory(e);
     kv->cache.n_layer = n_layer;
     for (uint32_t i = 0; i < n; i++) kv->free_pages[kv->n_free++] = n - 1 - i;
     for (uint32_t il = 0; st == ST_OK && il < n_layer; il++) {
         st = plane_open(kv, &kv->cache.k[il], type, m->hp.head_dim, m->layers[il].n_head_kv, e);
-        if (st == ST_OK) st = plane_open(kv, &kv->cache.v[il], type, m->hp.head_dim_v, m->layers[il].n_head_kv, e);
+        if (st == ST_OK)
+            st = plane_open(kv, &kv->cache.v[il], type, m->hp.head_dim_v, m->layers[il].n_head_kv,
+                            e);
     }
     return st;
 }
@@ -126,12 +137,15 @@ enum status kv_open(struct kv **out, const struct model *m, uint32_t n_ctx, uint
     uint64_t n_pages = (uint64_t)kv->max_pages * n_active;
     enum status st = ST_OK;
     if (n_pages > UINT32_MAX || n_seqs > UINT16_MAX)
-        st = err_set(e, ST_LIMIT, "a KV cache for %u sequences of %u tokens is too large", n_active, n_ctx);
+        st = err_set(e, ST_LIMIT, "a KV cache for %u sequences of %u tokens is too large", n_active,
+                     n_ctx);
     kv->cache.n_pages = (uint32_t)n_pages;
     if (st == ST_OK) st = seqs_open(kv, n_seqs, e);
     if (st == ST_OK) st = pages_open(kv, m, type, e);
-    if (st != ST_OK) kv_close(kv);
-    else *out = kv;
+    if (st != ST_OK)
+        kv_close(kv);
+    else
+        *out = kv;
     return st;
 }
 

@@ -2,19 +2,20 @@
  *
  * A page holds KV_PAGE cells of every layer (kernels/step.h draws the planes). A sequence is a list
  * of pages; a fork shares all full pages and copies the cells of a partly filled last one, so a
- * page with more than one owner is never written. Not thread-safe: the engine's step lock guards it. */
+ * page with more than one owner is never written. Not thread-safe: the engine's step lock guards
+ * it. */
 #ifndef CRIA_ENGINE_KV_H
 #define CRIA_ENGINE_KV_H
 
 #include "engine/model.h"
 
 struct kv {
-    struct kv_cache cache;     /* what the ops see */
-    uint16_t *refs;            /* [n_pages] owners of a page */
-    uint32_t *free_pages;      /* stack */
+    struct kv_cache cache;      /* what the ops see */
+    uint16_t *refs;             /* [n_pages] owners of a page */
+    uint32_t *free_pages;       /* stack */
     uint32_t n_free, max_pages; /* of a sequence */
-    size_t bytes;              /* of all planes */
-    struct device *dev;        /* borrowed; holds the planes */
+    size_t bytes;               /* of all planes */
+    struct device *dev;         /* borrowed; holds the planes */
 };
 
 /* n_ctx: longest sequence; n_active: how many of that length fit at once; n_seqs: sequences there

@@ -41,8 +41,13 @@ static const struct hparam_spec common_hparams[] = {
     {0},
 };
 static const struct hparam_spec common_layer_hparams[] = {
-    {.key = "attention.head_count", .kind = HP_LAYER_U32, .offset = offsetof(struct layer, n_head), .required = true},
-    {.key = "attention.head_count_kv", .kind = HP_LAYER_U32, .offset = offsetof(struct layer, n_head_kv)},
+    {.key = "attention.head_count",
+     .kind = HP_LAYER_U32,
+     .offset = offsetof(struct layer, n_head),
+     .required = true},
+    {.key = "attention.head_count_kv",
+     .kind = HP_LAYER_U32,
+     .offset = offsetof(struct layer, n_head_kv)},
     {.key = "feed_forward_length", .kind = HP_LAYER_U32, .offset = offsetof(struct layer, n_ff)},
     {0},
 };
@@ -53,19 +58,23 @@ static const char *full_key(const struct model *m, const char *suffix, char out[
     return out;
 }
 
-static uint32_t *u32_at(void *base, size_t offset) { return (uint32_t *)(void *)((char *)base + offset); }
+static uint32_t *u32_at(void *base, size_t offset) {
+    return (uint32_t *)(void *)((char *)base + offset);
+}
 
 /* A scalar for all layers, or an array with one entry for each block. */
 static enum status read_layer_u32(struct model *m, const char *key, size_t offset, struct err *e) {
     const struct gguf_kv *kv = gguf_find(m->gguf, key);
     if (!gguf_is_int(kv->elem))
-        return err_set(e, ST_FORMAT, "key %s has type %s, expected an integer", key, gguf_type_name(kv->elem));
+        return err_set(e, ST_FORMAT, "key %s has type %s, expected an integer", key,
+                       gguf_type_name(kv->elem));
     if (kv->type == GGUF_ARRAY && kv->count < m->hp.n_layer)
-        return err_set(e, ST_FORMAT, "key %s has wrong array length; expected %u, got %" PRIu64, key,
-                       m->hp.n_block, kv->count);
+        return err_set(e, ST_FORMAT, "key %s has wrong array length; expected %u, got %" PRIu64,
+                       key, m->hp.n_block, kv->count);
     for (uint32_t il = 0; il < m->hp.n_layer; il++) {
         int64_t x = gguf_elem_int(kv, kv->type == GGUF_ARRAY ? il : 0);
-        if (x < 0 || x > UINT32_MAX) return err_set(e, ST_FORMAT, "key %s: %" PRId64 " is out of range", key, x);
+        if (x < 0 || x > UINT32_MAX)
+            return err_set(e, ST_FORMAT, "key %s: %" PRId64 " is out of range", key, x);
         *u32_at(&m->layers[il], offset) = (uint32_t)x;
     }
     return ST_OK;
@@ -76,9 +85,12 @@ static enum status read_hparam(struct model *m, const struct hparam_spec *s, str
     if (gguf_find(m->gguf, full_key(m, s->key, key)) == NULL)
         return s->required ? err_set(e, ST_FORMAT, "key not found in model: %s", key) : ST_OK;
     switch (s->kind) {
-    case HP_U32: return gguf_get_u32(m->gguf, key, u32_at(&m->hp, s->offset), e);
-    case HP_F32: return gguf_get_f32(m->gguf, key, (float *)(void *)((char *)&m->hp + s->offset), e);
-    case HP_LAYER_U32: return read_layer_u32(m, key, s->offset, e);
+    case HP_U32:
+        return gguf_get_u32(m->gguf, key, u32_at(&m->hp, s->offset), e);
+    case HP_F32:
+        return gguf_get_f32(m->gguf, key, (float *)(void *)((char *)&m->hp + s->offset), e);
+    case HP_LAYER_U32:
+        return read_layer_u32(m, key, s->offset, e);
     }
     return ST_OK;
 }
@@ -91,7 +103,8 @@ static enum status read_hparams(struct model *m, const struct hparam_spec *table
     return ST_OK;
 }
 
-static enum status check_range(const char *what, uint32_t x, uint32_t low, uint32_t high, struct err *e) {
+static enum status check_range(const char *what, uint32_t x, uint32_t low, uint32_t high,
+                               struct err *e) {
     if (x >= low && x <= high) return ST_OK;
     return err_set(e, ST_FORMAT, "%s is %u, expected %u to %u", what, x, low, high);
 }
@@ -109,7 +122,9 @@ static enum status read_rope_scaling(struct model *m, struct err *e) {
     if (gguf_get_str(m->gguf, full_key(m, "rope.scaling.type", key), &type, NULL) == ST_OK) {
         size_t i = 0;
         while (i < 4 && !text_is(type, names[i])) i++;
-        if (i == 4) return err_set(e, ST_UNSUPPORTED, "key %s: '%.*s' is not known", key, (int)type.len, type.ptr);
+        if (i == 4)
+            return err_set(e, ST_UNSUPPORTED, "key %s: '%.*s' is not known", key, (int)type.len,
+                           type.ptr);
         m->hp.rope_scaling = (enum rope_scaling)i;
     }
     enum status st = gguf_get_f32(m->gguf, full_key(m, "rope.scaling.factor", key), &factor, e);
@@ -124,17 +139,20 @@ static enum status read_rope_scaling(struct model *m, struct err *e) {
 static enum status read_windows(struct model *m, struct err *e) {
     char key[KEY_SIZE];
     uint32_t period = m->arch->swa_period;
-    const struct gguf_kv *kv = gguf_find(m->gguf, full_key(m, "attention.sliding_window_pattern", key));
+    const struct gguf_kv *kv =
+        gguf_find(m->gguf, full_key(m, "attention.sliding_window_pattern", key));
     bool flags = kv != NULL && kv->type == GGUF_ARRAY;
     if (period == 0 || m->hp.n_swa == 0) return ST_OK;
     if (kv != NULL && !gguf_is_int(kv->elem) && kv->elem != GGUF_BOOL)
-        return err_set(e, ST_FORMAT, "key %s has type %s, expected integers or bools", key, gguf_type_name(kv->elem));
+        return err_set(e, ST_FORMAT, "key %s has type %s, expected integers or bools", key,
+                       gguf_type_name(kv->elem));
     if (flags && kv->count < m->hp.n_layer)
-        return err_set(e, ST_FORMAT, "key %s has wrong array length; expected %u, got %" PRIu64, key,
-                       m->hp.n_block, kv->count);
+        return err_set(e, ST_FORMAT, "key %s has wrong array length; expected %u, got %" PRIu64,
+                       key, m->hp.n_block, kv->count);
     if (kv != NULL && !flags) period = (uint32_t)gguf_elem_int(kv, 0);
     for (uint32_t il = 0; il < m->hp.n_layer; il++)
-        m->layers[il].window = flags ? gguf_elem_int(kv, il) != 0 : period == 0 || il % period < period - 1;
+        m->layers[il].window =
+            flags ? gguf_elem_int(kv, il) != 0 : period == 0 || il % period < period - 1;
     return ST_OK;
 }
 
@@ -151,15 +169,18 @@ static enum status derive_hparams(struct model *m, struct err *e) {
     enum status st = check_range("head size", hp->head_dim, 1, 4096, e);
     if (st == ST_OK) st = check_range("value head size", hp->head_dim_v, 1, 4096, e);
     if (st == ST_OK) st = check_range("rope.dimension_count", hp->n_rot, 0, hp->head_dim, e);
-    if (st == ST_OK && hp->n_expert != 0) st = check_range("expert_used_count", hp->n_expert_used, 1, hp->n_expert, e);
+    if (st == ST_OK && hp->n_expert != 0)
+        st = check_range("expert_used_count", hp->n_expert_used, 1, hp->n_expert, e);
     if (st == ST_OK) st = check_range("expert_count", hp->n_expert, 0, 1024, e);
-    if (st == ST_OK && !(hp->rope_base > 0 && isfinite(hp->rope_base) && isfinite(hp->rope_freq_scale)))
+    if (st == ST_OK &&
+        !(hp->rope_base > 0 && isfinite(hp->rope_base) && isfinite(hp->rope_freq_scale)))
         st = err_set(e, ST_FORMAT, "rope base or scaling factor is no positive number");
     for (uint32_t il = 0; st == ST_OK && il < hp->n_layer; il++) {
         struct layer *l = &m->layers[il];
         if (l->n_head_kv == 0) l->n_head_kv = l->n_head;
         if (l->n_head == 0 || l->n_head > 65536 || l->n_head % l->n_head_kv != 0)
-            st = err_set(e, ST_FORMAT, "layer %u: %u heads on %u key/value heads", il, l->n_head, l->n_head_kv);
+            st = err_set(e, ST_FORMAT, "layer %u: %u heads on %u key/value heads", il, l->n_head,
+                         l->n_head_kv);
         else
             st = check_range("feed_forward_length", l->n_ff, 1, 1u << 24, e);
     }
@@ -185,8 +206,10 @@ static enum status load_hparams(struct model *m, struct err *e) {
     if (st == ST_OK) st = derive_hparams(m, e);
     const struct gguf_kv *tokens = gguf_find(m->gguf, "tokenizer.ggml.tokens");
     char key[KEY_SIZE];
-    if (tokens != NULL && tokens->type == GGUF_ARRAY && tokens->count <= INT32_MAX) hp->n_vocab = (uint32_t)tokens->count;
-    else if (st == ST_OK) st = gguf_get_u32(m->gguf, full_key(m, "vocab_size", key), &hp->n_vocab, e);
+    if (tokens != NULL && tokens->type == GGUF_ARRAY && tokens->count <= INT32_MAX)
+        hp->n_vocab = (uint32_t)tokens->count;
+    else if (st == ST_OK)
+        st = gguf_get_u32(m->gguf, full_key(m, "vocab_size", key), &hp->n_vocab, e);
     if (st == ST_OK && m->arch->derive != NULL) st = m->arch->derive(m, e);
     return st;
 }
@@ -194,7 +217,8 @@ static enum status load_hparams(struct model *m, struct err *e) {
 /* ---- tensors --------------------------------------------------------------------------------- */
 
 /* The value of a dimension's name for layer l (NULL: outside of the blocks). */
-static int64_t dim_value(const struct model *m, const struct layer *l, const char *name, size_t len) {
+static int64_t dim_value(const struct model *m, const struct layer *l, const char *name,
+                         size_t len) {
     const struct hparams *hp = &m->hp;
     const struct {
         const char *name;
@@ -211,15 +235,19 @@ static int64_t dim_value(const struct model *m, const struct layer *l, const cha
         {"k_dim", l != NULL ? (int64_t)l->n_head_kv * hp->head_dim : 0},
         {"v_dim", l != NULL ? (int64_t)l->n_head_kv * hp->head_dim_v : 0},
         {"o_dim", l != NULL ? (int64_t)l->n_head * hp->head_dim_v : 0},
-        {"qkv_dim", l != NULL ? ((int64_t)l->n_head + l->n_head_kv) * hp->head_dim + (int64_t)l->n_head_kv * hp->head_dim_v : 0},
+        {"qkv_dim", l != NULL ? ((int64_t)l->n_head + l->n_head_kv) * hp->head_dim +
+                                    (int64_t)l->n_head_kv * hp->head_dim_v
+                              : 0},
     };
     for (size_t i = 0; i < sizeof dims / sizeof dims[0]; i++)
-        if (strlen(dims[i].name) == len && memcmp(dims[i].name, name, len) == 0) return dims[i].value;
+        if (strlen(dims[i].name) == len && memcmp(dims[i].name, name, len) == 0)
+            return dims[i].value;
     abort(); /* a table names a dimension that does not exist: our mistake */
 }
 
-static enum status check_shape(const struct model *m, const struct layer *l, const struct gguf_tensor *t,
-                               const char *dims, const char *name, struct err *e) {
+static enum status check_shape(const struct model *m, const struct layer *l,
+                               const struct gguf_tensor *t, const char *dims, const char *name,
+                               struct err *e) {
     const char *p = dims;
     bool ok = true;
     for (int i = 0; i < 4; i++) {
@@ -230,7 +258,8 @@ static enum status check_shape(const struct model *m, const struct layer *l, con
     }
     if (ok) return ST_OK;
     return err_set(e, ST_FORMAT,
-                   "tensor '%s' has wrong shape {%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 "}, expected {%s}",
+                   "tensor '%s' has wrong shape {%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64
+                   "}, expected {%s}",
                    name, t->dim[0], t->dim[1], t->dim[2], t->dim[3], dims);
 }
 
@@ -255,29 +284,35 @@ static enum status make_tensor(struct model *m, const struct gguf_tensor *g, con
                                struct tensor **out, struct err *e) {
     bool vector = g->dim[1] == 1 && g->dim[2] == 1 && g->dim[3] == 1 && g->n_dims <= 1;
     if (vector && g->type != DT_F32)
-        return err_set(e, ST_UNSUPPORTED, "tensor '%s': vectors must be F32, not %s", name, dtype_info(g->type)->name);
+        return err_set(e, ST_UNSUPPORTED, "tensor '%s': vectors must be F32, not %s", name,
+                       dtype_info(g->type)->name);
     if (dtype_info(g->type)->decode == NULL)
-        return err_set(e, ST_UNSUPPORTED, "tensor '%s': type %s cannot be computed with", name, dtype_info(g->type)->name);
+        return err_set(e, ST_UNSUPPORTED, "tensor '%s': type %s cannot be computed with", name,
+                       dtype_info(g->type)->name);
     struct tensor *t = arena_zalloc(&m->arena, 1, sizeof *t);
     if (t == NULL) return err_no_memory(e);
     m->weights_bytes += tensor_shape(t, g->type, g->dim);
     t->name = arena_strndup(&m->arena, name, strlen(name));
-    if (!m->dev->uses_host_memory) t->data = upload(m, g, e);
-    else t->data = vector ? copy_vector(m, g) : (void *)(uintptr_t)g->data;
+    if (!m->dev->uses_host_memory)
+        t->data = upload(m, g, e);
+    else
+        t->data = vector ? copy_vector(m, g) : (void *)(uintptr_t)g->data;
     if (t->name == NULL || t->data == NULL) return err_no_memory(e);
     *out = t;
     return ST_OK;
 }
 
-static enum status load_tensor(struct model *m, struct layer *l, uint32_t il, const struct tensor_spec *s,
-                               struct err *e) {
+static enum status load_tensor(struct model *m, struct layer *l, uint32_t il,
+                               const struct tensor_spec *s, struct err *e) {
     char *base = l != NULL ? (char *)l : (char *)m, name[64];
     const struct tensor **slot = (const struct tensor **)(void *)(base + s->offset);
     struct tensor *made = NULL;
     if ((s->flags & TENSOR_MOE) != 0 && m->hp.n_expert == 0) return ST_OK;
     if ((s->flags & TENSOR_DENSE) != 0 && m->hp.n_expert != 0) return ST_OK;
-    if (l != NULL) snprintf(name, sizeof name, "blk.%u.%s", il, s->name);
-    else snprintf(name, sizeof name, "%s", s->name);
+    if (l != NULL)
+        snprintf(name, sizeof name, "blk.%u.%s", il, s->name);
+    else
+        snprintf(name, sizeof name, "%s", s->name);
     const struct gguf_tensor *g = gguf_find_tensor(m->gguf, name);
     if (g == NULL) {
         bool replaced = s->unless != 0 && *(void **)(void *)(base + s->unless) != NULL;
@@ -301,7 +336,8 @@ static enum status load_tensors(struct model *m, struct err *e) {
     return st;
 }
 
-/* ---- the whole --------------------------------------------------------------------------------- */
+/* ---- the whole ---------------------------------------------------------------------------------
+ */
 
 static enum status find_arch(struct model *m, struct err *e) {
     struct gguf_str name = {"", 0};
@@ -312,7 +348,8 @@ static enum status find_arch(struct model *m, struct err *e) {
         m->arch = *a;
         return ST_OK;
     }
-    return err_set(e, ST_UNSUPPORTED, "unknown model architecture: '%.*s'", (int)(name.len < 64 ? name.len : 64), name.ptr);
+    return err_set(e, ST_UNSUPPORTED, "unknown model architecture: '%.*s'",
+                   (int)(name.len < 64 ? name.len : 64), name.ptr);
 }
 
 enum status model_load(struct model **out, struct gguf *g, struct device *dev, struct err *e) {

@@ -14,7 +14,12 @@
 #include "kernels/device.h"
 
 enum { MAX_LAYER = 512 };
-enum rope_scaling { ROPE_SCALING_NONE, ROPE_SCALING_LINEAR, ROPE_SCALING_YARN, ROPE_SCALING_LONGROPE };
+enum rope_scaling {
+    ROPE_SCALING_NONE,
+    ROPE_SCALING_LINEAR,
+    ROPE_SCALING_YARN,
+    ROPE_SCALING_LONGROPE
+};
 
 struct hparams { /* one per model; per-layer values are in struct layer */
     uint32_t n_ctx_train, n_embd, n_vocab;
@@ -22,14 +27,14 @@ struct hparams { /* one per model; per-layer values are in struct layer */
     uint32_t head_dim, head_dim_v, n_rot;
     float norm_rms_eps;
     float rope_base, rope_freq_scale, rope_attn_factor;
-    float rope_base_swa;      /* window layers; 0: as the others */
+    float rope_base_swa; /* window layers; 0: as the others */
     enum rope_scaling rope_scaling;
-    uint32_t n_ctx_orig;      /* yarn, longrope */
+    uint32_t n_ctx_orig;        /* yarn, longrope */
     uint32_t n_swa, swa_period; /* window; period P of the layer pattern: dense last */
-    float attn_scale;         /* 0: 1 / sqrt(head_dim) */
-    float logit_softcap;      /* 0: none */
+    float attn_scale;           /* 0: 1 / sqrt(head_dim) */
+    float logit_softcap;        /* 0: none */
     uint32_t n_expert, n_expert_used;
-    uint32_t pooling;         /* 0 none, 1 mean, 2 cls, 3 last, 4 rank */
+    uint32_t pooling; /* 0 none, 1 mean, 2 cls, 3 last, 4 rank */
 };
 
 struct layer { /* one block; tensors that the file does not have are NULL */
@@ -45,16 +50,16 @@ struct layer { /* one block; tensors that the file does not have are NULL */
 
 struct arch;
 struct model {
-    struct gguf *gguf;        /* owned */
+    struct gguf *gguf; /* owned */
     const struct arch *arch;
     struct hparams hp;
-    struct layer *layers;     /* [n_layer] */
+    struct layer *layers; /* [n_layer] */
     const struct tensor *token_embd, *output, *output_b, *output_norm;
     const struct tensor *rope_freqs, *rope_long, *rope_short; /* [n_rot/2] frequency factors */
     const struct tensor *cls_output;                          /* rerank head */
-    struct arena arena;       /* tensors, names, vectors */
-    struct device *dev;       /* borrowed; holds the weights */
-    void **dev_mem;           /* owned device memory, if the device cannot read the file in place */
+    struct arena arena;                                       /* tensors, names, vectors */
+    struct device *dev;                                       /* borrowed; holds the weights */
+    void **dev_mem; /* owned device memory, if the device cannot read the file in place */
     size_t n_dev_mem;
     size_t weights_bytes;
 };
@@ -63,37 +68,43 @@ struct model {
 
 enum hparam_kind { HP_U32, HP_F32, HP_LAYER_U32 }; /* HP_LAYER_U32: scalar or array, per layer */
 struct hparam_spec {
-    const char *key;          /* behind "<arch>." */
+    const char *key; /* behind "<arch>." */
     enum hparam_kind kind;
-    size_t offset;            /* in struct hparams, or in struct layer */
+    size_t offset; /* in struct hparams, or in struct layer */
     bool required;
 };
-#define HP(key_, kind_, field) {.key = key_, .kind = kind_, .offset = offsetof(struct hparams, field)}
-#define HP_REQUIRED(key_, kind_, field) \
-    {.key = key_, .kind = kind_, .offset = offsetof(struct hparams, field), .required = true}
+#define HP(key_, kind_, field)                                                                     \
+    { .key = key_, .kind = kind_, .offset = offsetof(struct hparams, field) }
+#define HP_REQUIRED(key_, kind_, field)                                                            \
+    { .key = key_, .kind = kind_, .offset = offsetof(struct hparams, field), .required = true }
 
-enum tensor_flags { TENSOR_OPTIONAL = 1, TENSOR_DENSE = 2, TENSOR_MOE = 4 }; /* DENSE, MOE: only then */
+enum tensor_flags {
+    TENSOR_OPTIONAL = 1,
+    TENSOR_DENSE = 2,
+    TENSOR_MOE = 4
+}; /* DENSE, MOE: only then */
 struct tensor_spec {
-    const char *name;         /* "attn_q.weight"; blocks: behind "blk.N." */
-    const char *dims;         /* "n_embd,q_dim" */
-    size_t offset;            /* of the pointer, in struct layer or struct model */
+    const char *name; /* "attn_q.weight"; blocks: behind "blk.N." */
+    const char *dims; /* "n_embd,q_dim" */
+    size_t offset;    /* of the pointer, in struct layer or struct model */
     unsigned flags;
-    size_t unless;            /* not required if this pointer (same struct) is set; 0: none */
+    size_t unless; /* not required if this pointer (same struct) is set; 0: none */
 };
 
 struct block_style { /* what block_layer() reads beside the tensors that are there */
     enum rope_kind rope;
-    enum act act;             /* of the gate */
-    bool scale_embd;          /* token embeddings times sqrt(n_embd) */
+    enum act act;    /* of the gate */
+    bool scale_embd; /* token embeddings times sqrt(n_embd) */
 };
 
 struct arch {
-    const char *name;                 /* general.architecture */
-    const struct hparam_spec *hparams; /* beside the common ones; ends with key NULL */
+    const char *name;                           /* general.architecture */
+    const struct hparam_spec *hparams;          /* beside the common ones; ends with key NULL */
     const struct tensor_spec *globals, *blocks; /* end with name NULL */
     struct block_style style;
-    uint32_t swa_period;              /* window layers unless the file says otherwise; 0: no windows */
-    enum status (*derive)(struct model *m, struct err *e); /* rules that no key expresses; NULL: none */
+    uint32_t swa_period; /* window layers unless the file says otherwise; 0: no windows */
+    enum status (*derive)(struct model *m,
+                          struct err *e); /* rules that no key expresses; NULL: none */
 };
 
 extern const struct arch *const archs[]; /* ends with NULL */

@@ -18,7 +18,10 @@ static size_t file_size;
 static int load_file(void **state) {
     (void)state;
     struct err e = {0};
-    return os_file_read("golden/models/llama-base/model.gguf", 1 << 24, &file, &file_size, &e) == ST_OK ? 0 : -1;
+    return os_file_read("golden/models/llama-base/model.gguf", 1 << 24, &file, &file_size, &e) ==
+                   ST_OK
+               ? 0
+               : -1;
 }
 
 static int free_file(void **state) {
@@ -97,14 +100,17 @@ static void test_unknown_architecture(void **state) {
 
 static void test_missing_and_misshapen_tensors(void **state) {
     (void)state;
-    patch_text("blk.1.attn_k.weight", "blk.1.attn_X.weight", "missing tensor 'blk.1.attn_k.weight'");
+    patch_text("blk.1.attn_k.weight", "blk.1.attn_X.weight",
+               "missing tensor 'blk.1.attn_k.weight'");
     patch_text("output_norm.weight", "output_morn.weight", "missing tensor 'output_norm.weight'");
 }
 
 static void test_missing_and_senseless_keys(void **state) {
     (void)state;
-    patch_text("llama.embedding_length", "llama.embedding_lenghh", "key not found in model: llama.embedding_length");
-    patch_text("llama.context_length", "llama.context_lenghh", "key not found in model: llama.context_length");
+    patch_text("llama.embedding_length", "llama.embedding_lenghh",
+               "key not found in model: llama.embedding_length");
+    patch_text("llama.context_length", "llama.context_lenghh",
+               "key not found in model: llama.context_length");
     patch_u32("llama.block_count", 0, "block_count is 0");
     patch_u32("llama.block_count", 100000, "block_count is 100000");
     patch_u32("llama.block_count", 3 + 60, "missing tensor");

@@ -15,11 +15,13 @@
  * zero is what peek() reports at the end of the piece, so no class is zero. */
 enum { OTHER = 1, N = 2, L = 4, M = 8, P = 16, S = 32, WS = 64 };
 
+/* clang-format off */
 static const unsigned char ascii_class[128] = {
     /* control characters; 9-D are white space */
-    OTHER, OTHER, OTHER, OTHER, OTHER, OTHER, OTHER, OTHER, OTHER, WS, WS, WS, WS, WS, OTHER, OTHER,
-    OTHER, OTHER, OTHER, OTHER, OTHER, OTHER, OTHER, OTHER, OTHER, OTHER, OTHER, OTHER, OTHER, OTHER,
-    OTHER, OTHER,
+    OTHER, OTHER, OTHER, OTHER, OTHER, OTHER, OTHER, OTHER,
+    OTHER, WS, WS, WS, WS, WS, OTHER, OTHER,
+    OTHER, OTHER, OTHER, OTHER, OTHER, OTHER, OTHER, OTHER,
+    OTHER, OTHER, OTHER, OTHER, OTHER, OTHER, OTHER, OTHER,
     /* SP ! " # $ % & ' ( ) * + , - . / */
     WS, P, P, P, S, P, P, P, P, P, P, S, P, P, P, P,
     /* 0-9 : ; < = > ? */
@@ -27,17 +29,26 @@ static const unsigned char ascii_class[128] = {
     /* @ A-Z [ \ ] ^ _ */
     P, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, P, P, P, S, P,
     /* ` a-z { | } ~ DEL */
-    S, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, P, S, P, S, OTHER};
+    S, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, P, S, P, S,
+    OTHER};
+/* clang-format on */
 
 static unsigned wide_class(uint32_t cp) {
     switch (unicode_class(cp)) {
-    case UNI_N: return N;
-    case UNI_L: return L;
-    case UNI_M: return M;
-    case UNI_P: return P;
-    case UNI_S: return S;
-    case UNI_UNASSIGNED: return OTHER;
-    default: return unicode_is_space(cp) ? WS : OTHER; /* Z or C: the only ones with white space */
+    case UNI_N:
+        return N;
+    case UNI_L:
+        return L;
+    case UNI_M:
+        return M;
+    case UNI_P:
+        return P;
+    case UNI_S:
+        return S;
+    case UNI_UNASSIGNED:
+        return OTHER;
+    default:
+        return unicode_is_space(cp) ? WS : OTHER; /* Z or C: the only ones with white space */
     }
 }
 
@@ -73,8 +84,8 @@ static const char *skip_newlines(const char *p, const char *end) {
 
 /* -- splitters --------------------------------------------------------------------------------- */
 
-/* End of a contraction ('s 't 'm 'd 're 've 'll) at p, or NULL. Case folding is ASCII only: no other
- * character has one of these letters as its simple lower case. */
+/* End of a contraction ('s 't 'm 'd 're 've 'll) at p, or NULL. Case folding is ASCII only: no
+ * other character has one of these letters as its simple lower case. */
 static const char *contraction(const char *p, const char *end, bool fold) {
     if (*p != '\'' || end - p < 2) return NULL;
     int bit = fold ? 0x20 : 0; /* no control character becomes a letter by it that counts here */
@@ -204,6 +215,7 @@ static const char *split_minicpm5(const char *p, const char *end) {
 
 /* -- the table --------------------------------------------------------------------------------- */
 
+/* clang-format off */
 static const struct pretok_group g_llama3 = {1, {split_llama3}}, g_qwen2 = {1, {split_qwen2}},
     g_qwen35 = {1, {split_qwen35}}, g_gpt2 = {1, {split_gpt2}}, g_gemma4 = {1, {split_lines}},
     g_starcoder = {2, {split_digit, split_gpt2}}, g_laguna = {2, {split_lines, split_qwen2}},
@@ -215,6 +227,7 @@ enum { /* short names for the table: the letters of the specification */
     I = PRE_WHOLE, B = PRE_ADD_BOS, SEP = PRE_ADD_SEP, X = PRE_NO_BOS, C = PRE_NO_CLEAN,
     E = PRE_SPACE, R = PRE_RAW, G = PRE_NEWLINES | PRE_FORCE_BOS
 };
+/* clang-format on */
 
 static const struct pretok table[] = {
     {"default", &g_default, 0},
@@ -313,8 +326,7 @@ static const struct pretok table[] = {
 
 const struct pretok *pretok_find(const char *name, size_t len) {
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        if (strlen(table[i].name) == len && memcmp(table[i].name, name, len) == 0)
-            return &table[i];
+        if (strlen(table[i].name) == len && memcmp(table[i].name, name, len) == 0) return &table[i];
     }
     return NULL;
 }

@@ -23,15 +23,20 @@ static bool grow(void **items, uint32_t n, uint32_t *cap, size_t size) {
 static val new_value(struct recorder *p, const char *name, uint32_t width, enum rows rows) {
     struct program *g = p->prog;
     void *vals = g->vals;
-    if (p->failed || g->n_vals >= VAL_NONE || !grow(&vals, g->n_vals, &g->cap_vals, sizeof *g->vals)) {
+    if (p->failed || g->n_vals >= VAL_NONE ||
+        !grow(&vals, g->n_vals, &g->cap_vals, sizeof *g->vals)) {
         p->failed = true;
         return VAL_NONE;
     }
     g->vals = vals;
     uint32_t pitch = (width + ROW_ALIGN - 1) / ROW_ALIGN * ROW_ALIGN;
-    g->vals[g->n_vals] = (struct value){
-        .name = name, .width = width, .pitch = pitch, .rows = rows, .parent = VAL_NONE,
-        .first = g->n_ops, .last = g->n_ops};
+    g->vals[g->n_vals] = (struct value){.name = name,
+                                        .width = width,
+                                        .pitch = pitch,
+                                        .rows = rows,
+                                        .parent = VAL_NONE,
+                                        .first = g->n_ops,
+                                        .last = g->n_ops};
     return (val)g->n_vals++;
 }
 
@@ -51,7 +56,9 @@ static struct op *new_op(struct recorder *p, enum op_code code) {
     } else {
         p->failed = true;
     }
-    *op = (struct op){.code = (uint8_t)code, .layer = p->layer, .in = {VAL_NONE, VAL_NONE},
+    *op = (struct op){.code = (uint8_t)code,
+                      .layer = p->layer,
+                      .in = {VAL_NONE, VAL_NONE},
                       .out = {VAL_NONE, VAL_NONE, VAL_NONE}};
     return op;
 }
@@ -195,7 +202,8 @@ val p_attn(struct recorder *p, const char *name, val q, const struct attn_style 
     return y;
 }
 
-void p_moe_route(struct recorder *p, val logits, const struct moe_style *m, val *ids, val *weights) {
+void p_moe_route(struct recorder *p, val logits, const struct moe_style *m, val *ids,
+                 val *weights) {
     *ids = new_value(p, "expert_ids", m->n_used, value_of(p, logits)->rows);
     *weights = new_value(p, "expert_weights", m->n_used, value_of(p, logits)->rows);
     struct op *op = simple_op(p, OP_MOE_ROUTE, logits, VAL_NONE, *ids);

@@ -25,7 +25,8 @@ struct weight {
 };
 
 val p_embed(struct recorder *p, const char *name, const struct tensor *table, float scale);
-val p_rows(struct recorder *p, const char *name, val x); /* only the rows whose results are wanted */
+val p_rows(struct recorder *p, const char *name,
+           val x); /* only the rows whose results are wanted */
 val p_norm(struct recorder *p, const char *name, val x, const struct tensor *w, uint32_t group,
            float eps); /* group 0: the whole row */
 /* Up to three products of one input; n values named name[i] into out[i]. */

@@ -34,7 +34,8 @@ static void print_inputs(const struct program *g, const struct op *op, struct bu
 /* "blk.3.attn_q.weight" is shown as "attn_q": the heading tells the layer. */
 static void print_tensor(const struct tensor *t, struct buf *b) {
     const char *name = t->name;
-    if (strncmp(name, "blk.", 4) == 0 && strchr(name + 4, '.') != NULL) name = strchr(name + 4, '.') + 1;
+    if (strncmp(name, "blk.", 4) == 0 && strchr(name + 4, '.') != NULL)
+        name = strchr(name + 4, '.') + 1;
     size_t n = strlen(name);
     if (n > 7 && strcmp(name + n - 7, ".weight") == 0) n -= 7;
     buf_printf(b, "%.*s {", (int)n, name);
@@ -56,8 +57,9 @@ static void print_weights(const struct op *op, struct buf *b) {
 }
 
 static void print_rope(const struct op *op, struct buf *b) {
-    buf_printf(b, "  %s, %u heads of %u, n_rot %u, base %g", op->p.rope.kind == ROPE_NORM ? "pairs" : "halves",
-               op->p.rope.n_head, op->p.rope.head_dim, op->p.rope.n_rot, (double)op->p.rope.base);
+    buf_printf(b, "  %s, %u heads of %u, n_rot %u, base %g",
+               op->p.rope.kind == ROPE_NORM ? "pairs" : "halves", op->p.rope.n_head,
+               op->p.rope.head_dim, op->p.rope.n_rot, (double)op->p.rope.base);
     if (op->p.rope.freq_scale != 1) buf_printf(b, ", scale %g", (double)op->p.rope.freq_scale);
     if (op->p.rope.ext_factor != 0)
         buf_printf(b, ", yarn %g..%g", (double)op->p.rope.corr_low, (double)op->p.rope.corr_high);
@@ -76,20 +78,35 @@ static void print_params(const struct op *op, struct buf *b) {
     case OP_EMBED:
         if (op->p.embed.scale != 1) buf_printf(b, "  scale %g", (double)op->p.embed.scale);
         break;
-    case OP_NORM: buf_printf(b, "  eps %g", (double)op->p.norm.eps); break;
-    case OP_SCALE: buf_printf(b, "  a %g, b %g", (double)op->p.scale.a, (double)op->p.scale.b); break;
-    case OP_ACT: buf_printf(b, "  %s %g", act_names[op->p.act.kind], (double)op->p.act.cap); break;
-    case OP_GLU: buf_printf(b, "  %s", act_names[op->p.glu.kind]); break;
-    case OP_ROPE: print_rope(op, b); break;
-    case OP_ATTN: print_attn(op, b); break;
-    case OP_MOE_ROUTE: buf_printf(b, "  %u of %u", op->p.moe_route.n_used, op->p.moe_route.n_expert); break;
+    case OP_NORM:
+        buf_printf(b, "  eps %g", (double)op->p.norm.eps);
+        break;
+    case OP_SCALE:
+        buf_printf(b, "  a %g, b %g", (double)op->p.scale.a, (double)op->p.scale.b);
+        break;
+    case OP_ACT:
+        buf_printf(b, "  %s %g", act_names[op->p.act.kind], (double)op->p.act.cap);
+        break;
+    case OP_GLU:
+        buf_printf(b, "  %s", act_names[op->p.glu.kind]);
+        break;
+    case OP_ROPE:
+        print_rope(op, b);
+        break;
+    case OP_ATTN:
+        print_attn(op, b);
+        break;
+    case OP_MOE_ROUTE:
+        buf_printf(b, "  %u of %u", op->p.moe_route.n_used, op->p.moe_route.n_expert);
+        break;
     case OP_ROWS:
     case OP_LINEAR:
     case OP_ADD:
     case OP_KV_STORE:
     case OP_LINEAR_ID:
     case OP_MOE_SUM:
-    case OP_COUNT: break;
+    case OP_COUNT:
+        break;
     }
 }
 
@@ -108,5 +125,6 @@ void program_print(const struct program *g, struct buf *b) {
         print_params(op, b);
         buf_chr(b, '\n');
     }
-    buf_printf(b, "result %s@%u:%u\n", g->vals[g->output].name, g->output, g->vals[g->output].width);
+    buf_printf(b, "result %s@%u:%u\n", g->vals[g->output].name, g->output,
+               g->vals[g->output].width);
 }

@@ -35,7 +35,8 @@ static void test_values_that_live_together_do_not_overlap(void **state) {
     struct recorder r = {.prog = &g, .layer = LAYER_NONE};
     struct tensor w = matrix("blk.0.w.weight", 8, 8);
     val h = p_embed(&r, "h", &w, 1), q[3];
-    p_linear(&r, h, 3, (const struct weight[]){{&w, NULL}, {&w, NULL}, {&w, NULL}}, (const char *const[]){"a", "b", "c"}, q);
+    p_linear(&r, h, 3, (const struct weight[]){{&w, NULL}, {&w, NULL}, {&w, NULL}},
+             (const char *const[]){"a", "b", "c"}, q);
     val sum = p_add(&r, "sum", p_add(&r, "ab", q[0], q[1]), q[2]);
     val out = p_rows(&r, "out", p_add(&r, "h", h, sum));
     assert_int_equal(program_seal(&r, out, (const uint32_t[]){5, 2}, NULL), ST_OK);

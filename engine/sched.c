@@ -1,9 +1,9 @@
 /* sched.c - continuous batching: one thread makes the steps of all running generations.
  *
  * A generation is a list of tokens of which a first part is in the cache; what is behind has still
- * to be evaluated. So prefill (many tokens behind), decode (one), and going on after a context shift
- * are one thing. A step takes one token of every generation that decodes, then fills up with the
- * longest waiting prompts. Where the result of a list's last token arrives, the next token is
+ * to be evaluated. So prefill (many tokens behind), decode (one), and going on after a context
+ * shift are one thing. A step takes one token of every generation that decodes, then fills up with
+ * the longest waiting prompts. Where the result of a list's last token arrives, the next token is
  * sampled, and its text goes to the reader.
  *
  * States: waiting (in a queue, no slot) -> running (in run[], has a slot) -> done (the thread never
@@ -39,7 +39,7 @@ struct cria_generation {
     char **stop; /* owned copies: stats.stop_hit points here */
     size_t n_stop;
     int slot;
-    uint32_t result_row;          /* of this step; valid if wants_result */
+    uint32_t result_row; /* of this step; valid if wants_result */
     bool in_step, wants_result;
     int64_t started_ns, sampled_ns;
     struct cria_stats stats;
@@ -73,7 +73,8 @@ struct sched {
     bool quit;
 };
 
-/* ---- output (thread -> reader) -------------------------------------------------------------------- */
+/* ---- output (thread -> reader)
+ * -------------------------------------------------------------------- */
 
 static bool grow_array(void **p, size_t n, size_t *cap, size_t size) {
     if (n < *cap) return true;
@@ -102,19 +103,23 @@ static bool emit_text(struct cria_generation *g) {
     return !g->text.failed && add_record(g, CRIA_RUNNING);
 }
 
-static void finish(struct cria_generation *g, enum cria_done done, enum status failed, const struct err *e) {
+static void finish(struct cria_generation *g, enum cria_done done, enum status failed,
+                   const struct err *e) {
     struct sched *s = g->eng->sched;
     pthread_mutex_lock(&s->lock);
     bool told = failed == ST_OK && emit_text(g) && add_record(g, done);
     g->failed = told ? ST_OK : failed != ST_OK ? failed : ST_NO_MEMORY;
-    if (!told && failed != ST_OK && e != NULL) g->err = *e;
-    else if (!told) err_no_memory(&g->err);
+    if (!told && failed != ST_OK && e != NULL)
+        g->err = *e;
+    else if (!told)
+        err_no_memory(&g->err);
     g->done = true;
     pthread_cond_broadcast(&g->changed);
     pthread_mutex_unlock(&s->lock);
 }
 
-/* ---- one sampled token -------------------------------------------------------------------------------- */
+/* ---- one sampled token
+ * -------------------------------------------------------------------------------- */
 
 static struct cria_logprob logprob_of(const struct vocab *v, token_id id, float value) {
     struct cria_logprob r = {.id = id, .logprob = value};
@@ -190,7 +195,8 @@ static enum cria_done take_token(struct cria_generation *g, const float *logits)
     return done;
 }
 
-/* ---- the step ------------------------------------------------------------------------------------------ */
+/* ---- the step
+ * ------------------------------------------------------------------------------------------ */
 
 static uint32_t n_pending(const struct cria_generation *g) {
     return (uint32_t)(g->tokens.len - g->eng->slots[g->slot].tokens.len);
@@ -261,13 +267,16 @@ static bool make_step(struct sched *s, struct cria_engine *eng) {
         } else if (g->wants_result) {
             done = use_result(g, now);
         }
-        if (g->failed != ST_OK) leave(s, i, done, st != ST_OK ? &e : &g->err);
-        else if (done != CRIA_RUNNING) leave(s, i, done, NULL);
+        if (g->failed != ST_OK)
+            leave(s, i, done, st != ST_OK ? &e : &g->err);
+        else if (done != CRIA_RUNNING)
+            leave(s, i, done, NULL);
     }
     return work;
 }
 
-/* ---- the thread ---------------------------------------------------------------------------------------- */
+/* ---- the thread
+ * ---------------------------------------------------------------------------------------- */
 
 static struct cria_generation *queue_pop(struct sched *s) {
     struct cria_generation *g = s->first;
@@ -356,14 +365,18 @@ void sched_close(struct cria_engine *eng) {
     mem_free(s);
 }
 
-/* ---- requests ------------------------------------------------------------------------------------------ */
+/* ---- requests
+ * ------------------------------------------------------------------------------------------ */
 
-static enum status check_request(const struct cria_engine *eng, const struct cria_request *r, struct err *e) {
+static enum status check_request(const struct cria_engine *eng, const struct cria_request *r,
+                                 struct err *e) {
     if (eng->info.n_output != eng->info.n_vocab || vocab_size(eng->vocab) == 0)
         return err_set(e, ST_UNSUPPORTED, "this engine gives embeddings, no text");
     if (r->n_prompt == 0) return err_set(e, ST_INVALID, "the prompt has no tokens");
     if (r->n_prompt > eng->n_ctx - 1)
-        return err_set(e, ST_LIMIT, "request (%zu tokens) exceeds the available context size (%u tokens), try increasing it",
+        return err_set(e, ST_LIMIT,
+                       "request (%zu tokens) exceeds the available context size (%u tokens), try "
+                       "increasing it",
                        r->n_prompt, eng->n_ctx);
     for (size_t i = 0; i < r->n_prompt; i++)
         if (r->prompt[i] < 0 || (uint32_t)r->prompt[i] >= eng->info.n_vocab)
@@ -371,7 +384,8 @@ static enum status check_request(const struct cria_engine *eng, const struct cri
     return ST_OK;
 }
 
-static enum status copy_stops(struct cria_generation *g, const struct cria_request *r, struct err *e) {
+static enum status copy_stops(struct cria_generation *g, const struct cria_request *r,
+                              struct err *e) {
     g->stop = mem_zalloc(r->n_stop, sizeof *g->stop);
     if (g->stop == NULL) return err_no_memory(e);
     for (size_t i = 0; i < r->n_stop; i++) {
@@ -382,7 +396,8 @@ static enum status copy_stops(struct cria_generation *g, const struct cria_reque
     return textout_open(&g->textout, (const char *const *)g->stop, g->n_stop, e);
 }
 
-static enum status generation_fill(struct cria_generation *g, const struct cria_request *r, struct err *e) {
+static enum status generation_fill(struct cria_generation *g, const struct cria_request *r,
+                                   struct err *e) {
     const int64_t limit = 10 * (int64_t)g->eng->n_ctx;
     g->n_predict = r->n_predict <= 0 || r->n_predict > limit ? limit : r->n_predict;
     g->n_keep = r->n_keep;
@@ -391,9 +406,11 @@ static enum status generation_fill(struct cria_generation *g, const struct cria_
     g->n_top = r->n_top_logprobs;
     g->stats.n_prompt = (uint32_t)r->n_prompt;
     enum status st = copy_stops(g, r, e);
-    if (st == ST_OK) st = sampler_open(&g->sampler, &r->sampler, g->eng->info.n_vocab, g->eng->n_ctx, e);
+    if (st == ST_OK)
+        st = sampler_open(&g->sampler, &r->sampler, g->eng->info.n_vocab, g->eng->n_ctx, e);
     for (size_t i = 0; st == ST_OK && i < r->n_prompt; i++) {
-        if (!token_list_add(&g->tokens, r->prompt[i]) || !token_list_add(&g->history, r->prompt[i])) st = err_no_memory(e);
+        if (!token_list_add(&g->tokens, r->prompt[i]) || !token_list_add(&g->history, r->prompt[i]))
+            st = err_no_memory(e);
         sampler_accept(g->sampler, r->prompt[i]);
     }
     return st;
@@ -441,7 +458,8 @@ enum status cria_generation_start(struct cria_generation **out, struct cria_engi
 }
 
 /* Copies record i for the reader (lock held): what the thread owns may move while it is read. */
-static enum status copy_chunk(struct cria_generation *g, size_t i, struct cria_chunk *c, struct err *e) {
+static enum status copy_chunk(struct cria_generation *g, size_t i, struct cria_chunk *c,
+                              struct err *e) {
     const struct record *r = &g->records[i], *before = i > 0 ? r - 1 : NULL;
     size_t text = before != NULL ? before->text_end : 0, lp = before != NULL ? before->lp_end : 0;
     buf_clear(&g->chunk_text);
@@ -450,12 +468,16 @@ static enum status copy_chunk(struct cria_generation *g, size_t i, struct cria_c
     if (g->chunk_text.failed || lps == NULL) return err_no_memory(e);
     g->chunk_lps = lps;
     if (r->lp_end != lp) memcpy(lps, g->lps + lp, (r->lp_end - lp) * sizeof *g->lps);
-    *c = (struct cria_chunk){.text = g->chunk_text.data, .len = g->chunk_text.len,
-                             .n_logprobs = (uint32_t)(r->lp_end - lp), .logprobs = g->chunk_lps, .done = r->done};
+    *c = (struct cria_chunk){.text = g->chunk_text.data,
+                             .len = g->chunk_text.len,
+                             .n_logprobs = (uint32_t)(r->lp_end - lp),
+                             .logprobs = g->chunk_lps,
+                             .done = r->done};
     return ST_OK;
 }
 
-enum status cria_generation_next(struct cria_generation *g, struct cria_chunk *chunk, struct err *e) {
+enum status cria_generation_next(struct cria_generation *g, struct cria_chunk *chunk,
+                                 struct err *e) {
     struct sched *s = g->eng->sched;
     enum status st;
     pthread_mutex_lock(&s->lock);
@@ -472,7 +494,9 @@ enum status cria_generation_next(struct cria_generation *g, struct cria_chunk *c
 
 void cria_generation_cancel(struct cria_generation *g) { atomic_store(&g->cancelled, true); }
 
-const struct cria_stats *cria_generation_stats(const struct cria_generation *g) { return &g->stats; }
+const struct cria_stats *cria_generation_stats(const struct cria_generation *g) {
+    return &g->stats;
+}
 
 const token_id *cria_generation_tokens(const struct cria_generation *g, size_t *n) {
     *n = g->history.len;

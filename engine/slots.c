@@ -1,9 +1,9 @@
 /* slots.c - sequence slots and the prefix cache.
  *
  * A finished request leaves its sequence in an idle slot. A new one forks the slot with the longest
- * common prefix, busy or idle: full pages are shared, so keeping both costs one page. Idle slots are
- * dropped, least recently used first, when slots or pages run out; the cache always has room for
- * n_parallel sequences of n_ctx tokens, so dropping idle ones is always enough. */
+ * common prefix, busy or idle: full pages are shared, so keeping both costs one page. Idle slots
+ * are dropped, least recently used first, when slots or pages run out; the cache always has room
+ * for n_parallel sequences of n_ctx tokens, so dropping idle ones is always enough. */
 #include <assert.h>
 #include <string.h>
 
@@ -21,7 +21,8 @@ void slot_truncate(struct cria_engine *eng, int slot, uint32_t n_tokens) {
     eng->slots[slot].tokens.len = n_tokens;
 }
 
-/* Drops the idle slot that was used longest ago, but not `keep`. False: there is none with cells. */
+/* Drops the idle slot that was used longest ago, but not `keep`. False: there is none with cells.
+ */
 static bool drop_oldest_idle(struct cria_engine *eng, int keep) {
     int oldest = SLOT_NONE;
     for (int i = 0; i < (int)eng->n_slots; i++) {
@@ -41,7 +42,8 @@ static int find_empty(struct cria_engine *eng, int keep) {
     return SLOT_NONE;
 }
 
-static int find_best_prefix(const struct cria_engine *eng, const token_id *tokens, uint32_t n, uint32_t *len) {
+static int find_best_prefix(const struct cria_engine *eng, const token_id *tokens, uint32_t n,
+                            uint32_t *len) {
     int best = SLOT_NONE;
     *len = 0;
     for (int i = 0; i < (int)eng->n_slots; i++) {
@@ -60,9 +62,11 @@ static bool copy_tokens(struct token_list *to, const token_id *ids, uint32_t n) 
 }
 
 /* Tries to start `slot` with the first n cells of `from`; on failure it stays empty. */
-static void adopt_prefix(struct cria_engine *eng, int slot, int from, const token_id *tokens, uint32_t n) {
+static void adopt_prefix(struct cria_engine *eng, int slot, int from, const token_id *tokens,
+                         uint32_t n) {
     bool forked = kv_seq_fork(eng->kv, (uint32_t)from, (uint32_t)slot, n);
-    while (!forked && drop_oldest_idle(eng, from)) forked = kv_seq_fork(eng->kv, (uint32_t)from, (uint32_t)slot, n);
+    while (!forked && drop_oldest_idle(eng, from))
+        forked = kv_seq_fork(eng->kv, (uint32_t)from, (uint32_t)slot, n);
     if (forked && !copy_tokens(&eng->slots[slot].tokens, tokens, n)) slot_truncate(eng, slot, 0);
 }
 
@@ -101,12 +105,14 @@ bool slot_extend(struct cria_engine *eng, int slot, const token_id *tokens, uint
 }
 
 enum status slots_open(struct cria_engine *eng, struct err *e) {
-    eng->n_slots = eng->n_parallel + 1 + N_IDLE_SLOTS; /* one more: an empty one while a fork's source is kept */
+    eng->n_slots = eng->n_parallel + 1 +
+                   N_IDLE_SLOTS; /* one more: an empty one while a fork's source is kept */
     eng->slots = mem_zalloc(eng->n_slots, sizeof *eng->slots);
     return eng->slots != NULL ? ST_OK : err_no_memory(e);
 }
 
 void slots_close(struct cria_engine *eng) {
-    for (uint32_t i = 0; eng->slots != NULL && i < eng->n_slots; i++) token_list_free(&eng->slots[i].tokens);
+    for (uint32_t i = 0; eng->slots != NULL && i < eng->n_slots; i++)
+        token_list_free(&eng->slots[i].tokens);
     mem_free(eng->slots);
 }

@@ -2,7 +2,8 @@
  *
  * Two neighbours merge if their text together is a token; the highest score goes first. Scores are
  * turned into ranks once, by a mapping of floats to integers that keeps (and reverses) their order,
- * so that merging is the same as for BPE. Any token may come out of a merge, also a control token. */
+ * so that merging is the same as for BPE. Any token may come out of a merge, also a control token.
+ */
 #include <string.h>
 
 #include "base/mem.h"

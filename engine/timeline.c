@@ -26,7 +26,8 @@ enum status cria_timeline_open(struct cria_timeline **out, struct cria_engine *e
 void cria_timeline_close(struct cria_timeline *tl) {
     if (tl == NULL) return;
     pthread_mutex_lock(&tl->eng->step_lock);
-    slot_truncate(tl->eng, tl->slot, 0); /* its tokens were not checked by a tokenizer: no prefix cache */
+    slot_truncate(tl->eng, tl->slot,
+                  0); /* its tokens were not checked by a tokenizer: no prefix cache */
     slot_release(tl->eng, tl->slot);
     pthread_mutex_unlock(&tl->eng->step_lock);
     mem_free(tl);
@@ -42,14 +43,16 @@ void cria_timeline_truncate(struct cria_timeline *tl, uint32_t n_tokens) {
     pthread_mutex_unlock(&tl->eng->step_lock);
 }
 
-/* One step of as many tokens as fit from tokens[done..n); results of rows >= first_wanted go out. */
-static enum status eval_step(struct cria_timeline *tl, const token_id *tokens, uint32_t n, uint32_t first_wanted,
-                             uint32_t *done, float **out, struct err *e) {
+/* One step of as many tokens as fit from tokens[done..n); results of rows >= first_wanted go out.
+ */
+static enum status eval_step(struct cria_timeline *tl, const token_id *tokens, uint32_t n,
+                             uint32_t first_wanted, uint32_t *done, float **out, struct err *e) {
     struct cria_engine *eng = tl->eng;
     const uint32_t begin = *done, n_output = eng->info.n_output, start = cria_timeline_len(tl);
     rows_clear(eng);
     for (; *done < n && !rows_full(eng); ++*done)
-        rows_add(eng, (uint32_t)tl->slot, start + (*done - begin), tokens[*done], *done >= first_wanted);
+        rows_add(eng, (uint32_t)tl->slot, start + (*done - begin), tokens[*done],
+                 *done >= first_wanted);
     if (!slot_extend(eng, tl->slot, tokens + begin, *done - begin)) return err_no_memory(e);
     enum status st = engine_step(eng, e);
     for (uint32_t i = 0; st == ST_OK && i < eng->rows.batch.n_outputs; i++, *out += n_output)
@@ -57,8 +60,8 @@ static enum status eval_step(struct cria_timeline *tl, const token_id *tokens, u
     return st;
 }
 
-enum status cria_timeline_eval(struct cria_timeline *tl, const token_id *tokens, uint32_t n, uint32_t n_logits,
-                               float *logits, struct err *e) {
+enum status cria_timeline_eval(struct cria_timeline *tl, const token_id *tokens, uint32_t n,
+                               uint32_t n_logits, float *logits, struct err *e) {
     struct cria_engine *eng = tl->eng;
     enum status st = ST_OK;
     for (uint32_t i = 0; i < n; i++)
@@ -67,8 +70,10 @@ enum status cria_timeline_eval(struct cria_timeline *tl, const token_id *tokens,
     pthread_mutex_lock(&eng->step_lock);
     const uint32_t before = cria_timeline_len(tl);
     if (n > eng->n_ctx - before)
-        st = err_set(e, ST_LIMIT, "%u tokens more than the context of %u holds", n - (eng->n_ctx - before), eng->n_ctx);
-    for (uint32_t done = 0; st == ST_OK && done < n;) st = eval_step(tl, tokens, n, n - n_logits, &done, &logits, e);
+        st = err_set(e, ST_LIMIT, "%u tokens more than the context of %u holds",
+                     n - (eng->n_ctx - before), eng->n_ctx);
+    for (uint32_t done = 0; st == ST_OK && done < n;)
+        st = eval_step(tl, tokens, n, n - n_logits, &done, &logits, e);
     if (st != ST_OK && cria_timeline_len(tl) > before) slot_truncate(eng, tl->slot, before);
     pthread_mutex_unlock(&eng->step_lock);
     return st;

@@ -14,6 +14,7 @@
 /* Bounds that no real file comes near and that keep all counts and offsets in 32 bits. */
 enum { MAX_TOKENS = 1 << 24, MAX_TEXT = 1 << 30 };
 
+/* clang-format off */
 /* Rows without functions are kinds that are known but not supported yet. */
 static const struct vocab_kind kinds[] = {
     {.name = "llama", .bos = 1, .eos = 2, .unk = 0, .sep = TOKEN_NONE, .pad = TOKEN_NONE,
@@ -34,8 +35,9 @@ static const struct vocab_kind kinds[] = {
     {.name = "none"},
     {.name = "no_vocab"},
 };
+/* clang-format on */
 
-/* -- token_list --------------------------------------------------------------------------------- */
+/* -- token_list -------------------------------------------------------------------------------- */
 
 bool token_list_add(struct token_list *t, token_id id) {
     if (t->len == t->cap) {
@@ -54,7 +56,7 @@ void token_list_free(struct token_list *t) {
     *t = (struct token_list){0};
 }
 
-/* -- opening: kind and pre-tokenizer ------------------------------------------------------------- */
+/* -- opening: kind and pre-tokenizer ----------------------------------------------------------- */
 
 static enum status find_kind(struct vocab *v, const struct gguf *g, struct err *e) {
     struct gguf_str name = {"", 0};
@@ -96,7 +98,7 @@ static enum status find_pre(struct vocab *v, const struct gguf *g, struct err *e
     return ST_OK;
 }
 
-/* -- opening: tokens ---------------------------------------------------------------------------- */
+/* -- opening: tokens --------------------------------------------------------------------------- */
 
 bool bytes_add(struct vocab *v, const char *text, size_t len, struct span *out) {
     if (len > UINT32_MAX - v->bytes.len) return false;
@@ -159,7 +161,7 @@ static enum status load_texts(struct vocab *v, const struct gguf *g, struct err 
 }
 
 static enum status load_attrs(struct vocab *v, const struct gguf *g, struct err *e) {
-    static const uint16_t attr_of_type[] = {0, TOKEN_NORMAL, TOKEN_UNKNOWN, TOKEN_CONTROL,
+    static const uint16_t attr_of_type[] = {0,          TOKEN_NORMAL, TOKEN_UNKNOWN, TOKEN_CONTROL,
                                             TOKEN_USER, TOKEN_UNUSED, TOKEN_BYTE};
     const struct gguf_kv *types, *scores;
     enum status st = find_array(v, g, "tokenizer.ggml.token_type", false, &types, e);
@@ -172,7 +174,7 @@ static enum status load_attrs(struct vocab *v, const struct gguf *g, struct err 
     return ST_OK;
 }
 
-/* -- opening: keys ------------------------------------------------------------------------------ */
+/* -- opening: keys ----------------------------------------------------------------------------- */
 
 static enum status duplicate(const struct vocab *v, uint32_t a, uint32_t b, struct err *e) {
     struct span t = v->text[b];
@@ -251,7 +253,7 @@ uint32_t symbol_intern(struct vocab *v, const char *key, size_t len) {
     return sym;
 }
 
-/* -- opening: the rest -------------------------------------------------------------------------- */
+/* -- opening: the rest ------------------------------------------------------------------------- */
 
 static void load_bytes(struct vocab *v) {
     for (unsigned b = 0; b < 256; b++) {
@@ -297,8 +299,10 @@ enum status vocab_open(struct vocab **out, const struct gguf *g, struct err *e) 
     struct vocab *v = mem_zalloc(1, sizeof *v);
     if (v == NULL) return err_no_memory(e);
     enum status st = load(v, g, e);
-    if (st == ST_OK) *out = v;
-    else vocab_close(v);
+    if (st == ST_OK)
+        *out = v;
+    else
+        vocab_close(v);
     return st;
 }
 
@@ -322,7 +326,7 @@ void vocab_close(struct vocab *v) {
     mem_free(v);
 }
 
-/* -- tokens ------------------------------------------------------------------------------------- */
+/* -- tokens ------------------------------------------------------------------------------------ */
 
 uint32_t vocab_size(const struct vocab *v) { return v->n; }
 const struct vocab_special *vocab_special(const struct vocab *v) { return &v->special; }
@@ -356,13 +360,15 @@ token_id vocab_find(const struct vocab *v, const char *text, size_t len) {
     if (len > 2 * (size_t)v->max_key && v->literal.count == 0) return TOKEN_NONE;
     if (bytes == NULL) bytes = mem_alloc(len);
     if (bytes == NULL) return TOKEN_NONE;
-    if (bytes_of_text(text, len, bytes, &n)) sym = index_find(v, bytes, n);
-    else map_get(&v->literal, text, len, &sym);
+    if (bytes_of_text(text, len, bytes, &n))
+        sym = index_find(v, bytes, n);
+    else
+        map_get(&v->literal, text, len, &sym);
     if (bytes != stack) mem_free(bytes);
     return sym < v->n ? (token_id)sym : TOKEN_NONE;
 }
 
-/* -- encoding ----------------------------------------------------------------------------------- */
+/* -- encoding ---------------------------------------------------------------------------------- */
 
 static enum status encode_fragments(const struct vocab *v, const struct fragments *f,
                                     struct token_list *out, struct err *e) {
@@ -373,7 +379,8 @@ static enum status encode_fragments(const struct vocab *v, const struct fragment
         bool first = i == 0 || p[-1].id != TOKEN_NONE;
         if (p->id == TOKEN_NONE)
             st = v->kind->encode(v, &scratch, p->text, p->len, first, out, e);
-        else if (!token_list_add(out, p->id)) st = err_no_memory(e);
+        else if (!token_list_add(out, p->id))
+            st = err_no_memory(e);
     }
     scratch_free(&scratch);
     return st;

@@ -1,8 +1,9 @@
 /* vocab.h - text to token ids and back (spec/tokenizers.md).
  *
- * A vocabulary is read once from a GGUF's tokenizer.* pairs and never changes. All functions are
- * thread-safe (no hidden state). Encoding is linear (n log n at worst) in the length of the text for
- * every input; the kinds live in one file each (bpe.c, spm.c) behind `struct vocab_kind`. */
+ * A vocabulary is read once from a GGUF's tokenizer.* pairs and never changes; the GGUF may be
+ * closed then. All functions are thread-safe (inside is only an atomic memo of facts about tokens).
+ * Encoding is linear (n log n at worst) in the length of the text for every input; the kinds live
+ * in one file each (bpe.c, spm.c) behind `struct vocab_kind`. */
 #ifndef CRIA_ENGINE_VOCAB_H
 #define CRIA_ENGINE_VOCAB_H
 

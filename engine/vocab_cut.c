@@ -1,13 +1,13 @@
 /* vocab_cut.c - special tokens in a text: cutting it into fragments (spec/tokenizers.md 4).
  *
- * The rule is sequential: for each special token, longest first (equal lengths: lower id first), cut
- * it out of every part that is still raw, from left to right. A longer token therefore wins over a
- * shorter one that begins earlier. The same result with work proportional to the text:
+ * The rule is sequential: for each special token, longest first (equal lengths: lower id first),
+ * cut it out of every part that is still raw, from left to right. A longer token therefore wins
+ * over a shorter one that begins earlier. The same result with work proportional to the text:
  *
  *   1. At each position find the longest special token that begins there (the list is sorted by
  *      text; two tables say which bytes, and which second bytes, can begin one).
- *   2. Take these candidates in the rule's order from a heap. One that still lies in raw text is cut
- *      out. One that does not is replaced by the longest token at its place that fits before the
+ *   2. Take these candidates in the rule's order from a heap. One that still lies in raw text is
+ * cut out. One that does not is replaced by the longest token at its place that fits before the
  *      next cut; that one is shorter, so its turn is still to come.
  *
  * A bit map of the bytes that are no longer raw says what fits; white space that a token strips
@@ -20,7 +20,7 @@
 #include "engine/vocab_heap.h"
 #include "engine/vocab_impl.h"
 
-/* -- the sets of special tokens ----------------------------------------------------------------- */
+/* -- the sets of special tokens ---------------------------------------------------------------- */
 
 static int by_order(const void *a, const void *b) {
     const struct special_text *x = a, *y = b;
@@ -40,8 +40,10 @@ static void fill_tables(struct special_set *set) {
         set->first[b] = i;
         for (; i < set->n && (unsigned char)set->list[i].text[0] == b; i++) {
             const struct special_text *t = &set->list[i];
-            if (t->len == 1) memset(set->second[b], 0xFF, sizeof set->second[b]);
-            else set->second[b][(unsigned char)t->text[1] >> 6] |= 1ull << (t->text[1] & 63);
+            if (t->len == 1)
+                memset(set->second[b], 0xFF, sizeof set->second[b]);
+            else
+                set->second[b][(unsigned char)t->text[1] >> 6] |= 1ull << (t->text[1] & 63);
         }
     }
     set->first[256] = i;
@@ -49,10 +51,10 @@ static void fill_tables(struct special_set *set) {
 
 static bool build_set(struct vocab *v, struct special_set *set, unsigned any, unsigned none) {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < v->n; i++)
-        n += (v->attr[i] & any) != 0 && (v->attr[i] & none) == 0;
+    for (uint32_t i = 0; i < v->n; i++) n += (v->attr[i] & any) != 0 && (v->attr[i] & none) == 0;
     set->list = mem_array(n, sizeof *set->list);
-    if (set->list == NULL) return false;
+    set->by_order = mem_array(n, sizeof *set->by_order);
+    if (set->list == NULL || set->by_order == NULL) return false;
     for (uint32_t i = 0; i < v->n; i++) {
         if ((v->attr[i] & any) == 0 || (v->attr[i] & none) != 0) continue;
         set->list[set->n++] = (struct special_text){
@@ -61,6 +63,7 @@ static bool build_set(struct vocab *v, struct special_set *set, unsigned any, un
     qsort(set->list, n, sizeof *set->list, by_order);
     for (uint32_t i = 0; i < n; i++) set->list[i].order = i;
     qsort(set->list, n, sizeof *set->list, by_text);
+    for (uint32_t i = 0; i < n; i++) set->by_order[set->list[i].order] = i;
     fill_tables(set);
     return true;
 }
@@ -70,7 +73,10 @@ bool special_set_build(struct vocab *v) {
            build_set(v, &v->all, TOKEN_USER | TOKEN_CONTROL | TOKEN_UNKNOWN, 0);
 }
 
-void special_set_free(struct special_set *set) { mem_free(set->list); }
+void special_set_free(struct special_set *set) {
+    mem_free(set->list);
+    mem_free(set->by_order);
+}
 
 /* First of list[lo..hi), which agree in their first k bytes, whose byte k is above c (or not below
  * it, if `from` is set). */
@@ -79,8 +85,10 @@ static uint32_t bound(const struct special_set *set, uint32_t lo, uint32_t hi, s
     while (lo < hi) {
         uint32_t mid = lo + (hi - lo) / 2;
         unsigned char m = (unsigned char)set->list[mid].text[k];
-        if (from ? m < c : m <= c) lo = mid + 1;
-        else hi = mid;
+        if (from ? m < c : m <= c)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
     return lo;
 }
@@ -103,22 +111,27 @@ static const struct special_text *longest_at(const struct special_set *set, cons
     return best;
 }
 
-/* -- cutting ------------------------------------------------------------------------------------ */
+/* -- cutting ----------------------------------------------------------------------------------- */
 
 struct cutter {
     const struct vocab *v;
     const struct special_set *set;
-    const struct special_text **by_order; /* the list in the order of the rule */
     const char *text;
     size_t len;
-    uint64_t *heap;   /* order of the token << 32 | position */
+    uint64_t *heap; /* order of the token << 32 | position */
     size_t n, cap;
-    uint64_t *cut;    /* position << 32 | order, later sorted by position */
+    uint64_t *cut; /* position << 32 | order, later sorted by position */
     size_t n_cut, cap_cut;
-    uint64_t *gone;   /* a bit per byte that is no longer raw */
+    uint64_t *gone; /* a bit per byte that is no longer raw */
 };
 
-static bool is_gone(const struct cutter *c, size_t i) { return (c->gone[i >> 6] >> (i & 63) & 1) != 0; }
+static const struct special_text *text_of(const struct cutter *c, uint32_t order) {
+    return &c->set->list[c->set->by_order[order]];
+}
+
+static bool is_gone(const struct cutter *c, size_t i) {
+    return (c->gone[i >> 6] >> (i & 63) & 1) != 0;
+}
 static void set_gone(struct cutter *c, size_t i) { c->gone[i >> 6] |= 1ull << (i & 63); }
 
 static bool push(uint64_t **list, size_t *n, size_t *cap, uint64_t value) {
@@ -159,7 +172,8 @@ static bool cut_out(struct cutter *c, const struct special_text *t, size_t pos) 
     size_t end = pos + t->len, i;
     for (i = pos; i < end; i++) set_gone(c, i);
     if ((attr & TOKEN_LSTRIP) != 0) {
-        for (i = pos; i > 0 && !is_gone(c, i - 1) && is_blank(c->text[i - 1]); i--) set_gone(c, i - 1);
+        for (i = pos; i > 0 && !is_gone(c, i - 1) && is_blank(c->text[i - 1]); i--)
+            set_gone(c, i - 1);
     }
     if ((attr & TOKEN_RSTRIP) != 0) {
         for (i = end; i < c->len && !is_gone(c, i) && is_blank(c->text[i]); i++) set_gone(c, i);
@@ -172,7 +186,7 @@ static bool resolve(struct cutter *c) {
     while (c->n > 0) {
         uint64_t key = heap_pop(c->heap, &c->n);
         size_t pos = (uint32_t)key;
-        const struct special_text *t = c->by_order[key >> 32];
+        const struct special_text *t = text_of(c, (uint32_t)(key >> 32));
         size_t room = raw_ahead(c, pos, t->len);
         if (room == t->len) {
             if (!cut_out(c, t, pos)) return false;
@@ -208,7 +222,7 @@ static bool list_fragments(struct cutter *c, struct fragments *out) {
     heap_make(c->cut, c->n_cut);
     while (c->n_cut > 0) {
         uint64_t key = heap_pop(c->cut, &c->n_cut);
-        const struct special_text *t = c->by_order[(uint32_t)key];
+        const struct special_text *t = text_of(c, (uint32_t)key);
         size_t pos = (size_t)(key >> 32);
         if (!add_raw(c, done, pos, out) || !add_fragment(out, NULL, 0, t->id)) return false;
         done = pos + t->len;
@@ -218,10 +232,7 @@ static bool list_fragments(struct cutter *c, struct fragments *out) {
 
 static bool cut_candidates(struct cutter *c, struct fragments *out) {
     c->gone = mem_zalloc(c->len / 64 + 1, sizeof *c->gone);
-    c->by_order = mem_array(c->set->n, sizeof(const struct special_text *));
-    if (c->gone == NULL || c->by_order == NULL) return false;
-    for (uint32_t i = 0; i < c->set->n; i++) c->by_order[c->set->list[i].order] = &c->set->list[i];
-    return resolve(c) && list_fragments(c, out);
+    return c->gone != NULL && resolve(c) && list_fragments(c, out);
 }
 
 enum status text_cut(const struct vocab *v, const char *text, size_t len, bool parse_special,
@@ -229,11 +240,12 @@ enum status text_cut(const struct vocab *v, const char *text, size_t len, bool p
     assert(len <= UINT32_MAX);
     struct cutter c = {.v = v, .set = parse_special ? &v->all : &v->user, .text = text, .len = len};
     bool ok = find_candidates(&c);
-    if (ok && c.n == 0) ok = len == 0 || add_fragment(out, text, len, TOKEN_NONE);
-    else if (ok) ok = cut_candidates(&c, out);
+    if (ok && c.n == 0)
+        ok = len == 0 || add_fragment(out, text, len, TOKEN_NONE);
+    else if (ok)
+        ok = cut_candidates(&c, out);
     mem_free(c.heap);
     mem_free(c.cut);
     mem_free(c.gone);
-    mem_free(c.by_order);
     return ok ? ST_OK : err_no_memory(e);
 }

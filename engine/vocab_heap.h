@@ -1,4 +1,4 @@
-/* vocab_heap.h - a binary min-heap of 64-bit keys in an array that the caller owns.
+/* vocab_heap.h - a binary min-heap of 64-bit keys in an array that the caller owns, and sorting.
  *
  * Merging and special tokens need "best first, then leftmost": both fit one key, the order in the
  * upper half and the position in the lower, so that a plain comparison is the rule. */
@@ -37,5 +37,9 @@ static inline uint64_t heap_pop(uint64_t *h, size_t *n) {
     if (*n > 0) heap_sift_down(h, *n, 0);
     return top;
 }
+
+/* Rising order. Quicksort with the median of three; a heap takes over where that goes wrong, so no
+ * input makes it slow. Arrays that are sorted already cost one pass. */
+void heap_sort(uint64_t *keys, size_t n);
 
 #endif

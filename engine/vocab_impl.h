@@ -4,6 +4,7 @@
  * vocab_special.c special ids, end of generation, attributes (spec/tokenizers.md 2, 3, 8)
  * vocab_cut.c     special tokens in a text: cutting it into fragments (section 4)
  * vocab_index.c   hash tables: text -> id, (id, id) -> merge; which characters can merge at all
+ * vocab_heap.[ch] heap and sorting of 64-bit keys
  * vocab_merge.c   the merging that SPM and BPE have in common
  * vocab_text.c    pieces and detokenize (section 9)
  * bpe.c, spm.c    the kinds (section 7)
@@ -37,14 +38,18 @@ struct span {
     uint32_t off, len; /* in vocab.bytes */
 };
 
-/* -- hash tables (vocab_index.c) ---------------------------------------------------------------- */
+/* -- hash tables (vocab_index.c) --------------------------------------------------------------- */
 
 struct text_index { /* open addressing, at most half full */
-    struct text_slot { uint32_t tag, id; } *slot; /* id NO_SYM: empty */
+    struct text_slot {
+        uint32_t tag, id;
+    } *slot; /* id NO_SYM: empty */
     size_t cap, count;
 };
 struct pair_index { /* the same, by two symbols */
-    struct pair_slot { uint32_t left, right, rank, result; } *slot; /* rank NO_RANK: empty */
+    struct pair_slot {
+        uint32_t left, right, rank, result;
+    } *slot; /* rank NO_RANK: empty */
     size_t cap, count;
 };
 
@@ -58,7 +63,7 @@ struct joints {
     size_t n_bits;
 };
 
-/* -- special tokens in a text (vocab_cut.c) ------------------------------------------------------ */
+/* -- special tokens in a text (vocab_cut.c) ---------------------------------------------------- */
 
 struct special_text {
     const char *text;
@@ -68,12 +73,13 @@ struct special_text {
 };
 struct special_set {
     struct special_text *list; /* sorted by text */
+    uint32_t *by_order;        /* order -> index in list */
     uint32_t n;
-    uint32_t first[257];       /* list[first[b]..first[b + 1]) begins with byte b */
-    uint64_t second[256][4];   /* second[b]: which bytes may follow b */
+    uint32_t first[257];     /* list[first[b]..first[b + 1]) begins with byte b */
+    uint64_t second[256][4]; /* second[b]: which bytes may follow b */
 };
 
-/* -- the vocabulary ------------------------------------------------------------------------------ */
+/* -- the vocabulary ---------------------------------------------------------------------------- */
 
 enum whole { WHOLE_UNKNOWN, WHOLE_YES, WHOLE_NO };
 
@@ -81,21 +87,21 @@ enum key_form { KEY_TEXT, KEY_BYTES };
 
 /* Scratch of one vocab_encode(). */
 struct vocab_scratch {
-    struct buf clean;    /* copy of a text that needs cleaning */
-    struct buf escaped;  /* copy with U+2581 for spaces */
+    struct buf clean;            /* copy of a text that needs cleaning */
+    struct buf escaped;          /* copy with U+2581 for spaces */
     uint32_t *sym, *rank, *span; /* long pieces: see vocab_merge.c */
     size_t cap;
     uint64_t *heap;
-    size_t n_heap, heap_cap;
+    size_t n_heap, run, heap_cap;
 };
 
 struct vocab_kind { /* spec/tokenizers.md 2 */
     const char *name;
-    bool bpe;                     /* merges and a pre-tokenizer */
+    bool bpe; /* merges and a pre-tokenizer */
     token_id bos, eos, unk, sep, pad, mask;
     bool add_bos, add_eos, space_prefix;
-    bool clean;                   /* detokenize cleans up; BPE: unless the pre-tokenizer says no */
-    const char *pre;              /* forces tokenizer.ggml.pre; NULL: as in the file */
+    bool clean;      /* detokenize cleans up; BPE: unless the pre-tokenizer says no */
+    const char *pre; /* forces tokenizer.ggml.pre; NULL: as in the file */
     enum status (*load)(struct vocab *v, const struct gguf *g, struct err *e); /* NULL: not yet */
     /* One raw fragment, never empty; first: at the start or behind a special token. */
     enum status (*encode)(const struct vocab *v, struct vocab_scratch *s, const char *text,
@@ -107,26 +113,26 @@ struct vocab { /* owns everything it points to but kind and pre */
     const struct pretok *pre; /* BPE only */
     char *pre_name;
     uint32_t n, n_syms, cap_syms;
-    struct span *text;  /* [n] as stored */
-    struct span *key;   /* [n_syms]; a literal token's is empty */
-    struct span *piece; /* [n] what vocab_piece gives; for control tokens their text */
-    uint16_t *attr;     /* [n] enum token_attr and ATTR_EOG */
-    uint32_t *rank;     /* [n] SPM: order of merging, best first */
+    struct span *text;   /* [n] as stored */
+    struct span *key;    /* [n_syms]; a literal token's is empty */
+    struct span *piece;  /* [n] what vocab_piece gives; for control tokens their text */
+    uint16_t *attr;      /* [n] enum token_attr and ATTR_EOG */
+    uint32_t *rank;      /* [n] SPM: order of merging, best first */
     atomic_uchar *whole; /* [n] enum whole: is the token what its own text encodes to? A memo of a
                           * fact, filled when first asked; relaxed order is enough */
     struct buf bytes;
-    uint32_t max_key;   /* longest key */
+    uint32_t max_key; /* longest key */
     enum key_form form;
-    bool escape;        /* spaces of the input are U+2581 in keys */
+    bool escape; /* spaces of the input are U+2581 in keys */
     bool space_prefix, clean;
-    uint64_t seed;      /* of the hash tables */
+    uint64_t seed; /* of the hash tables */
     struct text_index index;
-    struct map literal;         /* keys in literal_texts: v->bytes may still move */
+    struct map literal; /* keys in literal_texts: v->bytes may still move */
     struct arena literal_texts;
     struct pair_index pairs;
     struct joints joints;
-    uint32_t byte_sym[256];   /* symbol of one-byte keys */
-    token_id byte_token[256]; /* "<0x41>"; byte-level: the one-byte texts as stored */
+    uint32_t byte_sym[256];       /* symbol of one-byte keys */
+    token_id byte_token[256];     /* "<0x41>"; byte-level: the one-byte texts as stored */
     struct special_set user, all; /* recognised always / when special tokens are parsed */
     struct vocab_special special;
 };
@@ -137,8 +143,8 @@ static inline const char *span_ptr(const struct vocab *v, struct span s) {
     return v->bytes.data + s.off;
 }
 
-/* Hash tables. index_find: NO_SYM if absent. index_put: the text is in v->key[id]; false: no memory;
- * *old is the symbol that has the same text already (then nothing is put), else NO_SYM. */
+/* Hash tables. index_find: NO_SYM if absent. index_put: the text is in v->key[id]; false: no
+ * memory; *old is the symbol that has the same text already (then nothing is put), else NO_SYM. */
 bool index_reserve(struct vocab *v, size_t n);
 bool index_put(struct vocab *v, uint32_t id, uint32_t *old);
 uint32_t index_find(const struct vocab *v, const char *text, size_t len);
@@ -163,7 +169,7 @@ static inline bool joints_may_join(const struct joints *j, uint32_t a, uint32_t 
     return joints_wide(j, a, b);
 }
 
-/* -- merging (vocab_merge.c) --------------------------------------------------------------------- */
+/* -- merging (vocab_merge.c) ------------------------------------------------------------------- */
 
 struct merge_rule {
     /* Symbol of the character at the start of text and its length. */
@@ -184,11 +190,12 @@ enum status merge_piece(const struct vocab *v, const struct merge_rule *rule,
 enum status merge_text(const struct vocab *v, const struct merge_rule *rule,
                        struct vocab_scratch *s, const char *text, size_t len,
                        struct token_list *out, struct err *e);
-/* *text with U+2581 for every space, in s->escaped; prefix: and one more in front. False: no memory. */
+/* *text with U+2581 for every space, in s->escaped; prefix: and one more in front. False: no
+ * memory. */
 bool escape_spaces(struct vocab_scratch *s, bool prefix, const char **text, size_t *len);
 void scratch_free(struct vocab_scratch *s);
 
-/* -- the rest ------------------------------------------------------------------------------------ */
+/* -- the rest ---------------------------------------------------------------------------------- */
 
 /* Special ids and attributes from the file and the texts; needs texts, attr and index. */
 enum status special_load(struct vocab *v, const struct gguf *g, struct err *e);
@@ -208,7 +215,8 @@ struct fragments { /* owns list */
 enum status text_cut(const struct vocab *v, const char *text, size_t len, bool parse_special,
                      struct fragments *out, struct err *e);
 
-bool pieces_build(struct vocab *v); /* v->piece, from texts, keys and attributes; false: no memory */
+bool pieces_build(
+    struct vocab *v); /* v->piece, from texts, keys and attributes; false: no memory */
 /* Bytes that the text of a byte-level token stands for, into out (len bytes are enough); false: it
  * is literal. */
 bool bytes_of_text(const char *text, size_t len, char *out, size_t *out_len);

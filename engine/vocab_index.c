@@ -1,8 +1,8 @@
 /* vocab_index.c - the hash tables of a vocabulary and the table of joints (see vocab_impl.h).
  *
- * Open addressing with linear probing over flat arrays, at most half full; hashes are seeded once per
- * process, so a file's author cannot choose texts that collide. A miss, the usual case in merging,
- * touches one cache line. */
+ * Open addressing with linear probing over flat arrays, at most half full; hashes are seeded once
+ * per process, so a file's author cannot choose texts that collide. A miss, the usual case in
+ * merging, touches one cache line. */
 #include <assert.h>
 #include <string.h>
 
@@ -26,7 +26,8 @@ static uint64_t load4(const char *p) {
     return w;
 }
 
-/* Most keys are shorter than 16 bytes: at most two words, read overlapping instead of byte by byte. */
+/* Most keys are shorter than 16 bytes: at most two words, read overlapping instead of byte by byte.
+ */
 static uint64_t text_hash(uint64_t seed, const char *p, size_t len) {
     const unsigned char *u = (const unsigned char *)p;
     uint64_t h = seed ^ len * 0xD6E8FEB86659FD93u;
@@ -41,7 +42,7 @@ static uint64_t text_hash(uint64_t seed, const char *p, size_t len) {
     return stir(h, h >> 29);
 }
 
-/* -- text -> symbol ----------------------------------------------------------------------------- */
+/* -- text -> symbol ---------------------------------------------------------------------------- */
 
 /* Smallest power of two that leaves half of the slots free; 0: too many. */
 static size_t capacity_for(size_t n) {
@@ -112,7 +113,7 @@ void index_touch(const struct vocab *v, const char *const *text, const size_t *l
     (void)sink;
 }
 
-/* -- pair -> merge ------------------------------------------------------------------------------ */
+/* -- pair -> merge ----------------------------------------------------------------------------- */
 
 bool pair_reserve(struct pair_index *t, size_t n) {
     assert(t->slot == NULL);
@@ -145,7 +146,7 @@ const struct pair_slot *pair_find(const struct vocab *v, uint32_t left, uint32_t
     return s->rank != NO_RANK ? s : NULL;
 }
 
-/* -- joints ------------------------------------------------------------------------------------- */
+/* -- joints ------------------------------------------------------------------------------------ */
 
 uint32_t char_code(const char *p, uint32_t len) {
     const unsigned char *u = (const unsigned char *)p;

@@ -11,9 +11,9 @@
  *
  * The long way has three arrays indexed by byte position. A symbol at i of length l has span[i] = l
  * and also span[i + l - 1] = l, which is how the neighbours on both sides are found without links.
- * rank[i] is the rank of merging it with its right neighbour; a heap entry whose rank is not the one
- * in the array is out of date. The heap is cleaned when it is full. Together about 22 bytes for each
- * byte of the longest piece above SHORT_BYTES. */
+ * rank[i] is the rank of merging it with its right neighbour; a heap entry whose rank is not the
+ * one in the array is out of date. The heap is cleaned when it is full. Together about 22 bytes for
+ * each byte of the longest piece above SHORT_BYTES. */
 #include <assert.h>
 #include <string.h>
 
@@ -34,7 +34,7 @@ static bool emit(const struct vocab *v, const struct merge_rule *rule, uint32_t 
     return rule->spell(v, text, len, out);
 }
 
-/* -- short pieces ------------------------------------------------------------------------------- */
+/* -- short pieces ------------------------------------------------------------------------------ */
 
 struct part {
     uint32_t off, sym;
@@ -86,7 +86,7 @@ static bool merge_short(const struct vocab *v, const struct merge_rule *rule, co
     return true;
 }
 
-/* -- long pieces -------------------------------------------------------------------------------- */
+/* -- long pieces ------------------------------------------------------------------------------- */
 
 struct row { /* a long piece while it is merged */
     const struct vocab *v;
@@ -108,25 +108,73 @@ static bool row_reserve(struct vocab_scratch *s, size_t len) {
     return true;
 }
 
-static bool heap_reserve(struct vocab_scratch *s, size_t cap) {
+/* -- the queue of a long piece: heap[0..n_heap) and the run heap[run..heap_cap) -- */
+
+enum { MIN_RUN = 32 }; /* fewer entries stay in the heap */
+
+/* Moves the run to the back of a larger array. */
+static bool queue_reserve(struct vocab_scratch *s, size_t cap) {
+    size_t n_run = s->heap_cap - s->run;
     if (cap <= s->heap_cap) return true;
     uint64_t *heap = mem_grow(s->heap, cap, sizeof *heap);
     if (heap == NULL) return false;
+    memmove(heap + cap - n_run, heap + s->run, n_run * sizeof *heap);
     s->heap = heap;
     s->heap_cap = cap;
+    s->run = cap - n_run;
     return true;
 }
 
+static void queue_clear(struct vocab_scratch *s) {
+    s->n_heap = 0;
+    s->run = s->heap_cap;
+}
+
+static bool up_to_date(const struct vocab_scratch *s, uint64_t key) {
+    return s->rank[(uint32_t)key] == key >> 32;
+}
+
 /* Room for one more: drops what is out of date, then grows if that was little. */
-static bool heap_make_room(struct vocab_scratch *s) {
-    size_t n = 0;
-    if (s->n_heap < s->heap_cap) return true;
+static bool queue_make_room(struct vocab_scratch *s) {
+    size_t n = 0, run = s->heap_cap;
+    if (s->n_heap < s->run) return true;
     for (size_t i = 0; i < s->n_heap; i++) {
-        if (s->rank[(uint32_t)s->heap[i]] == s->heap[i] >> 32) s->heap[n++] = s->heap[i];
+        if (up_to_date(s, s->heap[i])) s->heap[n++] = s->heap[i];
+    }
+    for (size_t i = s->heap_cap; i-- > s->run;) {
+        if (up_to_date(s, s->heap[i])) s->heap[--run] = s->heap[i];
     }
     s->n_heap = n;
+    s->run = run;
     heap_make(s->heap, n);
-    return n < s->heap_cap - s->heap_cap / 8 || heap_reserve(s, s->heap_cap + s->heap_cap / 2 + 1);
+    size_t room = run - n;
+    return room > s->heap_cap / 8 || queue_reserve(s, s->heap_cap + s->heap_cap / 2 + 1);
+}
+
+static bool queue_push(struct vocab_scratch *s, uint64_t key) {
+    if (!queue_make_room(s)) return false;
+    heap_push(s->heap, &s->n_heap, key);
+    return true;
+}
+
+/* Sorts the heap and makes it the run. */
+static void queue_sort(struct vocab_scratch *s) {
+    heap_sort(s->heap, s->n_heap);
+    s->run = s->heap_cap - s->n_heap;
+    memmove(s->heap + s->run, s->heap, s->n_heap * sizeof *s->heap);
+    s->n_heap = 0;
+}
+
+/* False: the queue is empty. */
+static bool queue_pop(struct vocab_scratch *s, uint64_t *key) {
+    if (s->run == s->heap_cap && s->n_heap >= MIN_RUN) queue_sort(s);
+    bool has_run = s->run < s->heap_cap;
+    if (!has_run && s->n_heap == 0) return false;
+    if (has_run && (s->n_heap == 0 || s->heap[s->run] <= s->heap[0]))
+        *key = s->heap[s->run++];
+    else
+        *key = heap_pop(s->heap, &s->n_heap);
+    return true;
 }
 
 static uint32_t row_merge(const struct row *r, uint32_t i, uint32_t *result) {
@@ -142,9 +190,7 @@ static bool row_look(const struct row *r, uint32_t i) {
     uint32_t result;
     s->rank[i] = row_merge(r, i, &result);
     if (s->rank[i] == NO_RANK) return true;
-    if (!heap_make_room(s)) return false;
-    heap_push(s->heap, &s->n_heap, (uint64_t)s->rank[i] << 32 | i);
-    return true;
+    return queue_push(s, (uint64_t)s->rank[i] << 32 | i);
 }
 
 static void row_set(const struct row *r, uint32_t i, uint32_t sym, uint32_t len) {
@@ -154,27 +200,26 @@ static void row_set(const struct row *r, uint32_t i, uint32_t sym, uint32_t len)
 
 static bool row_init(const struct row *r) {
     struct vocab_scratch *s = r->s;
-    if (!row_reserve(s, r->len) || !heap_reserve(s, r->len + r->len / 4)) return false;
+    if (!row_reserve(s, r->len) || !queue_reserve(s, r->len + r->len / 4)) return false;
     for (uint32_t i = 0, l; i < r->len; i += l) {
         uint32_t sym = r->rule->first(r->v, r->text + i, r->len - i, &l);
         row_set(r, i, sym, l);
     }
-    s->n_heap = 0;
+    queue_clear(s);
     for (uint32_t i = 0, result; i < r->len; i += s->span[i]) {
         s->rank[i] = row_merge(r, i, &result);
         if (s->rank[i] != NO_RANK) s->heap[s->n_heap++] = (uint64_t)s->rank[i] << 32 | i;
     }
-    heap_make(s->heap, s->n_heap);
+    queue_sort(s);
     return true;
 }
 
 static bool merge_long(const struct row *r, struct token_list *out) {
     struct vocab_scratch *s = r->s;
     if (!row_init(r)) return false;
-    while (s->n_heap > 0) {
-        uint64_t key = heap_pop(s->heap, &s->n_heap);
+    for (uint64_t key; queue_pop(s, &key);) {
         uint32_t i = (uint32_t)key, result = NO_SYM;
-        if (s->rank[i] != key >> 32) continue;
+        if (!up_to_date(s, key)) continue;
         uint32_t next = i + s->span[i];
         uint32_t rank = row_merge(r, i, &result);
         assert(rank == key >> 32);
@@ -190,7 +235,7 @@ static bool merge_long(const struct row *r, struct token_list *out) {
     return true;
 }
 
-/* -- pieces and texts --------------------------------------------------------------------------- */
+/* -- pieces and texts -------------------------------------------------------------------------- */
 
 enum status merge_piece(const struct vocab *v, const struct merge_rule *rule,
                         struct vocab_scratch *s, const char *text, size_t len,

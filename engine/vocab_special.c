@@ -1,7 +1,7 @@
 /* vocab_special.c - special ids, end of generation, attributes (spec/tokenizers.md 2, 3 and 8).
  *
- * Most files name only some of their special tokens by key; the others are recognised by their texts.
- * The order of the steps matters, because later steps change what earlier ones marked. */
+ * Most files name only some of their special tokens by key; the others are recognised by their
+ * texts. The order of the steps matters, because later steps change what earlier ones marked. */
 #include <ctype.h>
 #include <string.h>
 
@@ -11,11 +11,13 @@
 #include "engine/pretok.h"
 #include "engine/vocab_impl.h"
 
-/* Lists of texts end with NULL; the first one found wins where one token is wanted. */
+/* clang-format off */
+/* Lists of texts end with NULL; the first one found wins where one token is wanted. EF BD 9C is a
+ * full-width bar, E2 96 81 the low block that stands for a space (deepseek). */
 static const char *const eot_texts[] = {
     "<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>",
     "<EOT>", "_<EOT>", "[EOT]",
-    "<\xEF\xBD\x9C" "end\xE2\x96\x81" "of\xE2\x96\x81" "sentence\xEF\xBD\x9C>", /* <|end_of_sentence|> */
+    "<\xEF\xBD\x9C" "end\xE2\x96\x81" "of\xE2\x96\x81" "sentence\xEF\xBD\x9C>",
     "<end_of_utterance>", NULL};
 static const char *const eom_texts[] = {"<|eom_id|>", NULL};
 static const char *const fim_pre_texts[] = {
@@ -43,6 +45,7 @@ static const char *const end_texts[] = { /* every one of these ends a generation
     "<\xEF\xBD\x9C" "end\xE2\x96\x81" "of\xE2\x96\x81" "sentence\xEF\xBD\x9C>", "[e~[", NULL};
 static const char *const user_texts[] = {"<|channel|>", "<|message|>", "<|start|>",
                                          "<|constrain|>", NULL};
+/* clang-format on */
 
 static token_id find(const struct vocab *v, const char *text) {
     return vocab_find(v, text, strlen(text));
@@ -63,7 +66,7 @@ static bool ends(const struct vocab *v, const char *text) {
     return id != TOKEN_NONE && (v->attr[id] & ATTR_EOG) != 0;
 }
 
-/* -- keys --------------------------------------------------------------------------------------- */
+/* -- keys -------------------------------------------------------------------------------------- */
 
 /* An id of the file; *id keeps its value if there is none or none of this vocabulary. */
 static enum status read_id(const struct vocab *v, const struct gguf *g, const char *key,
@@ -72,8 +75,10 @@ static enum status read_id(const struct vocab *v, const struct gguf *g, const ch
     if (gguf_find(g, key) == NULL) return ST_OK;
     enum status st = gguf_get_u32(g, key, &value, e);
     if (st != ST_OK) return st;
-    if (value < v->n) *id = (token_id)value;
-    else log_warn("vocab", "%s = %u is no token of %u, ignored", key, value, v->n);
+    if (value < v->n)
+        *id = (token_id)value;
+    else
+        log_warn("vocab", "%s = %u is no token of %u, ignored", key, value, v->n);
     return ST_OK;
 }
 
@@ -85,11 +90,24 @@ static void set_defaults(struct vocab *v) {
     const struct vocab_kind *k = v->kind;
     unsigned flags = v->pre != NULL ? v->pre->flags : 0;
     struct vocab_special *s = &v->special;
-    *s = (struct vocab_special){.bos = k->bos, .eos = k->eos, .unk = k->unk, .sep = k->sep,
-        .pad = k->pad, .mask = k->mask, .eot = TOKEN_NONE, .eom = TOKEN_NONE,
-        .fim_pre = TOKEN_NONE, .fim_suf = TOKEN_NONE, .fim_mid = TOKEN_NONE, .fim_pad = TOKEN_NONE,
-        .fim_rep = TOKEN_NONE, .fim_sep = TOKEN_NONE, .nl = TOKEN_NONE,
-        .add_bos = k->add_bos, .add_eos = k->add_eos, .add_sep = (flags & PRE_ADD_SEP) != 0};
+    *s = (struct vocab_special){.bos = k->bos,
+                                .eos = k->eos,
+                                .unk = k->unk,
+                                .sep = k->sep,
+                                .pad = k->pad,
+                                .mask = k->mask,
+                                .eot = TOKEN_NONE,
+                                .eom = TOKEN_NONE,
+                                .fim_pre = TOKEN_NONE,
+                                .fim_suf = TOKEN_NONE,
+                                .fim_mid = TOKEN_NONE,
+                                .fim_pad = TOKEN_NONE,
+                                .fim_rep = TOKEN_NONE,
+                                .fim_sep = TOKEN_NONE,
+                                .nl = TOKEN_NONE,
+                                .add_bos = k->add_bos,
+                                .add_eos = k->add_eos,
+                                .add_sep = (flags & PRE_ADD_SEP) != 0};
     if ((flags & PRE_NO_BOS) != 0) s->bos = TOKEN_NONE;
     if ((flags & PRE_ADD_BOS) != 0) s->add_bos = true;
     token_id *ids[] = {&s->bos, &s->eos, &s->unk, &s->sep, &s->pad, &s->mask};
@@ -102,24 +120,33 @@ static void set_defaults(struct vocab *v) {
 
 static enum status read_keys(struct vocab *v, const struct gguf *g, struct err *e) {
     struct vocab_special *s = &v->special;
-    const struct { const char *key; token_id *id; } ids[] = {
-        {"tokenizer.ggml.bos_token_id", &s->bos}, {"tokenizer.ggml.eos_token_id", &s->eos},
-        {"tokenizer.ggml.eot_token_id", &s->eot}, {"tokenizer.ggml.eom_token_id", &s->eom},
-        {"tokenizer.ggml.unknown_token_id", &s->unk}, {"tokenizer.ggml.seperator_token_id", &s->sep},
-        {"tokenizer.ggml.padding_token_id", &s->pad}, {"tokenizer.ggml.mask_token_id", &s->mask},
-        {"tokenizer.ggml.fim_pre_token_id", &s->fim_pre},
-        {"tokenizer.ggml.fim_suf_token_id", &s->fim_suf},
-        {"tokenizer.ggml.fim_mid_token_id", &s->fim_mid},
-        {"tokenizer.ggml.fim_pad_token_id", &s->fim_pad},
-        {"tokenizer.ggml.fim_rep_token_id", &s->fim_rep},
-        {"tokenizer.ggml.fim_sep_token_id", &s->fim_sep},
-        {"tokenizer.ggml.prefix_token_id", &s->fim_pre}, /* old names, read last: they win */
-        {"tokenizer.ggml.suffix_token_id", &s->fim_suf},
-        {"tokenizer.ggml.middle_token_id", &s->fim_mid}};
-    const struct { const char *key; bool *flag; } flags[] = {
-        {"tokenizer.ggml.add_bos_token", &s->add_bos}, {"tokenizer.ggml.add_eos_token", &s->add_eos},
-        {"tokenizer.ggml.add_sep_token", &s->add_sep},
-        {"tokenizer.ggml.add_space_prefix", &v->space_prefix}};
+    const struct {
+        const char *key;
+        token_id *id;
+    } ids[] = {{"tokenizer.ggml.bos_token_id", &s->bos},
+               {"tokenizer.ggml.eos_token_id", &s->eos},
+               {"tokenizer.ggml.eot_token_id", &s->eot},
+               {"tokenizer.ggml.eom_token_id", &s->eom},
+               {"tokenizer.ggml.unknown_token_id", &s->unk},
+               {"tokenizer.ggml.seperator_token_id", &s->sep},
+               {"tokenizer.ggml.padding_token_id", &s->pad},
+               {"tokenizer.ggml.mask_token_id", &s->mask},
+               {"tokenizer.ggml.fim_pre_token_id", &s->fim_pre},
+               {"tokenizer.ggml.fim_suf_token_id", &s->fim_suf},
+               {"tokenizer.ggml.fim_mid_token_id", &s->fim_mid},
+               {"tokenizer.ggml.fim_pad_token_id", &s->fim_pad},
+               {"tokenizer.ggml.fim_rep_token_id", &s->fim_rep},
+               {"tokenizer.ggml.fim_sep_token_id", &s->fim_sep},
+               {"tokenizer.ggml.prefix_token_id", &s->fim_pre}, /* old names, read last: they win */
+               {"tokenizer.ggml.suffix_token_id", &s->fim_suf},
+               {"tokenizer.ggml.middle_token_id", &s->fim_mid}};
+    const struct {
+        const char *key;
+        bool *flag;
+    } flags[] = {{"tokenizer.ggml.add_bos_token", &s->add_bos},
+                 {"tokenizer.ggml.add_eos_token", &s->add_eos},
+                 {"tokenizer.ggml.add_sep_token", &s->add_sep},
+                 {"tokenizer.ggml.add_space_prefix", &v->space_prefix}};
     enum status st = ST_OK;
     for (size_t i = 0; i < sizeof ids / sizeof ids[0] && st == ST_OK; i++)
         st = read_id(v, g, ids[i].key, ids[i].id, e);
@@ -129,15 +156,18 @@ static enum status read_keys(struct vocab *v, const struct gguf *g, struct err *
     return st;
 }
 
-/* -- texts -------------------------------------------------------------------------------------- */
+/* -- texts ------------------------------------------------------------------------------------- */
 
 /* Finds what no key gave; a token found this way becomes a control token. */
 static void find_by_text(struct vocab *v) {
     struct vocab_special *s = &v->special;
-    const struct { token_id *id; const char *const *texts; } roles[] = {
-        {&s->eot, eot_texts}, {&s->eom, eom_texts}, {&s->fim_pre, fim_pre_texts},
-        {&s->fim_suf, fim_suf_texts}, {&s->fim_mid, fim_mid_texts}, {&s->fim_pad, fim_pad_texts},
-        {&s->fim_rep, fim_rep_texts}, {&s->fim_sep, fim_sep_texts}};
+    const struct {
+        token_id *id;
+        const char *const *texts;
+    } roles[] = {{&s->eot, eot_texts},         {&s->eom, eom_texts},
+                 {&s->fim_pre, fim_pre_texts}, {&s->fim_suf, fim_suf_texts},
+                 {&s->fim_mid, fim_mid_texts}, {&s->fim_pad, fim_pad_texts},
+                 {&s->fim_rep, fim_rep_texts}, {&s->fim_sep, fim_sep_texts}};
     for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++) {
         if (*roles[i].id != TOKEN_NONE) continue;
         *roles[i].id = find_first(v, roles[i].texts);
@@ -183,7 +213,7 @@ static void find_ends(struct vocab *v) {
         demote(v, "</s>", TOKEN_NORMAL);
 }
 
-/* -- white space beside special tokens ----------------------------------------------------------- */
+/* -- white space beside special tokens --------------------------------------------------------- */
 
 static bool contains_any(const char *text, const char *const *words) {
     for (; *words != NULL; words++) {
@@ -230,8 +260,10 @@ static enum status set_strips(struct vocab *v, const struct gguf *g, struct err 
     if (ok) {
         if (contains_any(v->pre_name, jina_pres) || contains_any(arch, mask_archs))
             set_strip(v, "<mask>", TOKEN_LSTRIP);
-        else if (contains_any(name, phi3_names)) strip_phi3(v);
-        else if (strstr(name, "modern-bert") != NULL) set_strip(v, "[MASK]", TOKEN_LSTRIP);
+        else if (contains_any(name, phi3_names))
+            strip_phi3(v);
+        else if (strstr(name, "modern-bert") != NULL)
+            set_strip(v, "[MASK]", TOKEN_LSTRIP);
     }
     mem_free(name);
     mem_free(arch);

@@ -44,7 +44,8 @@ static bool spaced_piece(struct vocab *v, struct span text, struct buf *tmp, str
 
 /* A byte-level text with characters that stand for no byte: each prints as a note that repeats the
  * whole text, the others as their byte. No real vocabulary has such normal tokens; so that a
- * malicious one cannot grow without limit, what goes beyond MAX_ODD_BYTES prints as the bare text. */
+ * malicious one cannot grow without limit, what goes beyond MAX_ODD_BYTES prints as the bare text.
+ */
 static bool odd_piece(struct vocab *v, struct span text, struct buf *tmp, size_t *budget,
                       struct span *piece) {
     const char *p = span_ptr(v, text);
@@ -86,12 +87,18 @@ bool pieces_build(struct vocab *v) {
         unsigned attr = v->attr[i];
         struct span text = v->text[i], *piece = &v->piece[i];
         *piece = (struct span){0, 0};
-        if ((attr & (SILENT | TOKEN_USER)) != 0) *piece = text;
-        else if ((attr & TOKEN_BYTE) != 0) ok = byte_piece(v, text, piece);
-        else if ((attr & TOKEN_NORMAL) == 0) continue;
-        else if (v->form == KEY_TEXT) ok = spaced_piece(v, text, &tmp, piece);
-        else if (v->key[i].len != 0) *piece = v->key[i];
-        else ok = odd_piece(v, text, &tmp, &budget, piece);
+        if ((attr & (SILENT | TOKEN_USER)) != 0)
+            *piece = text;
+        else if ((attr & TOKEN_BYTE) != 0)
+            ok = byte_piece(v, text, piece);
+        else if ((attr & TOKEN_NORMAL) == 0)
+            continue;
+        else if (v->form == KEY_TEXT)
+            ok = spaced_piece(v, text, &tmp, piece);
+        else if (v->key[i].len != 0)
+            *piece = v->key[i];
+        else
+            ok = odd_piece(v, text, &tmp, &budget, piece);
     }
     buf_free(&tmp);
     return ok;
@@ -105,7 +112,7 @@ const char *vocab_piece(const struct vocab *v, token_id id, bool special, size_t
     return span_ptr(v, v->piece[id]);
 }
 
-/* -- detokenize --------------------------------------------------------------------------------- */
+/* -- detokenize -------------------------------------------------------------------------------- */
 
 /* "a ." -> "a.", for ? ! . , */
 static size_t clean_marks(char *s, size_t n) {

@@ -58,8 +58,8 @@ static char *unxz(const char *data, size_t size, size_t *out_size) {
     uint64_t limit = UINT64_MAX;
     size_t cap = size * 8 + 4096, in_pos = 0, out_pos = 0;
     for (char *out = mem_alloc(cap + 1); out != NULL; in_pos = out_pos = 0) {
-        lzma_ret r = lzma_stream_buffer_decode(&limit, 0, NULL, (const uint8_t *)data, &in_pos, size,
-                                               (uint8_t *)out, &out_pos, cap);
+        lzma_ret r = lzma_stream_buffer_decode(&limit, 0, NULL, (const uint8_t *)data, &in_pos,
+                                               size, (uint8_t *)out, &out_pos, cap);
         if (r == LZMA_OK) {
             out[out_pos] = '\0';
             *out_size = out_pos;

@@ -13,8 +13,8 @@
 #include "base/json.h"
 
 struct check {
-    const char *backend;     /* "ref", "cpu", ...; "cpu" by default */
-    const char *base;        /* --base: where a set looks up data of the published one */
+    const char *backend; /* "ref", "cpu", ...; "cpu" by default */
+    const char *base;    /* --base: where a set looks up data of the published one */
     unsigned passed, failed, skipped;
 };
 
@@ -32,7 +32,7 @@ bool check_that(struct check *c, bool ok, const char *where, const char *fmt, ..
  * FILE.xz through liblzma if FILE is not there. */
 char *check_read(struct check *c, const char *dir, const char *file, size_t *size);
 json *check_read_json(struct check *c, const char *dir, const char *file); /* json_free */
-bool check_exists(const char *dir, const char *file); /* FILE or FILE.xz */
+bool check_exists(const char *dir, const char *file);                      /* FILE or FILE.xz */
 
 /* Sorted names in a folder (without "." and ".."): NULL-terminated, each and the list mem_free'd by
  * check_list_free. */

@@ -1,7 +1,7 @@
 /* check_models.c - tiny models with recorded logits (the set's README is the contract).
  *
- * Each model is run as the recording was: f32 cache, at once, in chunks of 13, token by token, and two
- * sequences interleaved. A model of quantised weights is compared with the dequantised rows by
+ * Each model is run as the recording was: f32 cache, at once, in chunks of 13, token by token, and
+ * two sequences interleaved. A model of quantised weights is compared with the dequantised rows by
  * backends that compute in f32 (ref), with the recorded rows by those that quantise activations. */
 #include <math.h>
 #include <stdio.h>
@@ -23,8 +23,9 @@ struct set {
     size_t n_truth;
     struct cria_engine *eng;
     uint32_t n_out;
-    bool dequantised;   /* compare with the rows of the dequantised weights, not with the recorded ones */
-    double limit;       /* NMSE that applies */
+    bool dequantised; /* compare with the rows of the dequantised weights, not with the recorded
+                         ones */
+    double limit;     /* NMSE that applies */
 };
 
 static double number(const json *v, double fallback) {
@@ -38,7 +39,8 @@ static uint32_t count(const json *v) { return (uint32_t)number(v, 0); }
 static token_id *int_list(const json *v, uint32_t *n) {
     token_id *ids = mem_zalloc(json_len(v), sizeof *ids);
     *n = 0;
-    for (const json *x = json_first(v); x != NULL; x = json_next(x)) ids[(*n)++] = (token_id)number(x, 0);
+    for (const json *x = json_first(v); x != NULL; x = json_next(x))
+        ids[(*n)++] = (token_id)number(x, 0);
     return ids;
 }
 
@@ -47,7 +49,8 @@ static const float *truth_at(const struct set *s, const json *offset, size_t n) 
     return off >= 0 && off + (double)n <= (double)s->n_truth ? s->truth + (size_t)off : NULL;
 }
 
-static void compare(struct set *s, const char *what, const float *got, const float *want, size_t n, double limit) {
+static void compare(struct set *s, const char *what, const float *got, const float *want, size_t n,
+                    double limit) {
     if (want == NULL) {
         check_fail(s->c, s->name, "%s: offset outside of expected.bin", what);
         return;
@@ -86,14 +89,16 @@ static double rms(const float *x, size_t n) {
 }
 
 /* One greedy token after the other; false at the first that is not clear or not as recorded. */
-static bool greedy_step(struct set *s, uint32_t i, token_id want, double margin, const float *logits) {
+static bool greedy_step(struct set *s, uint32_t i, token_id want, double margin,
+                        const float *logits) {
     if (margin <= 4 * sqrt(s->limit) * rms(logits, s->n_out)) return false;
     token_id id = (token_id)argmax(logits, s->n_out);
     return check_that(s->c, id == want, s->name, "greedy token %u is %d, expected %d", i, id, want);
 }
 
 /* Greedy decoding, one token at a time; must agree while the recorded margins are clear. */
-static void check_greedy(struct set *s, const json *prompt, const json *greedy, const token_id *tokens, uint32_t n) {
+static void check_greedy(struct set *s, const json *prompt, const json *greedy,
+                         const token_id *tokens, uint32_t n) {
     struct cria_timeline *tl = NULL;
     struct err e = {0};
     uint32_t n_greedy, i = 0;
@@ -108,19 +113,23 @@ static void check_greedy(struct set *s, const json *prompt, const json *greedy, 
     }
     check_that(s->c, st == ST_OK, s->name, "greedy: %s", e.msg);
     if (st == ST_OK && i == n_greedy && !s->dequantised)
-        compare(s, "after greedy", logits, truth_at(s, json_get(prompt, "after_greedy_offset"), s->n_out), s->n_out, s->limit);
+        compare(s, "after greedy", logits,
+                truth_at(s, json_get(prompt, "after_greedy_offset"), s->n_out), s->n_out, s->limit);
     cria_timeline_close(tl);
     mem_free(logits);
     mem_free(want);
 }
 
-static void compare_rows(struct set *s, const json *prompt, const json *offset, const float *logits) {
+static void compare_rows(struct set *s, const json *prompt, const json *offset,
+                         const float *logits) {
     uint32_t n_rows;
     token_id *rows = int_list(json_get(prompt, "rows"), &n_rows);
     float *got = mem_array((size_t)n_rows * s->n_out, sizeof *got);
     for (uint32_t i = 0; i < n_rows; i++)
-        memcpy(got + (size_t)i * s->n_out, logits + (size_t)rows[i] * s->n_out, s->n_out * sizeof *got);
-    compare(s, "at once", got, truth_at(s, offset, (size_t)n_rows * s->n_out), (size_t)n_rows * s->n_out, s->limit);
+        memcpy(got + (size_t)i * s->n_out, logits + (size_t)rows[i] * s->n_out,
+               s->n_out * sizeof *got);
+    compare(s, "at once", got, truth_at(s, offset, (size_t)n_rows * s->n_out),
+            (size_t)n_rows * s->n_out, s->limit);
     mem_free(got);
     mem_free(rows);
 }
@@ -129,16 +138,17 @@ static void check_prompt(struct set *s, const json *prompt) {
     uint32_t n;
     token_id *tokens = int_list(json_get(prompt, "tokens"), &n);
     const json *source = s->dequantised ? json_get(prompt, "dequantized_f32") : prompt;
-    float *logits = mem_array((size_t)n * s->n_out, sizeof *logits), *again = mem_array((size_t)n * s->n_out, sizeof *again);
+    float *logits = mem_array((size_t)n * s->n_out, sizeof *logits),
+          *again = mem_array((size_t)n * s->n_out, sizeof *again);
     if (number(json_get(prompt, "first_position"), 0) != 0) {
         check_skip(s->c, s->name, "prompts that start at another position than 0");
     } else if (eval(s, tokens, n, n, logits)) {
         compare_rows(s, prompt, json_get(source, "logits_offset"), logits);
         const uint32_t chunks[] = {CHUNK, 1};
         for (int i = 0; i < 2 && eval(s, tokens, n, chunks[i], again); i++)
-            check_that(s->c, memcmp(logits, again, (size_t)n * s->n_out * sizeof *again) == 0, s->name,
-                       "chunks of %u give other bits than all at once (NMSE %.3g)", chunks[i],
-                       check_nmse(again, logits, (size_t)n * s->n_out));
+            check_that(s->c, memcmp(logits, again, (size_t)n * s->n_out * sizeof *again) == 0,
+                       s->name, "chunks of %u give other bits than all at once (NMSE %.3g)",
+                       chunks[i], check_nmse(again, logits, (size_t)n * s->n_out));
         check_greedy(s, prompt, json_get(source, "greedy"), tokens, n);
     }
     mem_free(again);
@@ -162,17 +172,21 @@ static void check_two(struct set *s, const json *two) {
         for (int k = 0; k < 2 && st == ST_OK; k++) {
             uint32_t m = n[k] - done[k] < INTERLEAVE ? n[k] - done[k] : INTERLEAVE;
             if (m == 0) continue;
-            st = cria_timeline_eval(tl[k], tokens[k] + done[k], m, m, logits + (size_t)(done[k] + (k == 1 ? n[0] : 0)) * s->n_out, &e);
+            st =
+                cria_timeline_eval(tl[k], tokens[k] + done[k], m, m,
+                                   logits + (size_t)(done[k] + (k == 1 ? n[0] : 0)) * s->n_out, &e);
             done[k] += m;
         }
     check_that(s->c, st == ST_OK, s->name, "two sequences: %s", e.msg);
     float *alone = mem_array((size_t)n[0] * s->n_out, sizeof *alone);
     for (int k = 0; k < 2; k++) cria_timeline_close(tl[k]);
     if (st == ST_OK && eval(s, tokens[0], n[0], n[0], alone))
-        check_that(s->c, memcmp(alone, logits, (size_t)n[0] * s->n_out * sizeof *alone) == 0, s->name, "interleaved differs from alone");
+        check_that(s->c, memcmp(alone, logits, (size_t)n[0] * s->n_out * sizeof *alone) == 0,
+                   s->name, "interleaved differs from alone");
     if (st == ST_OK && want != NULL && row < n[0] && row < n[1] && !s->dequantised) {
         compare(s, "two sequences, a", logits + (size_t)row * s->n_out, want, s->n_out, s->limit);
-        compare(s, "two sequences, b", logits + (size_t)(n[0] + row) * s->n_out, want + s->n_out, s->n_out, s->limit);
+        compare(s, "two sequences, b", logits + (size_t)(n[0] + row) * s->n_out, want + s->n_out,
+                s->n_out, s->limit);
     }
     mem_free(alone);
     mem_free(logits);
@@ -196,9 +210,12 @@ static void check_pooled(struct set *s, const json *prompt, bool rerank) {
     } else if (eval(s, tokens, n, n, rows)) {
         float *last = rows + (size_t)(n - 1) * dim;
         if (json_get(prompt, "token_embd_offset") != NULL)
-            compare(s, "token vectors", rows, truth_at(s, json_get(prompt, "token_embd_offset"), (size_t)n * dim), (size_t)n * dim, s->limit);
+            compare(s, "token vectors", rows,
+                    truth_at(s, json_get(prompt, "token_embd_offset"), (size_t)n * dim),
+                    (size_t)n * dim, s->limit);
         if (rerank) softmax(last, dim);
-        compare(s, "pooled", last, truth_at(s, json_get(prompt, "pooled_offset"), dim), dim, s->limit);
+        compare(s, "pooled", last, truth_at(s, json_get(prompt, "pooled_offset"), dim), dim,
+                s->limit);
     }
     mem_free(rows);
     mem_free(tokens);
@@ -214,8 +231,10 @@ static void run_kind(struct set *s) {
     const char *kind = json_string(json_get(s->doc, "kind"));
     bool causal = kind == NULL || strcmp(kind, "causal") == 0;
     for (const json *p = json_first(json_get(s->doc, "prompts")); p != NULL; p = json_next(p)) {
-        if (causal) check_prompt(s, p);
-        else check_pooled(s, p, strcmp(kind, "rerank") == 0);
+        if (causal)
+            check_prompt(s, p);
+        else
+            check_pooled(s, p, strcmp(kind, "rerank") == 0);
     }
     if (json_get(s->doc, "two_sequences") != NULL) check_two(s, json_get(s->doc, "two_sequences"));
 }
@@ -239,11 +258,16 @@ static void check_model(struct check *c, const char *dir, const char *name) {
         const json *tolerance = json_get(doc, "tolerance");
         const char *kind = json_string(json_get(doc, "kind"));
         struct cria_engine_params p = cria_engine_default_params();
-        struct set s = {.c = c, .name = name, .doc = doc, .truth = (const float *)(void *)truth, .n_truth = size / 4};
+        struct set s = {.c = c,
+                        .name = name,
+                        .doc = doc,
+                        .truth = (const float *)(void *)truth,
+                        .n_truth = size / 4};
         bool exact = strcmp(c->backend, "ref") == 0; /* f32 weights and activations */
         s.dequantised = exact && has_quantized(doc);
         s.limit = number(json_get(tolerance, "nmse"), 1e-8);
-        if (!exact && has_quantized(doc)) s.limit = number(json_get(tolerance, "nmse_vs_reference_rows"), s.limit);
+        if (!exact && has_quantized(doc))
+            s.limit = number(json_get(tolerance, "nmse_vs_reference_rows"), s.limit);
         p.backend = c->backend;
         p.n_ctx = N_CTX;
         p.n_parallel = 2;

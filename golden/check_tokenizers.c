@@ -1,4 +1,5 @@
-/* check_tokenizers.c - golden-check of vocabularies (kind tokenizers; contract: README of the data).
+/* check_tokenizers.c - golden-check of vocabularies (kind tokenizers; contract: README of the
+ * data).
  *
  * Any folder with expect/NAME.json, vocab/NAME.gguf, corpus.json, pretok.json, eog.json and real/,
  * each of them optional and perhaps packed (.xz). What a folder lacks of the shared data (corpus,
@@ -17,11 +18,10 @@
 
 enum { PATH_SIZE = 4096, NAME_SIZE = 256 };
 
-/* -- texts of the JSON files --------------------------------------------------------------------- */
+/* -- texts of the JSON files ------------------------------------------------------------------- */
 
 static unsigned base64_value(char c) {
-    static const char digits[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     const char *at = c != '\0' ? strchr(digits, c) : NULL;
     return at != NULL ? (unsigned)(at - digits) : 0;
 }
@@ -44,9 +44,12 @@ static void read_text(struct buf *b, const json *v) {
     const char *text = json_string_n(v, &len);
     if (text == NULL && json_kind(v) == JSON_OBJECT) text = json_string_n(json_get(v, "t"), &len);
     buf_clear(b);
-    if (text != NULL) buf_add(b, text, len);
-    else if (json_string(json_get(v, "b")) != NULL) add_base64(b, json_string(json_get(v, "b")));
-    else buf_add(b, "", 0);
+    if (text != NULL)
+        buf_add(b, text, len);
+    else if (json_string(json_get(v, "b")) != NULL)
+        add_base64(b, json_string(json_get(v, "b")));
+    else
+        buf_add(b, "", 0);
 }
 
 /* Member with exactly this name (json_get would also take another case). */
@@ -64,7 +67,7 @@ static bool in_list(const json *list, const char *text) {
     return false;
 }
 
-struct corpus { /* name -> text */
+struct corpus {    /* name -> text */
     json *root[2]; /* corpus.json, big.json */
     struct map index;
     const json **entry;
@@ -96,8 +99,10 @@ static void corpus_open(struct check *c, struct corpus *t, const char *dir) {
     for (size_t i = 0; i < 2; i++) {
         char path[PATH_SIZE];
         const char *at = find_dir(c, dir, files[i], path);
-        if (at == NULL) check_skip(c, dir, i == 0 ? "no corpus.json" : "no big.json (big inputs)");
-        else t->root[i] = check_read_json(c, at, files[i]);
+        if (at == NULL)
+            check_skip(c, dir, i == 0 ? "no corpus.json" : "no big.json (big inputs)");
+        else
+            t->root[i] = check_read_json(c, at, files[i]);
         if (t->root[i] != NULL) corpus_add(t, t->root[i]);
     }
 }
@@ -116,7 +121,7 @@ static void corpus_close(struct corpus *t) {
     mem_free(t->entry);
 }
 
-/* -- opening vocabularies ------------------------------------------------------------------------ */
+/* -- opening vocabularies ---------------------------------------------------------------------- */
 
 struct subject { /* a vocabulary and the file it was read from */
     char *file;
@@ -172,11 +177,12 @@ static bool subject_open(struct check *c, struct subject *s, const char *where) 
     enum status st = vocab_open(&s->vocab, s->gguf, &e);
     if (st == ST_UNSUPPORTED && strstr(e.msg, "not supported yet") != NULL)
         check_skip(c, where, e.msg);
-    else if (st != ST_OK) check_fail(c, where, "%s", e.msg);
+    else if (st != ST_OK)
+        check_fail(c, where, "%s", e.msg);
     return st == ST_OK;
 }
 
-/* -- comparing ids ------------------------------------------------------------------------------- */
+/* -- comparing ids ----------------------------------------------------------------------------- */
 
 static void ids_of_json(struct token_list *ids, const json *array) {
     for (const json *v = json_first(array); v != NULL; v = json_next(v)) {
@@ -194,7 +200,8 @@ static void show_ids(char *out, size_t size, const struct token_list *ids) {
 }
 
 static bool same_ids(const struct token_list *a, const struct token_list *b) {
-    return a->len == b->len && (a->len == 0 || memcmp(a->ids, b->ids, a->len * sizeof *a->ids) == 0);
+    return a->len == b->len &&
+           (a->len == 0 || memcmp(a->ids, b->ids, a->len * sizeof *a->ids) == 0);
 }
 
 static void compare_ids(struct check *c, const char *where, const char *name, const char *how,
@@ -250,8 +257,9 @@ static void check_encodings(struct run *r, const char *name, const json *plain,
 }
 
 static void compare_text(struct run *r, const char *name, const char *how) {
-    check_that(r->c, r->got.len == r->want.len &&
-                         (r->got.len == 0 || memcmp(r->got.data, r->want.data, r->got.len) == 0),
+    check_that(r->c,
+               r->got.len == r->want.len &&
+                   (r->got.len == 0 || memcmp(r->got.data, r->want.data, r->got.len) == 0),
                r->where, "%s %s: got '%.60s', expected '%.60s'", name, how,
                r->got.len != 0 ? r->got.data : "", r->want.len != 0 ? r->want.data : "");
 }
@@ -261,16 +269,18 @@ static void detokenize(struct run *r, const struct token_list *ids, bool special
     vocab_detokenize(r->vocab, ids->ids, ids->len, false, special, &r->got);
 }
 
-/* detok: of the plain ids, where it differs from the text; detok_special: of the parsed ids, special
- * tokens shown, where it differs from the former. */
+/* detok: of the plain ids, where it differs from the text; detok_special: of the parsed ids,
+ * special tokens shown, where it differs from the former. */
 static void check_detok(struct run *r, const char *name, const struct token_list *plain,
                         const struct token_list *parsed) {
     const json *other = member(member(r->expect, "detok"), name);
     const json *special = member(member(r->expect, "detok_special"), name);
     if (in_list(member(r->expect, "reference_throws"), name)) return; /* none were recorded */
     buf_clear(&r->want);
-    if (other != NULL) read_text(&r->want, other);
-    else buf_add(&r->want, r->text.data, r->text.len);
+    if (other != NULL)
+        read_text(&r->want, other);
+    else
+        buf_add(&r->want, r->text.data, r->text.len);
     detokenize(r, plain, false);
     compare_text(r, name, "detok");
     if (special != NULL) read_text(&r->want, special);
@@ -327,15 +337,18 @@ static void check_big(struct run *r) {
     token_list_free(&got);
 }
 
-/* -- special ids, attributes, pieces -------------------------------------------------------------- */
+/* -- special ids, attributes, pieces ----------------------------------------------------------- */
 
 static bool special_id(const struct vocab_special *s, const char *name, token_id *id) {
-    const struct { const char *name; token_id id; } rows[] = {
-        {"bos", s->bos}, {"eos", s->eos}, {"eot", s->eot}, {"eom", s->eom}, {"unk", s->unk},
-        {"sep", s->sep}, {"pad", s->pad}, {"mask", s->mask}, {"nl", s->nl},
-        {"fim_pre", s->fim_pre}, {"fim_suf", s->fim_suf}, {"fim_mid", s->fim_mid},
-        {"fim_pad", s->fim_pad}, {"fim_rep", s->fim_rep}, {"fim_sep", s->fim_sep},
-        {"add_bos", s->add_bos}, {"add_eos", s->add_eos}, {"add_sep", s->add_sep}};
+    const struct {
+        const char *name;
+        token_id id;
+    } rows[] = {{"bos", s->bos},         {"eos", s->eos},         {"eot", s->eot},
+                {"eom", s->eom},         {"unk", s->unk},         {"sep", s->sep},
+                {"pad", s->pad},         {"mask", s->mask},       {"nl", s->nl},
+                {"fim_pre", s->fim_pre}, {"fim_suf", s->fim_suf}, {"fim_mid", s->fim_mid},
+                {"fim_pad", s->fim_pad}, {"fim_rep", s->fim_rep}, {"fim_sep", s->fim_sep},
+                {"add_bos", s->add_bos}, {"add_eos", s->add_eos}, {"add_sep", s->add_sep}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (strcmp(rows[i].name, name) != 0) continue;
         *id = rows[i].id;
@@ -371,8 +384,8 @@ static void check_ends(struct check *c, const char *where, const struct vocab *v
 }
 
 static unsigned attr_of_type(const struct gguf *g, uint32_t id) {
-    static const unsigned attrs[] = {0, TOKEN_NORMAL, TOKEN_UNKNOWN, TOKEN_CONTROL, TOKEN_USER,
-                                     TOKEN_UNUSED, TOKEN_BYTE};
+    static const unsigned attrs[] = {0,          TOKEN_NORMAL, TOKEN_UNKNOWN, TOKEN_CONTROL,
+                                     TOKEN_USER, TOKEN_UNUSED, TOKEN_BYTE};
     const struct gguf_kv *types = gguf_find(g, "tokenizer.ggml.token_type");
     int64_t type = types != NULL ? gguf_elem_int(types, id) : 1;
     return type >= 0 && type <= 6 ? attrs[type] : 0;
@@ -391,7 +404,8 @@ static void check_attrs(struct check *c, const char *where, const struct subject
         json_int(member(overrides, name), &want);
         unsigned got = vocab_attr(s->vocab, (token_id)i);
         if (got != want && bad++ < 3)
-            check_fail(c, where, "attributes of %u: got %u, expected %lld", i, got, (long long)want);
+            check_fail(c, where, "attributes of %u: got %u, expected %lld", i, got,
+                       (long long)want);
     }
     if (bad == 0) check_pass(c);
 }
@@ -428,13 +442,14 @@ static void check_expectations(struct check *c, const char *where, const struct 
     buf_free(&r.got);
 }
 
-/* -- folders ------------------------------------------------------------------------------------- */
+/* -- folders ----------------------------------------------------------------------------------- */
 
 /* NAME of "NAME.json" or "NAME.json.xz"; false: another kind of file. */
 static bool stem_of(const char *file, const char *ext, char *stem, size_t size) {
     snprintf(stem, size, "%s", file);
     char *dot = strstr(stem, ext);
-    if (dot == NULL || (strcmp(dot, ext) != 0 && strcmp(dot + strlen(ext), ".xz") != 0)) return false;
+    if (dot == NULL || (strcmp(dot, ext) != 0 && strcmp(dot + strlen(ext), ".xz") != 0))
+        return false;
     *dot = '\0';
     return true;
 }
@@ -467,7 +482,7 @@ static void check_expect_dir(struct check *c, const char *dir, bool real,
     check_list_free(files);
 }
 
-/* -- real/NAME.inp and .out: texts between separator lines, a line of ids for each ------------------ */
+/* -- real/NAME.inp and .out: texts between separator lines, a line of ids for each ------------- */
 
 static size_t next_case(const char *inp, size_t len, size_t from, size_t *text_len) {
     static const char separator[] = "\n__ggml_vocab_test__\n";
@@ -523,7 +538,7 @@ static void check_real_inputs(struct check *c, const char *dir) {
     check_list_free(files);
 }
 
-/* -- pretok.json ---------------------------------------------------------------------------------- */
+/* -- pretok.json ------------------------------------------------------------------------------- */
 
 struct lengths {
     uint32_t *list;
@@ -557,8 +572,7 @@ static void check_splits(struct check *c, const char *name, const struct pretok 
         if (!corpus_text(corpus, json_key(v), &text) || !cut(pre, &text, &got)) continue;
         buf_clear(&shown);
         buf_add(&shown, "", 0);
-        for (size_t i = 0; i < got.n; i++)
-            buf_printf(&shown, i == 0 ? "%u" : " %u", got.list[i]);
+        for (size_t i = 0; i < got.n; i++) buf_printf(&shown, i == 0 ? "%u" : " %u", got.list[i]);
         const char *want = json_string(v);
         check_that(c, want != NULL && strcmp(want, shown.data) == 0, name,
                    "%s: pieces are '%s', expected '%s'", json_key(v), shown.data, want);
@@ -604,7 +618,7 @@ static void check_pretok(struct check *c, const char *dir, const struct corpus *
     json_free(root);
 }
 
-/* -- eog.json: small vocabularies that are described, not stored ------------------------------------ */
+/* -- eog.json: small vocabularies that are described, not stored ------------------------------- */
 
 static void put_int(struct buf *b, uint64_t v, unsigned bytes) {
     for (unsigned i = 0; i < bytes; i++) buf_chr(b, (char)(v >> 8 * i & 0xFF));
@@ -621,8 +635,8 @@ struct maker { /* a GGUF file while it is written */
 };
 
 static void make_key(struct maker *m, const char *key, enum gguf_type type) {
-    static const unsigned char codes[] = {[GGUF_U32] = 4, [GGUF_I32] = 5, [GGUF_BOOL] = 7,
-                                          [GGUF_STRING] = 8, [GGUF_ARRAY] = 9};
+    static const unsigned char codes[] = {
+        [GGUF_U32] = 4, [GGUF_I32] = 5, [GGUF_BOOL] = 7, [GGUF_STRING] = 8, [GGUF_ARRAY] = 9};
     put_str(&m->kv, key, strlen(key));
     put_int(&m->kv, codes[type], 4);
     m->n_kv++;
@@ -675,7 +689,7 @@ static bool base_from_file(struct check *c, struct maker *m, const char *dir, co
 
 /* "<unk>,<s>,</s>, 256 byte tokens, then U+2581 a b U+2581a" */
 static bool base_spm(struct maker *m, const char *base) {
-    static const char *const letters[] = {"\xE2\x96\x81", "a", "b", "\xE2\x96\x81" "a"};
+    static const char *const letters[] = {"\xE2\x96\x81", "a", "b", "\xE2\x96\x81\x61"};
     if (strncmp(base, "<unk>,<s>,</s>, 256 byte tokens", 31) != 0) return false;
     make_token(m, "<unk>", 5, 2);
     make_token(m, "<s>", 3, 3);
@@ -780,8 +794,10 @@ static void check_eog_case(struct check *c, const char *dir, const json *v) {
     make_file(&m, v, &file);
     size_t size = file.len;
     s.file = buf_take(&file);
-    if (gguf_open_memory(&s.gguf, s.file, size, name, &e) == ST_OK) check_made(c, name, &s, v);
-    else check_fail(c, name, "%s", e.msg);
+    if (gguf_open_memory(&s.gguf, s.file, size, name, &e) == ST_OK)
+        check_made(c, name, &s, v);
+    else
+        check_fail(c, name, "%s", e.msg);
     subject_close(&s);
     maker_free(&m);
 }

@@ -54,7 +54,8 @@ static void walk(struct check *c, struct options *o, const char *dir, int depth)
 }
 
 static int usage(void) {
-    fprintf(stderr, "usage: golden-check [--backend NAME] [--isa NAME] [--kind KIND] [--base DIR] DIR...\nkinds:");
+    fprintf(stderr, "usage: golden-check [--backend NAME] [--isa NAME] [--kind KIND] [--base DIR] "
+                    "DIR...\nkinds:");
     for (size_t i = 0; i < N_KINDS; i++) fprintf(stderr, " %s", kinds[i].name);
     fputc('\n', stderr);
     return 2;
@@ -66,11 +67,16 @@ int main(int argc, char **argv) {
     int i = 1;
     for (; i < argc && strncmp(argv[i], "--", 2) == 0; i += 2) {
         if (i + 1 == argc) return usage();
-        if (strcmp(argv[i], "--backend") == 0) c.backend = argv[i + 1];
-        else if (strcmp(argv[i], "--isa") == 0) setenv("CRIA_CPU_ISA", argv[i + 1], 1);
-        else if (strcmp(argv[i], "--kind") == 0) o.kind = argv[i + 1];
-        else if (strcmp(argv[i], "--base") == 0) c.base = argv[i + 1];
-        else return usage();
+        if (strcmp(argv[i], "--backend") == 0)
+            c.backend = argv[i + 1];
+        else if (strcmp(argv[i], "--isa") == 0)
+            setenv("CRIA_CPU_ISA", argv[i + 1], 1);
+        else if (strcmp(argv[i], "--kind") == 0)
+            o.kind = argv[i + 1];
+        else if (strcmp(argv[i], "--base") == 0)
+            c.base = argv[i + 1];
+        else
+            return usage();
     }
     if (i == argc) return usage();
     for (; i < argc; i++) {
@@ -78,8 +84,10 @@ int main(int argc, char **argv) {
         size_t n = strlen(argv[i]);
         snprintf(dir, sizeof dir, "%s", argv[i]);
         while (n > 1 && n < sizeof dir && dir[n - 1] == '/') dir[--n] = '\0';
-        if (!is_dir(dir)) check_fail(&c, dir, "no such folder");
-        else walk(&c, &o, dir, 0);
+        if (!is_dir(dir))
+            check_fail(&c, dir, "no such folder");
+        else
+            walk(&c, &o, dir, 0);
     }
     if (!o.found) check_fail(&c, "golden-check", "no golden set found");
     printf("%u passed, %u failed, %u skipped\n", c.passed, c.failed, c.skipped);

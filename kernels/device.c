@@ -58,7 +58,8 @@ static uint64_t weight_cost(const struct tensor *w, uint64_t rows, struct op_cos
 }
 
 /* Of n_expert matrices at most rows * n_used are read. */
-static uint64_t expert_cost(const struct tensor *w, uint64_t rows, uint32_t n_used, struct op_cost *c) {
+static uint64_t expert_cost(const struct tensor *w, uint64_t rows, uint32_t n_used,
+                            struct op_cost *c) {
     uint64_t chosen = rows * n_used < (uint64_t)w->dim[2] ? rows * n_used : (uint64_t)w->dim[2];
     c->weight_bytes += chosen * w->stride[2];
     return rows * n_used * (uint64_t)(w->dim[0] * w->dim[1]);
@@ -78,13 +79,16 @@ struct op_cost op_cost(const struct step *s, const struct op *op) {
     struct op_cost c = {0};
     const uint32_t rows = op->in[0] != VAL_NONE ? step_rows(s, op->in[0]) : s->n_rows[ROWS_TOKENS];
     for (int i = 0; i < OP_MAX_IN; i++)
-        if (op->in[i] != VAL_NONE) c.act_bytes += (uint64_t)step_rows(s, op->in[i]) * s->prog->vals[op->in[i]].width * 4;
+        if (op->in[i] != VAL_NONE)
+            c.act_bytes += (uint64_t)step_rows(s, op->in[i]) * s->prog->vals[op->in[i]].width * 4;
     for (int i = 0; i < OP_MAX_OUT; i++)
-        if (op->out[i] != VAL_NONE) c.act_bytes += (uint64_t)step_rows(s, op->out[i]) * s->prog->vals[op->out[i]].width * 4;
+        if (op->out[i] != VAL_NONE)
+            c.act_bytes += (uint64_t)step_rows(s, op->out[i]) * s->prog->vals[op->out[i]].width * 4;
     if (op->code == OP_ATTN) attn_cost(s, op, &c);
     if (op->code == OP_EMBED) c.weight_bytes += (uint64_t)rows * op->w[0]->stride[1];
     if (op->code == OP_LINEAR)
-        for (int i = 0; i < OP_MAX_W && op->w[i] != NULL; i++) c.macs += weight_cost(op->w[i], rows, &c);
+        for (int i = 0; i < OP_MAX_W && op->w[i] != NULL; i++)
+            c.macs += weight_cost(op->w[i], rows, &c);
     if (op->code == OP_LINEAR_ID)
         for (int i = 0; i < 2 && op->w[i] != NULL; i++)
             c.macs += expert_cost(op->w[i], rows, op->p.linear_id.n_used, &c);

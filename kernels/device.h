@@ -1,7 +1,8 @@
 /* device.h - where programs run: memory, and a way to execute a step.
  *
  * A backend is a table of functions; nothing above kernels/ names one. Memory that a device can
- * read in place (`uses_host_memory`) is wrapped instead of copied: weights stay in the mapped file. */
+ * read in place (`uses_host_memory`) is wrapped instead of copied: weights stay in the mapped file.
+ */
 #ifndef CRIA_KERNELS_DEVICE_H
 #define CRIA_KERNELS_DEVICE_H
 
@@ -14,13 +15,14 @@
 struct backend;
 struct device_params {
     unsigned n_threads; /* 0: one for each processor this process may use */
-    const char *isa;    /* force a variant of the CPU backend ("avx2"); NULL: CRIA_CPU_ISA, else best */
+    const char
+        *isa; /* force a variant of the CPU backend ("avx2"); NULL: CRIA_CPU_ISA, else best */
 };
 
 struct device {
     const struct backend *backend;
-    void *impl;         /* owned by the backend */
-    const char *isa;    /* variant in use, "" if there is only one */
+    void *impl;      /* owned by the backend */
+    const char *isa; /* variant in use, "" if there is only one */
     unsigned n_threads;
     bool uses_host_memory;
 };

@@ -20,9 +20,9 @@ enum dtype {
 };
 
 struct dtype_info {
-    const char *name;    /* upper case, as in /api/show; NULL: no such type */
-    uint32_t elems;      /* elements in a block */
-    uint32_t bytes;      /* bytes in a block */
+    const char *name; /* upper case, as in /api/show; NULL: no such type */
+    uint32_t elems;   /* elements in a block */
+    uint32_t bytes;   /* bytes in a block */
     /* n elements from src to dst (src unaligned is fine); NULL: opaque type */
     void (*decode)(const void *src, float *dst, size_t n);
     void (*encode)(const float *src, void *dst, size_t n); /* NULL: cannot be written */

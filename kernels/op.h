@@ -2,10 +2,10 @@
  *
  * A program is recorded once per loaded model (engine/program.h), sealed (scratch memory planned),
  * and then executed many times: nothing in it depends on a request. An op reads values and weights
- * and writes new values; every value is written by exactly one op. A value is a number of rows of f32; how
- * many rows is only known per step (`rows` says which count), bounded by the program's max_rows.
- * Kernels know no strides, broadcasts or permutes: a row is contiguous, rows are `pitch` apart, and
- * a column slice of a value is a value of its own that shares memory (`parent`). */
+ * and writes new values; every value is written by exactly one op. A value is a number of rows of
+ * f32; how many rows is only known per step (`rows` says which count), bounded by the program's
+ * max_rows. Kernels know no strides, broadcasts or permutes: a row is contiguous, rows are `pitch`
+ * apart, and a column slice of a value is a value of its own that shares memory (`parent`). */
 #ifndef CRIA_KERNELS_OP_H
 #define CRIA_KERNELS_OP_H
 
@@ -31,16 +31,20 @@ enum act { ACT_NONE, ACT_SILU, ACT_GELU, ACT_SOFTCAP, ACT_COUNT }; /* gelu: the 
 
 enum rope_kind { ROPE_NORM, ROPE_NEOX }; /* pairs (2i, 2i+1), or (i, i + n_rot/2) */
 
-enum moe_gating { MOE_SOFTMAX = 1, MOE_SIGMOID, MOE_SOFTMAX_AFTER }; /* expert_gating_func's numbers */
+enum moe_gating {
+    MOE_SOFTMAX = 1,
+    MOE_SIGMOID,
+    MOE_SOFTMAX_AFTER
+}; /* expert_gating_func's numbers */
 
 struct value {
     const char *name;      /* what it is, for the print: "q", "attn_out" */
     uint32_t width, pitch; /* elements in a row; from row to row */
     enum rows rows;
-    val parent;            /* the value this is a column slice of, or VAL_NONE */
-    uint32_t col;          /* first column in the parent */
-    size_t off;            /* byte offset in scratch memory, set at seal; 64-byte aligned but for slices */
-    uint32_t first, last;  /* the op that writes it, the last op that reads it (slices count) */
+    val parent;   /* the value this is a column slice of, or VAL_NONE */
+    uint32_t col; /* first column in the parent */
+    size_t off;   /* byte offset in scratch memory, set at seal; 64-byte aligned but for slices */
+    uint32_t first, last; /* the op that writes it, the last op that reads it (slices count) */
 };
 
 union op_params { /* the member named like the op */
@@ -65,9 +69,9 @@ union op_params { /* the member named like the op */
         enum rope_kind kind;
         uint32_t n_head, head_dim, n_rot;
         float base, freq_scale;
-        float ext_factor;         /* yarn: 1, else 0 */
+        float ext_factor;          /* yarn: 1, else 0 */
         float corr_low, corr_high; /* yarn: the ramp between these pair indices */
-        float mscale;             /* multiplies cos and sin */
+        float mscale;              /* multiplies cos and sin */
     } rope;
     struct {
         uint32_t layer, n_head_kv, head_dim, head_dim_v;
@@ -95,7 +99,7 @@ union op_params { /* the member named like the op */
 enum { OP_MAX_IN = 2, OP_MAX_OUT = 3, OP_MAX_W = 3 };
 
 struct op {
-    uint8_t code; /* enum op_code */
+    uint8_t code;   /* enum op_code */
     uint16_t layer; /* for the print; LAYER_NONE outside of the blocks */
     val in[OP_MAX_IN], out[OP_MAX_OUT];
     const struct tensor *w[OP_MAX_W], *b[OP_MAX_W]; /* NULL where absent */

@@ -19,7 +19,7 @@ enum { KV_PAGE = 32 };
 #endif
 
 struct kv_seq {
-    uint32_t *page;   /* [n_pages] physical page of each logical one */
+    uint32_t *page; /* [n_pages] physical page of each logical one */
     uint32_t n_pages, n_tokens;
 };
 
@@ -34,13 +34,14 @@ struct kv_cache {
 
 struct batch {
     uint32_t n_tokens, n_outputs;
-    const int32_t *token;    /* [n_tokens]; -1: the next row of embd */
-    const float *embd;       /* rows of n_embd for the tokens that are -1, in order; may be NULL */
-    const int32_t *pos;      /* [n_tokens] position for rope */
-    const uint32_t *seq;     /* [n_tokens] index in kv.seq */
-    const uint32_t *index;   /* [n_tokens] the row's place in its sequence: its logical cell */
-    const uint32_t *kv_len;  /* [n_tokens] cells of the sequence the row may see: index + 1 if causal */
-    const uint32_t *output;  /* [n_outputs] rows whose results are wanted */
+    const int32_t *token;  /* [n_tokens]; -1: the next row of embd */
+    const float *embd;     /* rows of n_embd for the tokens that are -1, in order; may be NULL */
+    const int32_t *pos;    /* [n_tokens] position for rope */
+    const uint32_t *seq;   /* [n_tokens] index in kv.seq */
+    const uint32_t *index; /* [n_tokens] the row's place in its sequence: its logical cell */
+    const uint32_t
+        *kv_len; /* [n_tokens] cells of the sequence the row may see: index + 1 if causal */
+    const uint32_t *output; /* [n_outputs] rows whose results are wanted */
 };
 
 struct step {

@@ -1,10 +1,9 @@
 /* blob.c - content-addressed files: DIR/blobs/sha256-<64 hex> (spec/store.md 2).
  *
- * A blob gets its name only when its bytes are on the disk: written to blobs/tmp-<random>, hashed on
- * the way, synced, renamed, and the folder synced. A crash leaves at most a tmp file, which
+ * A blob gets its name only when its bytes are on the disk: written to blobs/tmp-<random>, hashed
+ * on the way, synced, renamed, and the folder synced. A crash leaves at most a tmp file, which
  * store_prune() removes after an hour. Text that arrives as a digest becomes a path here and only
  * here, and only after store_digest_parse(). */
-#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -127,8 +126,10 @@ enum status store_blob_begin(struct store *s, struct store_upload **out, struct 
         u->fd = open(u->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
         if (u->fd < 0) st = os_fail(e, "create", u->path);
     }
-    if (st == ST_OK) *out = u;
-    else store_blob_abort(u);
+    if (st == ST_OK)
+        *out = u;
+    else
+        store_blob_abort(u);
     return st;
 }
 
@@ -136,8 +137,10 @@ enum status store_blob_write(struct store_upload *u, const void *data, size_t n,
     const char *p = data;
     for (size_t done = 0; done < n;) {
         ssize_t put = write(u->fd, p + done, n - done);
-        if (put >= 0) done += (size_t)put;
-        else if (errno != EINTR) return os_fail(e, "write", u->path);
+        if (put >= 0)
+            done += (size_t)put;
+        else if (errno != EINTR)
+            return os_fail(e, "write", u->path);
     }
     digest_update(u->hash, data, n);
     return ST_OK;
@@ -193,8 +196,10 @@ enum status blob_put(struct store *s, const char *digest, const void *data, size
     enum status st = store_blob_begin(s, &u, e);
     if (st != ST_OK) return st;
     st = store_blob_write(u, data, size, e);
-    if (st == ST_OK) st = store_blob_commit(u, digest, NULL, e);
-    else store_blob_abort(u);
+    if (st == ST_OK)
+        st = store_blob_commit(u, digest, NULL, e);
+    else
+        store_blob_abort(u);
     *created = st == ST_OK;
     return st;
 }

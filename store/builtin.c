@@ -2,7 +2,8 @@
  *
  * A built-in model is described by the same manifest and config as a stored one, composed in
  * memory: so it has an ID, sizes and details, and copying it into the store is writing these very
- * bytes. Composing hashes the weights (milliseconds), so it is left to the first use and done once. */
+ * bytes. Composing hashes the weights (milliseconds), so it is left to the first use and done once.
+ */
 #include <assert.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -37,8 +38,8 @@ static enum status make_layer(struct builtin *b, struct store_layer *l, const ch
 }
 
 /* Appends a layer, unless there is nothing to put in it. */
-static enum status add_layer(struct builtin *b, enum layer_kind kind, const void *data,
-                             size_t size, struct err *e) {
+static enum status add_layer(struct builtin *b, enum layer_kind kind, const void *data, size_t size,
+                             struct err *e) {
     if (size == 0) return ST_OK;
     size_t i = b->manifest.n_layers;
     assert(i < BUILTIN_LAYERS);
@@ -90,8 +91,10 @@ static enum status make_manifest(struct builtin *b, struct err *e) {
     m->layers = b->layers;
     manifest_put(&text, &m->config, m->layers, m->n_layers);
     enum status st = ST_OK;
-    if ((b->manifest_text = keep(b, &text)) == NULL) st = err_no_memory(e);
-    else st = digest_of(text.data, text.len, m->digest, e);
+    if ((b->manifest_text = keep(b, &text)) == NULL)
+        st = err_no_memory(e);
+    else
+        st = digest_of(text.data, text.len, m->digest, e);
     buf_free(&text);
     m->size = m->config.size;
     for (size_t i = 0; i < m->n_layers; i++) m->size += m->layers[i].size;
@@ -119,8 +122,8 @@ static enum status compose(struct builtin *b, struct err *e) {
     return ST_OK;
 }
 
-enum status builtin_find(struct store *s, const struct model_name *name,
-                         const struct builtin **out, struct err *e) {
+enum status builtin_find(struct store *s, const struct model_name *name, const struct builtin **out,
+                         struct err *e) {
     *out = NULL;
     enum status st = ST_OK;
     for (size_t i = 0; s->show_builtins && i < s->n_builtins; i++) {

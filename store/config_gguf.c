@@ -8,11 +8,16 @@
 /* 32K, 212K, 268.10M, 8.0B, 1.0T: as the reference's config blobs have it. */
 static void put_count(char out[32], uint64_t n) {
     double v = (double)n;
-    if (n >= 1000000000000u) snprintf(out, 32, "%.1fT", v / 1e12);
-    else if (n >= 1000000000u) snprintf(out, 32, "%.1fB", v / 1e9);
-    else if (n >= 1000000u) snprintf(out, 32, "%.2fM", v / 1e6);
-    else if (n >= 1000u) snprintf(out, 32, "%.0fK", v / 1e3);
-    else snprintf(out, 32, "%llu", (unsigned long long)n);
+    if (n >= 1000000000000u)
+        snprintf(out, 32, "%.1fT", v / 1e12);
+    else if (n >= 1000000000u)
+        snprintf(out, 32, "%.1fB", v / 1e9);
+    else if (n >= 1000000u)
+        snprintf(out, 32, "%.2fM", v / 1e6);
+    else if (n >= 1000u)
+        snprintf(out, 32, "%.0fK", v / 1e3);
+    else
+        snprintf(out, 32, "%llu", (unsigned long long)n);
 }
 
 static enum status put_if_empty(const char **field, const char *text, size_t len, struct arena *a,

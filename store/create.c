@@ -1,9 +1,7 @@
 /* create.c - making a model (spec/store.md 4, spec/api.md 5.8): the checks, the order of the work,
  * and writing its result. See create_impl.h for the two phases. */
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/digest.h"
 #include "base/mem.h"
@@ -155,7 +153,8 @@ static enum status write_blobs(struct creation *c, const struct output *o) {
     bool created;
     for (size_t i = 0; i < c->n_layers && st == ST_OK; i++) {
         const struct new_layer *l = &c->layers[i];
-        if (l->data == NULL) st = blob_touch(c->store, l->info.digest, c->e);
+        if (l->data == NULL)
+            st = blob_touch(c->store, l->info.digest, c->e);
         else
             st = blob_put(c->store, l->info.digest, l->data, (size_t)l->info.size, &created, c->e);
     }
@@ -180,8 +179,10 @@ static enum status publish_locked(struct creation *c, const struct output *o) {
     bool replaces = manifest_read(c->store, &target, &old, &c->arena, NULL) == ST_OK;
     if (st == ST_OK)
         st = manifest_write(c->store, &target, o->manifest.data, o->manifest.len, c->e);
-    if (st != ST_OK) undo_blobs(c, o);
-    else if (replaces && prune_allowed()) prune_manifest(c->store, &old);
+    if (st != ST_OK)
+        undo_blobs(c, o);
+    else if (replaces && prune_allowed())
+        prune_manifest(c->store, &old);
     return st;
 }
 

@@ -24,10 +24,10 @@ struct creation {
     struct new_layer *layers; /* owned */
     size_t n_layers, cap;
     struct store_config config;
-    const char *arch;         /* of the model layer; "" until it has been seen */
-    json *params;             /* inherited or detected; owned, may be NULL */
-    bool params_changed;      /* they are not what the params layer says */
-    struct err *e;            /* never NULL */
+    const char *arch;    /* of the model layer; "" until it has been seen */
+    json *params;        /* inherited or detected; owned, may be NULL */
+    bool params_changed; /* they are not what the params layer says */
+    struct err *e;       /* never NULL */
 };
 
 /* A status item; ST_CANCELLED if nobody wants to hear more. */

@@ -3,7 +3,6 @@
  * Files are known by their digest only: nothing here opens a path that the request names. A file's
  * kind is told by its extension, else by its first bytes; what a GGUF is (model, adapter,
  * projector) by its general.type. Every GGUF is parsed completely before it becomes a layer. */
-#include <assert.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,17 +38,23 @@ static enum status kind_by_content(struct creation *c, const char *digest, enum 
     ssize_t n = read(fd, head, sizeof head);
     close(fd);
     /* safetensors: 8 bytes of length, then a JSON object. */
-    if (n >= 4 && memcmp(head, "GGUF", 4) == 0) *kind = FILE_GGUF;
-    else if (n == 9 && head[8] == '{' && head[7] == 0) *kind = FILE_SAFETENSORS;
-    else *kind = FILE_UNKNOWN;
+    if (n >= 4 && memcmp(head, "GGUF", 4) == 0)
+        *kind = FILE_GGUF;
+    else if (n == 9 && head[8] == '{' && head[7] == 0)
+        *kind = FILE_SAFETENSORS;
+    else
+        *kind = FILE_UNKNOWN;
     return ST_OK;
 }
 
 static enum status kind_of_file(struct creation *c, const struct store_file *f,
                                 enum file_kind *kind) {
-    if (ends_with(f->path, ".gguf")) *kind = FILE_GGUF;
-    else if (ends_with(f->path, ".safetensors")) *kind = FILE_SAFETENSORS;
-    else return kind_by_content(c, f->digest, kind);
+    if (ends_with(f->path, ".gguf"))
+        *kind = FILE_GGUF;
+    else if (ends_with(f->path, ".safetensors"))
+        *kind = FILE_SAFETENSORS;
+    else
+        return kind_by_content(c, f->digest, kind);
     return ST_OK;
 }
 
@@ -155,7 +160,8 @@ static enum status parse_gguf(struct creation *c, const struct store_file *f,
     if (st != ST_OK) return st;
     if (map.size < 4 || memcmp(map.data, "GGUF", 4) != 0)
         st = err_set(c->e, ST_INVALID, "supplied file was not in GGUF format");
-    else st = gguf_open_memory(&g, map.data, map.size, f->path, c->e);
+    else
+        st = gguf_open_memory(&g, map.data, map.size, f->path, c->e);
     if (st == ST_OK) {
         st = use_gguf(c, f, digest, forced, g);
         gguf_close(g);
@@ -199,8 +205,10 @@ static enum status note_inherited(struct creation *c, enum layer_kind kind,
     struct gguf *g;
     enum status st = blob_path(c->store, l->digest, path, c->e);
     if (st != ST_OK) return st;
-    if (data != NULL) st = gguf_open_memory(&g, data, (size_t)l->size, l->digest, c->e);
-    else st = missing_blob(c->e, gguf_open(&g, path, c->e));
+    if (data != NULL)
+        st = gguf_open_memory(&g, data, (size_t)l->size, l->digest, c->e);
+    else
+        st = missing_blob(c->e, gguf_open(&g, path, c->e));
     if (st != ST_OK) return st;
     st = note_gguf(c, kind, g);
     gguf_close(g);
@@ -283,8 +291,7 @@ static enum status check_quantize(struct creation *c) {
     for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
         if (strcasecmp(have, sources[i]) == 0)
             return err_set(c->e, ST_UNSUPPORTED, "models cannot be quantized by create yet");
-    return err_set(c->e, ST_INVALID,
-                   "quantization is only supported for F16, BF16 and F32 models");
+    return err_set(c->e, ST_INVALID, "quantization is only supported for F16, BF16 and F32 models");
 }
 
 enum status create_sources(struct creation *c) {
@@ -292,7 +299,6 @@ enum status create_sources(struct creation *c) {
     enum status st = s->from != NULL ? from_model(c) : from_files(c);
     if (st == ST_OK && s->n_adapters != 0)
         st = parse_files(c, s->adapters, s->n_adapters, LAYER_ADAPTER);
-    if (st == ST_OK && s->n_drafts != 0)
-        st = parse_files(c, s->drafts, s->n_drafts, LAYER_DRAFT);
+    if (st == ST_OK && s->n_drafts != 0) st = parse_files(c, s->drafts, s->n_drafts, LAYER_DRAFT);
     return st == ST_OK ? check_quantize(c) : st;
 }

@@ -2,10 +2,8 @@
  * system, licences, messages; and the defaults of certain architectures (spec/store.md 4.3-4.4). */
 #include <assert.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/mem.h"
 #include "store/create_impl.h"
@@ -18,9 +16,9 @@ static bool is_given(const char *text) { return text != NULL && *text != '\0'; }
 
 /* What `quantize` may name. The message lists the reference's types, which clients show. */
 static const char *const quantize_types[] = {
-    "F32",    "F16",    "BF16",   "Q4_0",   "Q4_1",   "Q5_0",   "Q5_1",   "Q8_0",
-    "Q2_K",   "Q2_K_S", "Q3_K",   "Q3_K_S", "Q3_K_M", "Q3_K_L", "Q4_K",   "Q4_K_S",
-    "Q4_K_M", "Q5_K",   "Q5_K_S", "Q5_K_M", "Q6_K",
+    "F32",  "F16",    "BF16",   "Q4_0", "Q4_1",   "Q5_0",   "Q5_1",
+    "Q8_0", "Q2_K",   "Q2_K_S", "Q3_K", "Q3_K_S", "Q3_K_M", "Q3_K_L",
+    "Q4_K", "Q4_K_S", "Q4_K_M", "Q5_K", "Q5_K_S", "Q5_K_M", "Q6_K",
 };
 
 static enum status check_quantize(const char *type, struct err *e) {
@@ -73,33 +71,42 @@ static enum status check_info_row(const char *key, enum info_kind kind, const js
     } else if (d < 0 || d != trunc(d) || d >= 0x1p63) {
         want = "a non-negative integer";
     }
-    return want == NULL ? ST_OK
-                        : err_set(e, ST_INVALID, "info field \"%s\" must be %s", key, want);
+    return want == NULL ? ST_OK : err_set(e, ST_INVALID, "info field \"%s\" must be %s", key, want);
 }
 
 static enum status check_info(const json *info, struct err *e) {
     enum status st = ST_OK;
     for (size_t i = 0; i < N_INFO && st == ST_OK; i++) {
         const json *v = json_get(info, info_rows[i].key);
-        if (json_kind(v) != JSON_NULL) st = check_info_row(info_rows[i].key, info_rows[i].kind, v, e);
+        if (json_kind(v) != JSON_NULL)
+            st = check_info_row(info_rows[i].key, info_rows[i].kind, v, e);
     }
     return st;
 }
 
-/* Wrong types are refused here and not at the first use of the model (spec/api.md 11); names that we
- * do not know are kept. */
+/* Wrong types are refused here and not at the first use of the model (spec/api.md 11); names that
+ * we do not know are kept. */
 static enum status check_param(const json *v, struct err *e) {
     const char *want = NULL;
     switch (modelfile_param_type(json_key(v))) {
-    case PARAM_INT: want = json_kind(v) == JSON_NUMBER ? NULL : "of type integer"; break;
-    case PARAM_FLOAT: want = json_kind(v) == JSON_NUMBER ? NULL : "of type float32"; break;
-    case PARAM_BOOL: want = json_kind(v) == JSON_BOOL ? NULL : "of type boolean"; break;
+    case PARAM_INT:
+        want = json_kind(v) == JSON_NUMBER ? NULL : "of type integer";
+        break;
+    case PARAM_FLOAT:
+        want = json_kind(v) == JSON_NUMBER ? NULL : "of type float32";
+        break;
+    case PARAM_BOOL:
+        want = json_kind(v) == JSON_BOOL ? NULL : "of type boolean";
+        break;
     case PARAM_STRINGS:
-        if (json_kind(v) != JSON_ARRAY) want = "of type array";
-        else if (!all_strings(v)) want = "of an array of strings";
+        if (json_kind(v) != JSON_ARRAY)
+            want = "of type array";
+        else if (!all_strings(v))
+            want = "of an array of strings";
         break;
     case PARAM_UNKNOWN:
-    case PARAM_DEPRECATED: break;
+    case PARAM_DEPRECATED:
+        break;
     }
     if (want == NULL || json_kind(v) == JSON_NULL) return ST_OK;
     return err_set(e, ST_INVALID, "option \"%s\" must be %s", json_key(v), want);
@@ -141,8 +148,7 @@ static enum status apply_capabilities(struct creation *c, const json *list) {
     return st;
 }
 
-static enum status apply_row(struct creation *c, enum info_kind kind, size_t field,
-                             const json *v) {
+static enum status apply_row(struct creation *c, enum info_kind kind, size_t field, const json *v) {
     char *at = (char *)&c->config + field;
     if (kind == INFO_STRINGS) return apply_capabilities(c, v);
     if (kind == INFO_STRING) return keep(c, json_string(v), (const char **)(void *)at);
@@ -161,7 +167,11 @@ enum status create_apply_info(struct creation *c) {
         st = config_add_family(&c->config, c->config.model_family, &c->arena, c->e);
     if (is_given(s->renderer)) c->config.renderer = s->renderer;
     if (is_given(s->parser)) c->config.parser = s->parser;
-    if (is_given(s->requires)) c->config.requires = s->requires + (*s->requires == 'v');
+    if (is_given(s->requires))
+    c->config.
+        requires
+    = s->
+          requires + (*s->requires == 'v');
     return st;
 }
 
@@ -287,8 +297,10 @@ static enum status put_message(struct creation *c, struct buf *b, const json *v)
     buf_chr(b, '{');
     json_put_field(b, "role", lower.data != NULL ? lower.data : "");
     json_put_key(b, "content");
-    if (json_kind(content) == JSON_STRING) json_print(b, content);
-    else buf_str(b, "\"\"");
+    if (json_kind(content) == JSON_STRING)
+        json_print(b, content);
+    else
+        buf_str(b, "\"\"");
     buf_chr(b, '}');
     enum status st = lower.failed ? err_no_memory(c->e) : ST_OK;
     buf_free(&lower);

@@ -163,9 +163,11 @@ void manifest_put(struct buf *b, const struct store_layer *config, const struct 
 
 /* The text members in the order of the file, as rows; the others are written between them by
  * config_put, which knows where. */
+/* clang-format off */
 #define CONFIG_TEXTS(X)                                                                            \
     X(model_format) X(model_family) X(model_type) X(file_type) X(renderer) X(parser) X(requires)   \
     X(remote_host) X(remote_model) X(base_name)
+/* clang-format on */
 
 const struct store_config config_empty = {
 #define EMPTY(field) .field = "",
@@ -224,8 +226,7 @@ void config_put(struct buf *b, const struct store_config *c) {
     put_text(b, "requires", c->requires);
     put_text(b, "remote_host", c->remote_host);
     put_text(b, "remote_model", c->remote_model);
-    if (c->n_capabilities != 0)
-        put_texts(b, "capabilities", c->capabilities, c->n_capabilities);
+    if (c->n_capabilities != 0) put_texts(b, "capabilities", c->capabilities, c->n_capabilities);
     if (c->context_length != 0) json_put_field_int(b, "context_length", c->context_length);
     if (c->embedding_length != 0) json_put_field_int(b, "embedding_length", c->embedding_length);
     put_text(b, "base_name", c->base_name);

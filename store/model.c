@@ -2,10 +2,8 @@
  *
  * Layers are taken in order; where only one of a kind makes sense, the last counts. Layers of an
  * unknown type are kept in the list and otherwise ignored. Weights are not opened here. */
-#include <assert.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "store/store_impl.h"
 
 static const struct json_limits text_limits = {
@@ -30,16 +28,15 @@ struct loader {
 
 static enum status read_text(struct loader *l, const struct store_layer *layer,
                              struct store_text *out) {
-    if (l->builtin == NULL)
-        return blob_read(l->store, layer->digest, &l->m->arena, out, l->e);
+    if (l->builtin == NULL) return blob_read(l->store, layer->digest, &l->m->arena, out, l->e);
     const void *data = l->builtin->data[layer - l->builtin->layers];
     *out = (struct store_text){.ptr = data, .len = (size_t)layer->size};
     return ST_OK;
 }
 
 /* A text layer that holds JSON of one kind. */
-static enum status read_json(struct loader *l, const struct store_layer *layer,
-                             enum json_kind kind, json **out) {
+static enum status read_json(struct loader *l, const struct store_layer *layer, enum json_kind kind,
+                             json **out) {
     struct store_text text;
     enum status st = read_text(l, layer, &text);
     if (st != ST_OK) return st;
@@ -55,8 +52,7 @@ static enum status read_json(struct loader *l, const struct store_layer *layer,
     return ST_OK;
 }
 
-static enum status layer_path(struct loader *l, const struct store_layer *layer,
-                              const char **out) {
+static enum status layer_path(struct loader *l, const struct store_layer *layer, const char **out) {
     char path[PATH_ROOM];
     enum status st = blob_path(l->store, layer->digest, path, l->e);
     if (st != ST_OK) return st;
@@ -92,20 +88,31 @@ static enum status read_layer(struct loader *l, const struct store_layer *layer)
     enum layer_kind kind = layer_kind_of(layer->media_type);
     struct store_model *m = l->m;
     switch (kind) {
-    case LAYER_MODEL: return read_weights(l, layer);
+    case LAYER_MODEL:
+        return read_weights(l, layer);
     case LAYER_PROJECTOR:
     case LAYER_ADAPTER:
-    case LAYER_DRAFT: return add_path(l, layer, kind);
-    case LAYER_TEMPLATE: m->has_template = true; return read_text(l, layer, &m->template);
-    case LAYER_SYSTEM: return read_text(l, layer, &m->system);
-    case LAYER_LICENSE: return add_license(l, layer);
-    case LAYER_PARAMS: return read_json(l, layer, JSON_OBJECT, &m->params);
-    case LAYER_MESSAGES: return read_json(l, layer, JSON_ARRAY, &m->messages);
+    case LAYER_DRAFT:
+        return add_path(l, layer, kind);
+    case LAYER_TEMPLATE:
+        m->has_template = true;
+        return read_text(l, layer, &m->template);
+    case LAYER_SYSTEM:
+        return read_text(l, layer, &m->system);
+    case LAYER_LICENSE:
+        return add_license(l, layer);
+    case LAYER_PARAMS:
+        return read_json(l, layer, JSON_OBJECT, &m->params);
+    case LAYER_MESSAGES:
+        return read_json(l, layer, JSON_ARRAY, &m->messages);
     case LAYER_TENSOR:
-    case LAYER_JSON: m->tensor_layers = true; return ST_OK;
+    case LAYER_JSON:
+        m->tensor_layers = true;
+        return ST_OK;
     case LAYER_EMBED:
     case LAYER_UNKNOWN:
-    case LAYER_KINDS: break;
+    case LAYER_KINDS:
+        break;
     }
     return ST_OK;
 }
@@ -130,20 +137,28 @@ static enum status load(struct loader *l, const struct manifest *manifest) {
     return st;
 }
 
+static enum status resolve_once(struct store *s, const struct model_name *name,
+                                struct store_model *out, struct err *e) {
+    struct manifest manifest;
+    struct model_name found = *name;
+    struct loader l = {.store = s, .m = out, .e = e};
+    *out = (struct store_model){0};
+    enum status st = store_find(s, &found, &manifest, &l.builtin, &out->arena, e);
+    if (st == ST_OK)
+        st = store_fill_entry(s, &found, &manifest, l.builtin, &out->entry, &out->arena, e);
+    if (st == ST_OK) st = load(&l, &manifest);
+    if (st != ST_OK) store_model_free(out);
+    return st;
+}
+
+/* A model that is replaced or deleted while we read it looks as if a blob were missing: then we
+ * look again. If it is really damaged the answer stays the same. */
 enum status store_resolve(struct store *s, const struct model_name *name, struct store_model *out,
                           struct err *e) {
     struct err mine;
-    struct manifest manifest;
-    struct model_name found = *name;
-    struct loader l = {.store = s, .m = out, .e = &mine};
-    *out = (struct store_model){0};
-    enum status st = store_find(s, &found, &manifest, &l.builtin, &out->arena, &mine);
-    if (st == ST_OK)
-        st = store_fill_entry(s, &found, &manifest, l.builtin, &out->entry, &out->arena, &mine);
-    if (st == ST_OK) st = load(&l, &manifest);
-    if (st == ST_OK) return ST_OK;
-    store_model_free(out);
-    return err_set(e, st, "%s", mine.msg);
+    enum status st = ST_IO;
+    for (int tries = 0; tries < 3 && st == ST_IO; tries++) st = resolve_once(s, name, out, &mine);
+    return st == ST_OK ? ST_OK : err_set(e, st, "%s", mine.msg);
 }
 
 void store_model_free(struct store_model *m) {

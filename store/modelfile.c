@@ -1,8 +1,10 @@
 /* modelfile.c - see modelfile.h: from bytes to commands.
  *
- * Two steps. normalise() brings any encoding to UTF-8. Then a state machine (spec/modelfile.md 2.2) reads it character by character. Its states and messages
- * are the reference's, oddities included: an error found at a newline names the next line, CR and
- * LF both count as lines, only one space may stand before a parameter's name.
+ * Two steps. normalise() brings any encoding to UTF-8. Then a state machine (spec/modelfile.md 2.2)
+ * reads it character by character. Its states and messages are the reference's, oddities included:
+ * an error found at a newline names the next line, CR and LF both count as lines, only one space
+ * may stand before a parameter's name. NUL and byte-order marks are dropped from texts, but the
+ * states see them: a NUL inside a command's name is an error.
  *
  * A value may run over many lines; whether it is complete is asked at each newline. So the place
  * behind its last visible character is kept while reading, and the question costs nothing: with a
@@ -75,9 +77,12 @@ static void normalise(struct buf *b, const char *text, size_t len) {
     bool little = len >= 2 && s[0] == 0xFF && s[1] == 0xFE;
     bool big = len >= 2 && s[0] == 0xFE && s[1] == 0xFF;
     bool marked = len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0;
-    if (little || big) from_utf16(b, s + 2, len - 2, big);
-    else if (marked) from_utf8(b, text + 3, len - 3);
-    else from_utf8(b, text, len);
+    if (little || big)
+        from_utf16(b, s + 2, len - 2, big);
+    else if (marked)
+        from_utf8(b, text + 3, len - 3);
+    else
+        from_utf8(b, text, len);
 }
 
 /* ---- the state machine ---- */
@@ -92,7 +97,7 @@ struct reader {
     struct buf name;      /* command name, then parameter name or role */
     enum modelfile_kind kind;
     struct buf value;
-    size_t first, last;   /* of value: its text without white space around it is [first, last) */
+    size_t first, last; /* of value: its text without white space around it is [first, last) */
     struct err *e;
 };
 
@@ -127,9 +132,12 @@ static enum status end_name(struct reader *r) {
     if (kind == MODELFILE_KINDS) return bad_command(r);
     r->kind = (enum modelfile_kind)kind;
     buf_clear(&r->name);
-    if (r->kind == MODELFILE_PARAMETER) r->state = IN_PARAM;
-    else if (r->kind == MODELFILE_MESSAGE) r->state = IN_ROLE;
-    else begin_value(r);
+    if (r->kind == MODELFILE_PARAMETER)
+        r->state = IN_PARAM;
+    else if (r->kind == MODELFILE_MESSAGE)
+        r->state = IN_ROLE;
+    else
+        begin_value(r);
     return ST_OK;
 }
 
@@ -150,7 +158,8 @@ static bool quoted_by(const char *s, size_t n, const char *quote, size_t q) {
     return n >= 2 * q && memcmp(s + n - q, quote, q) == 0;
 }
 
-/* Spec 2.3: whether the text read so far is a whole value; then *s, *n become what it stands for. */
+/* Spec 2.3: whether the text read so far is a whole value; then *s, *n become what it stands for.
+ */
 static bool value_complete(const struct reader *r, const char **s, size_t *n) {
     if (r->first == SIZE_MAX) {
         *s = "";
@@ -160,8 +169,10 @@ static bool value_complete(const struct reader *r, const char **s, size_t *n) {
     *s = r->value.data + r->first;
     *n = r->last - r->first;
     size_t q = 0;
-    if (*n >= 3 && memcmp(*s, "\"\"\"", 3) == 0) q = 3;
-    else if (**s == '"') q = 1;
+    if (*n >= 3 && memcmp(*s, "\"\"\"", 3) == 0)
+        q = 3;
+    else if (**s == '"')
+        q = 1;
     if (q != 0 && !quoted_by(*s, *n, "\"\"\"", q)) return false;
     *s += q;
     *n -= 2 * q;
@@ -226,12 +237,15 @@ static enum status step(struct reader *r, uint32_t c, const char *s, size_t n) {
     case IN_PARAM:
     case IN_ROLE:
         if (is_blank(c) && r->state == IN_ROLE) return end_role(r);
-        if (is_blank(c)) begin_value(r);
+        if (is_blank(c))
+            begin_value(r);
         else if (is_letter(c) || (r->state == IN_PARAM && (c == '_' || (c >= '0' && c <= '9'))))
             buf_add(&r->name, s, n);
-        else return bad_word(r);
+        else
+            return bad_word(r);
         return ST_OK;
-    case IN_VALUE: return read_value(r, c, s, n);
+    case IN_VALUE:
+        return read_value(r, c, s, n);
     case IN_COMMENT:
         if (is_newline(c)) r->state = LINE_START;
         return ST_OK;

@@ -16,17 +16,26 @@
 #include "base/json.h"
 
 enum modelfile_kind {
-    MODELFILE_FROM, MODELFILE_LICENSE, MODELFILE_TEMPLATE, MODELFILE_SYSTEM, MODELFILE_ADAPTER,
-    MODELFILE_DRAFT, MODELFILE_RENDERER, MODELFILE_PARSER, MODELFILE_PARAMETER, MODELFILE_MESSAGE,
-    MODELFILE_REQUIRES, MODELFILE_KINDS
+    MODELFILE_FROM,
+    MODELFILE_LICENSE,
+    MODELFILE_TEMPLATE,
+    MODELFILE_SYSTEM,
+    MODELFILE_ADAPTER,
+    MODELFILE_DRAFT,
+    MODELFILE_RENDERER,
+    MODELFILE_PARSER,
+    MODELFILE_PARAMETER,
+    MODELFILE_MESSAGE,
+    MODELFILE_REQUIRES,
+    MODELFILE_KINDS
 };
 
-struct modelfile_command {  /* texts are owned by the modelfile's arena, NUL-terminated */
+struct modelfile_command { /* texts are owned by the modelfile's arena, NUL-terminated */
     enum modelfile_kind kind;
-    const char *name;       /* PARAMETER: its name ("stop"); MESSAGE: the role; else NULL */
-    const char *value;      /* unquoted; may be "" */
-    size_t len;             /* bytes of value */
-    unsigned line;          /* where the command begins */
+    const char *name;  /* PARAMETER: its name ("stop"); MESSAGE: the role; else NULL */
+    const char *value; /* unquoted; may be "" */
+    size_t len;        /* bytes of value */
+    unsigned line;     /* where the command begins */
 };
 
 struct modelfile {
@@ -64,12 +73,20 @@ void modelfile_put_number(struct buf *b, double v);
 
 /* ---- parameters (spec 4) ---- */
 
-enum param_type { PARAM_UNKNOWN, PARAM_INT, PARAM_FLOAT, PARAM_BOOL, PARAM_STRINGS, PARAM_DEPRECATED };
+enum param_type {
+    PARAM_UNKNOWN,
+    PARAM_INT,
+    PARAM_FLOAT,
+    PARAM_BOOL,
+    PARAM_STRINGS,
+    PARAM_DEPRECATED
+};
 enum param_type modelfile_param_type(const char *name);
 
 /* Appends the JSON object of all PARAMETERs ({"temperature":0.5,"stop":["a"]}), "" if there are
  * none that count. warn (may be NULL) gets "parameter NAME is deprecated" for the ignored ones.
- * ST_INVALID: "unknown parameter 'x'", "invalid int value [x]", "json: unsupported value: +Inf" ... */
+ * ST_INVALID: "unknown parameter 'x'", "invalid int value [x]", "json: unsupported value: +Inf" ...
+ */
 enum status modelfile_put_parameters(struct buf *b, const struct modelfile *m,
                                      void (*warn)(void *arg, const char *text), void *arg,
                                      struct err *e);

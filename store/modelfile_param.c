@@ -1,6 +1,5 @@
 /* modelfile_param.c - see modelfile.h: the types of PARAMETERs, and a Modelfile as the JSON members
  * of a create request. What Go's strconv accepts is what counts (spec/modelfile.md 4). */
-#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
@@ -126,8 +125,10 @@ static bool parse_special(const char *s, float *out) {
     const char *word = s + sign;
     if (strcasecmp(word, "inf") == 0 || strcasecmp(word, "infinity") == 0)
         *out = *s == '-' ? -INFINITY : INFINITY;
-    else if (!sign && strcasecmp(word, "nan") == 0) *out = NAN;
-    else return false;
+    else if (!sign && strcasecmp(word, "nan") == 0)
+        *out = NAN;
+    else
+        return false;
     return true;
 }
 
@@ -156,8 +157,7 @@ struct value {
 
 /* Reads one PARAMETER into its slot; strings are taken from the commands again when written. */
 static enum status read_param(const struct modelfile_command *c, struct value slots[N_PARAMS],
-                              void (*warn)(void *arg, const char *text), void *arg,
-                              struct err *e) {
+                              void (*warn)(void *arg, const char *text), void *arg, struct err *e) {
     size_t i = param_index(c->name);
     if (i == N_PARAMS) return err_set(e, ST_INVALID, "unknown parameter '%s'", c->name);
     struct value *v = &slots[i];
@@ -182,7 +182,8 @@ static enum status read_param(const struct modelfile_command *c, struct value sl
         }
         return ST_OK;
     case PARAM_STRINGS:
-    case PARAM_UNKNOWN: break;
+    case PARAM_UNKNOWN:
+        break;
     }
     v->last = c;
     return ST_OK;
@@ -218,10 +219,18 @@ static enum status put_params(struct buf *b, const struct modelfile *m,
         if (v->last == NULL) continue;
         json_put_key(b, params[i].name);
         switch (params[i].type) {
-        case PARAM_INT: buf_printf(b, "%lld", (long long)v->i); break;
-        case PARAM_FLOAT: st = put_float(b, v->f, e); break;
-        case PARAM_BOOL: buf_str(b, v->b ? "true" : "false"); break;
-        default: put_strings(b, m, params[i].name); break;
+        case PARAM_INT:
+            buf_printf(b, "%lld", (long long)v->i);
+            break;
+        case PARAM_FLOAT:
+            st = put_float(b, v->f, e);
+            break;
+        case PARAM_BOOL:
+            buf_str(b, v->b ? "true" : "false");
+            break;
+        default:
+            put_strings(b, m, params[i].name);
+            break;
         }
     }
     return st;

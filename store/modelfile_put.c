@@ -27,8 +27,10 @@ static void put_command(struct buf *b, enum modelfile_kind kind, const char *nam
     buf_chr(b, ' ');
     if (name != NULL) buf_str(b, name);
     if (name != NULL) buf_chr(b, ' ');
-    if (kind == MODELFILE_FROM) buf_add(b, value, len);
-    else modelfile_put_value(b, value, len);
+    if (kind == MODELFILE_FROM)
+        buf_add(b, value, len);
+    else
+        modelfile_put_value(b, value, len);
     buf_chr(b, '\n');
 }
 
@@ -50,8 +52,10 @@ enum { MAX_DIGITS = 17, EXP_LOW = -4, EXP_HIGH = 6 }; /* exponent form outside o
 
 void modelfile_put_number(struct buf *b, double v) {
     char text[48];
-    if (isnan(v)) buf_str(b, "NaN");
-    else if (isinf(v)) buf_str(b, v < 0 ? "-Inf" : "+Inf");
+    if (isnan(v))
+        buf_str(b, "NaN");
+    else if (isinf(v))
+        buf_str(b, v < 0 ? "-Inf" : "+Inf");
     if (!isfinite(v)) return;
     int digits = 1;
     do snprintf(text, sizeof text, "%.*e", digits - 1, v);
@@ -113,7 +117,8 @@ void modelfile_put_params(struct buf *b, const json *params) {
     qsort(member, n, sizeof *member, by_key);
     for (i = 0; i < n; i++) {
         const char *name = json_key(member[i]);
-        if (json_kind(member[i]) != JSON_ARRAY) put_param(b, name, member[i]);
+        if (json_kind(member[i]) != JSON_ARRAY)
+            put_param(b, name, member[i]);
         else
             for (const json *c = json_first(member[i]); c != NULL; c = json_next(c))
                 put_param(b, name, c);

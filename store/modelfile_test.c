@@ -1,8 +1,6 @@
 /* modelfile_test.c - Modelfiles against golden/modelfile/cases.jsonl, and what these leave out. */
 #include "store/modelfile.h"
 
-#include <locale.h>
-
 #include "store/testing.h"
 
 /* ---- goldens ---- */
@@ -70,8 +68,10 @@ static void check_request(const json *row, const struct modelfile *m) {
     enum status st = modelfile_put_request(&text, m, NULL, NULL, &e);
     buf_chr(&text, '}');
     if (error != NULL) { /* errors of stat() are the CLI's */
-        if (strncmp(error, "stat ", 5) == 0) assert_int_equal(st, ST_OK);
-        else assert_string_equal(e.msg, error);
+        if (strncmp(error, "stat ", 5) == 0)
+            assert_int_equal(st, ST_OK);
+        else
+            assert_string_equal(e.msg, error);
         buf_free(&text);
         return;
     }
@@ -81,7 +81,8 @@ static void check_request(const json *row, const struct modelfile *m) {
     size_t others = 0;
     for (const json *v = json_first(want); v != NULL; v = json_next(v)) {
         const char *key = json_key(v);
-        bool other = strcmp(key, "model") == 0 || strcmp(key, "name") == 0 || strcmp(key, "from") == 0;
+        bool other =
+            strcmp(key, "model") == 0 || strcmp(key, "name") == 0 || strcmp(key, "from") == 0;
         others += other;
         if (!other) assert_true(same_json(v, json_get(mine, key)));
     }
@@ -111,7 +112,6 @@ static unsigned quirks;
 
 static void check_row(const json *row) {
     const char *base64 = member(row, "file_base64");
-    if (getenv("SHOW")) print_message("%s\n", member(row, "id"));
     char *bytes = malloc(strlen(base64) + 1);
     size_t len = decode_base64(base64, bytes);
     struct modelfile m;
@@ -195,9 +195,18 @@ static void prints_numbers(void **state UNUSED) {
     static const struct {
         double v;
         const char *text;
-    } rows[] = {{0, "0"},           {4096, "4096"},   {131072, "131072"}, {1000000, "1e+06"},
-                {2097152, "2.097152e+06"}, {0.5, "0.5"}, {1e-05, "1e-05"},   {0.0001, "0.0001"},
-                {-1.25, "-1.25"},   {1e100, "1e+100"}, {0.1, "0.1"},       {999999.5, "999999.5"},
+    } rows[] = {{0, "0"},
+                {4096, "4096"},
+                {131072, "131072"},
+                {1000000, "1e+06"},
+                {2097152, "2.097152e+06"},
+                {0.5, "0.5"},
+                {1e-05, "1e-05"},
+                {0.0001, "0.0001"},
+                {-1.25, "-1.25"},
+                {1e100, "1e+100"},
+                {0.1, "0.1"},
+                {999999.5, "999999.5"},
                 {1.0 / 3, "0.3333333333333333"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct buf b = {0};
@@ -208,8 +217,9 @@ static void prints_numbers(void **state UNUSED) {
 }
 
 static void prints_params(void **state UNUSED) {
-    static const char text[] = "{\"stop\":[\" a\",\"b\"],\"temperature\":1000000,\"num_ctx\":1000000,"
-                               "\"use_mmap\":true,\"own\":2000000,\"x\":null,\"top_p\":0.9}";
+    static const char text[] =
+        "{\"stop\":[\" a\",\"b\"],\"temperature\":1000000,\"num_ctx\":1000000,"
+        "\"use_mmap\":true,\"own\":2000000,\"x\":null,\"top_p\":0.9}";
     struct buf b = {0};
     struct err e;
     json *v = json_parse(text, strlen(text), &json_default_limits, NULL, &e);
@@ -229,8 +239,10 @@ static void parameter_error(const char *line, const char *message) {
     buf_printf(&text, "FROM a\nPARAMETER %s\n", line);
     assert_int_equal(modelfile_parse(&m, text.data, text.len, &e), ST_OK);
     enum status st = modelfile_put_parameters(&out, &m, NULL, NULL, &e);
-    if (message == NULL) assert_int_equal(st, ST_OK);
-    else assert_string_equal(e.msg, message);
+    if (message == NULL)
+        assert_int_equal(st, ST_OK);
+    else
+        assert_string_equal(e.msg, message);
     modelfile_free(&m);
     buf_free(&text);
     buf_free(&out);
@@ -282,9 +294,10 @@ static void warnings(void **state UNUSED) {
 
 static void semver(void **state UNUSED) {
     static const char *const good[] = {"1", "v1", "0.14", "1.2.3", "1.2.3-rc.1+b.01", "1.0.0+5"};
-    static const char *const bad[] = {"", "v", "1.", "1-rc", "1.2-rc", "01.0.0", "1.2.3-01",
-                                      "1.2.3-", "1.2.3+", "V1", "1.2.3.4", "a"};
-    for (size_t i = 0; i < sizeof good / sizeof *good; i++) assert_true(modelfile_is_semver(good[i]));
+    static const char *const bad[] = {"",         "v",      "1.",     "1-rc", "1.2-rc",  "01.0.0",
+                                      "1.2.3-01", "1.2.3-", "1.2.3+", "V1",   "1.2.3.4", "a"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_true(modelfile_is_semver(good[i]));
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(modelfile_is_semver(bad[i]));
 }
 

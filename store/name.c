@@ -11,7 +11,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/mem.h"
 #include "store/text.h"
 
 #define MISSING "!MISSING!"
@@ -27,14 +26,18 @@ static void put_part(char *out, size_t room, const char *s, size_t n) {
 }
 
 static void put_or_missing(char *out, size_t room, const char *s, size_t n) {
-    if (n == 0) put_part(out, room, MISSING, strlen(MISSING));
-    else put_part(out, room, s, n);
+    if (n == 0)
+        put_part(out, room, MISSING, strlen(MISSING));
+    else
+        put_part(out, room, s, n);
 }
 
 #define PUT(field, s, n) put_part(field, sizeof(field), s, n)
 #define PUT_OR_MISSING(field, s, n) put_or_missing(field, sizeof(field), s, n)
 
-static const char *last_of(const char *s, size_t n, char c) { return n != 0 ? memrchr(s, c, n) : NULL; }
+static const char *last_of(const char *s, size_t n, char c) {
+    return n != 0 ? memrchr(s, c, n) : NULL;
+}
 
 /* What stands before the model: "", "namespace", "host/namespace", "scheme://host/namespace". */
 static void parse_front(struct model_name *n, const char *s, size_t len) {
@@ -73,8 +76,10 @@ bool name_parse_n(struct model_name *n, const char *text, size_t len) {
         cut = true;
     }
     size_t model_len = len - (size_t)(model - text);
-    if (cut) PUT_OR_MISSING(n->model, model, model_len);
-    else PUT(n->model, model, model_len); /* an empty text is a name without a model */
+    if (cut)
+        PUT_OR_MISSING(n->model, model, model_len);
+    else
+        PUT(n->model, model, model_len); /* an empty text is a name without a model */
     return name_is_valid(n);
 }
 
@@ -116,10 +121,12 @@ void name_full(const struct model_name *n, char out[NAME_TEXT_MAX]) {
 }
 
 void name_shortest(const struct model_name *n, char out[NAME_TEXT_MAX]) {
-    if (strcasecmp(n->host, NAME_DEFAULT_HOST) != 0) name_full(n, out);
+    if (strcasecmp(n->host, NAME_DEFAULT_HOST) != 0)
+        name_full(n, out);
     else if (strcasecmp(n->namespace, NAME_DEFAULT_NAMESPACE) != 0)
         snprintf(out, NAME_TEXT_MAX, "%s/%s:%s", n->namespace, n->model, n->tag);
-    else snprintf(out, NAME_TEXT_MAX, "%s:%s", n->model, n->tag);
+    else
+        snprintf(out, NAME_TEXT_MAX, "%s:%s", n->model, n->tag);
 }
 
 void name_path(const struct model_name *n, char out[NAME_TEXT_MAX]) {

@@ -36,7 +36,8 @@ struct model_name { /* parts of a text that holds none are the defaults; model m
 bool name_parse(struct model_name *n, const char *text);
 bool name_parse_n(struct model_name *n, const char *text, size_t len);
 bool name_is_valid(const struct model_name *n);
-bool name_equal(const struct model_name *a, const struct model_name *b); /* without case or scheme */
+bool name_equal(const struct model_name *a,
+                const struct model_name *b); /* without case or scheme */
 
 /* Texts: "llama3.2:latest", "ns/m:t" or "host/ns/m:t"; always "host/ns/m:t"; "host/ns/m/t". */
 void name_shortest(const struct model_name *n, char out[NAME_TEXT_MAX]);
@@ -57,7 +58,8 @@ enum status name_split_source(const char *text, struct buf *base, enum name_sour
  * name"; *n then still holds what was read. */
 enum status name_parse_ref(struct model_name *n, const char *text, enum name_source *source,
                            struct err *e);
-/* The text a registry knows the model by: "x:20b:cloud" -> "x:20b-cloud", "x:8b:local" -> "x:8b". */
+/* The text a registry knows the model by: "x:20b:cloud" -> "x:20b-cloud", "x:8b:local" -> "x:8b".
+ */
 enum status name_pull_text(const char *text, struct buf *out, struct err *e);
 
 #endif

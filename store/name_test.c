@@ -120,10 +120,8 @@ static void random_texts(void **state UNUSED) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(goldens),
-        cmocka_unit_test(from_path),
-        cmocka_unit_test(references),
-        cmocka_unit_test(equal_ignores_case),
+        cmocka_unit_test(goldens),      cmocka_unit_test(from_path),
+        cmocka_unit_test(references),   cmocka_unit_test(equal_ignores_case),
         cmocka_unit_test(random_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

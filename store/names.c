@@ -5,18 +5,15 @@
  *
  * A new manifest is written to manifests/.tmp-<random>, synced and renamed to its place. The
  * temporary file cannot stand beside its target: "latest.tmp-.." would be a valid tag. */
-#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/os.h"
 #include "store/store_impl.h"
@@ -37,8 +34,8 @@ static enum status push_name(struct name_list *l, const struct model_name *n, st
     return ST_OK;
 }
 
-/* Visits folder `path` (a buffer of PATH_ROOM, lent to the children); what follows the root in it is
- * the name so far. Recursion ends at LEVELS, so links that form a circle do no harm. */
+/* Visits folder `path` (a buffer of PATH_ROOM, lent to the children); what follows the root in it
+ * is the name so far. Recursion ends at LEVELS, so links that form a circle do no harm. */
 static enum status walk(struct name_list *l, char *path, size_t root, unsigned level,
                         struct err *e) {
     DIR *dir = opendir(path);
@@ -57,10 +54,12 @@ static enum status walk(struct name_list *l, char *path, size_t root, unsigned l
         path[len] = '/';
         memcpy(path + len + 1, d->d_name, n + 1);
         struct model_name name;
-        if (level + 1 < LEVELS) st = walk(l, path, root, level + 1, e);
+        if (level + 1 < LEVELS)
+            st = walk(l, path, root, level + 1, e);
         else if (d->d_type == DT_DIR || !name_from_path(&name, path + root + 1))
             l->incomplete = true;
-        else st = push_name(l, &name, e);
+        else
+            st = push_name(l, &name, e);
         path[len] = '\0';
     }
     if (st == ST_OK && errno != 0) l->incomplete = true;
@@ -82,8 +81,10 @@ enum status names_scan(const struct store *s, struct name_list *out, struct err 
     int len = snprintf(path, sizeof path, "%s", s->manifests);
     if (len < 0 || len >= PATH_ROOM) return err_set(e, ST_INVALID, "path too long");
     enum status st = walk(out, path, (size_t)len, 0, e);
-    if (st != ST_OK) names_free(out);
-    else if (out->n > 1) qsort(out->names, out->n, sizeof *out->names, by_path);
+    if (st != ST_OK)
+        names_free(out);
+    else if (out->n > 1)
+        qsort(out->names, out->n, sizeof *out->names, by_path);
     return st;
 }
 
@@ -148,8 +149,10 @@ static enum status write_new(const char *path, const char *text, size_t len, str
     enum status st = ST_OK;
     for (size_t done = 0; done < len && st == ST_OK;) {
         ssize_t n = write(fd, text + done, len - done);
-        if (n >= 0) done += (size_t)n;
-        else if (errno != EINTR) st = os_fail(e, "write", path);
+        if (n >= 0)
+            done += (size_t)n;
+        else if (errno != EINTR)
+            st = os_fail(e, "write", path);
     }
     if (st == ST_OK && fsync(fd) != 0) st = os_fail(e, "fsync", path);
     close(fd);

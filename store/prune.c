@@ -1,14 +1,13 @@
 /* prune.c - removing what no model needs (spec/store.md 2.4 and 9).
  *
  * At a server's start everything that no manifest names goes, if it is old: a young blob may belong
- * to a create that has uploaded it and not yet named it. Partial downloads are kept for a week, as a
- * paused one is worth gigabytes. One manifest that cannot be read stops it all, since we then do not
- * know which blobs it needs. When a single model goes (delete, create over it), its blobs that no
- * other readable manifest names go at once. */
+ * to a create that has uploaded it and not yet named it. Partial downloads are kept for a week, as
+ * a paused one is worth gigabytes. One manifest that cannot be read stops it all, since we then do
+ * not know which blobs it needs. When a single model goes (delete, create over it), its blobs that
+ * no other readable manifest names go at once. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -27,9 +26,9 @@ bool prune_allowed(void) { return !os_env_bool("NOPRUNE", false); }
 /* ---- which blobs are named ---- */
 
 struct named {
-    struct map digests;  /* "sha256:..." -> 0; keys live in the arena */
+    struct map digests; /* "sha256:..." -> 0; keys live in the arena */
     struct arena arena;
-    bool complete;       /* every manifest could be read */
+    bool complete; /* every manifest could be read */
 };
 
 static enum status mark(struct named *n, const struct store_layer *l, struct err *e) {
@@ -83,8 +82,10 @@ static bool is_named(const struct named *n, const char *digest) {
 static void remove_blob(struct store *s, const char *digest) {
     char path[PATH_ROOM];
     if (blob_path(s, digest, path, NULL) != ST_OK) return;
-    if (unlink(path) == 0) log_debug("store", "removed %s", digest);
-    else if (errno != ENOENT) log_warn("store", "cannot remove %s: %s", path, strerror(errno));
+    if (unlink(path) == 0)
+        log_debug("store", "removed %s", digest);
+    else if (errno != ENOENT)
+        log_warn("store", "cannot remove %s: %s", path, strerror(errno));
 }
 
 static void remove_unnamed(struct store *s, const struct named *n, const struct store_layer *l) {
@@ -135,8 +136,10 @@ static void remove_if_old(int dir, const char *file, int64_t limit, int64_t now)
     if (fstatat(dir, file, &info, AT_SYMLINK_NOFOLLOW) != 0 || S_ISDIR(info.st_mode)) return;
     int64_t mtime = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec;
     if (now - mtime <= limit) return;
-    if (unlinkat(dir, file, 0) == 0) log_info("store", "removed unused %s", file);
-    else log_warn("store", "cannot remove %s: %s", file, strerror(errno));
+    if (unlinkat(dir, file, 0) == 0)
+        log_info("store", "removed unused %s", file);
+    else
+        log_warn("store", "cannot remove %s: %s", file, strerror(errno));
 }
 
 static void prune_blobs(const struct store *s, const struct named *n, int64_t now) {
@@ -155,8 +158,7 @@ static void prune_temporaries(const struct store *s, int64_t now) {
     DIR *dir = opendir(s->manifests);
     if (dir == NULL) return;
     for (struct dirent *d; (d = readdir(dir)) != NULL;)
-        if (strncmp(d->d_name, ".tmp-", 5) == 0)
-            remove_if_old(dirfd(dir), d->d_name, hour_ns, now);
+        if (strncmp(d->d_name, ".tmp-", 5) == 0) remove_if_old(dirfd(dir), d->d_name, hour_ns, now);
     closedir(dir);
 }
 

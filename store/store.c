@@ -2,7 +2,6 @@
  * delete. Reading one model is model.c, making one create.c, the models in the binary builtin.c. */
 #include "store/store.h"
 
-#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -129,7 +128,8 @@ enum status store_lock(struct store *s, int *token, struct err *e) {
         pthread_mutex_unlock(&s->lock);
         return st;
     }
-    while (flock(*token, LOCK_EX) != 0 && errno == EINTR) {}
+    while (flock(*token, LOCK_EX) != 0 && errno == EINTR) {
+    }
     return ST_OK;
 }
 
@@ -197,14 +197,17 @@ static enum status not_found(const struct model_name *name, struct err *e) {
     return err_set(e, ST_NOT_FOUND, "model '%s' not found", shown);
 }
 
+/* First under the very spelling, which needs no walk through the store. */
 enum status store_find(struct store *s, struct model_name *name, struct manifest *m,
                        const struct builtin **builtin, struct arena *a, struct err *e) {
     struct err mine;
     *builtin = NULL;
     if (!name_is_valid(name)) return err_set(e, ST_INVALID, "invalid model name");
-    enum status st = store_spell(s, name, e);
-    if (st != ST_OK) return st;
-    st = manifest_read(s, name, m, a, &mine);
+    enum status st = manifest_read(s, name, m, a, &mine);
+    if (st == ST_NOT_FOUND) {
+        st = store_spell(s, name, &mine);
+        if (st == ST_OK) st = manifest_read(s, name, m, a, &mine);
+    }
     if (st == ST_OK) return st;
     if (st != ST_NOT_FOUND) return err_set(e, st, "%s", mine.msg);
     st = builtin_find(s, name, builtin, e);
@@ -272,8 +275,10 @@ static enum status list_one(struct store *s, const struct model_name *listed,
         st = store_fill_entry(s, listed, &m, builtin, &out->entries[out->n_entries], &out->arena,
                               &why);
     if (st == ST_NO_MEMORY) return err_no_memory(e);
-    if (st == ST_OK) out->n_entries++;
-    else log_debug("store", "not listed: %s", why.msg);
+    if (st == ST_OK)
+        out->n_entries++;
+    else
+        log_debug("store", "not listed: %s", why.msg);
     return ST_OK;
 }
 
@@ -286,7 +291,8 @@ enum status store_list(struct store *s, struct store_list *out, struct err *e) {
     if (out->entries == NULL) st = err_no_memory(e);
     for (size_t i = 0; i < names.n && st == ST_OK; i++) st = list_one(s, &names.names[i], out, e);
     names_free(&names);
-    if (st != ST_OK) store_list_free(out);
+    if (st != ST_OK)
+        store_list_free(out);
     else if (out->n_entries > 1)
         qsort(out->entries, out->n_entries, sizeof *out->entries, newest_first);
     return st;
@@ -314,7 +320,7 @@ static enum status source_text(struct store *s, const struct model_name *name,
 
 static enum status copy_locked(struct store *s, struct model_name *from, struct model_name *to,
                                struct arena *a, struct err *e) {
-    struct manifest m, old = {0};
+    struct manifest m, old;
     const struct builtin *builtin;
     char *text;
     size_t len;
@@ -322,12 +328,12 @@ static enum status copy_locked(struct store *s, struct model_name *from, struct 
     if (st == ST_OK) st = store_spell(s, to, e);
     if (st != ST_OK) return st;
     if (builtin == NULL && name_equal(from, to)) return ST_OK;
-    if (manifest_read(s, to, &old, a, NULL) != ST_OK) old.n_layers = 0;
+    bool replaces = manifest_read(s, to, &old, a, NULL) == ST_OK;
     st = source_text(s, from, builtin, &text, &len, e);
     if (st != ST_OK) return st;
     st = manifest_write(s, to, text, len, e);
     mem_free(text);
-    if (st == ST_OK && prune_allowed()) prune_manifest(s, &old);
+    if (st == ST_OK && replaces && prune_allowed()) prune_manifest(s, &old);
     return st;
 }
 

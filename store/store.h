@@ -47,12 +47,12 @@ enum status store_prune(struct store *s, struct err *e);
 
 /* A model inside the binary. Everything is borrowed for the life of the store. */
 struct store_builtin {
-    const char *name;                         /* "cria-tiny" */
+    const char *name; /* "cria-tiny" */
     const void *gguf;
     size_t size;
-    const char *template, *system, *license;  /* NULL or "": absent */
-    const char *params;                       /* JSON object text; NULL: absent */
-    int64_t modified_ns;                      /* 0: that of the running binary */
+    const char *template, *system, *license; /* NULL or "": absent */
+    const char *params;                      /* JSON object text; NULL: absent */
+    int64_t modified_ns;                     /* 0: that of the running binary */
 };
 enum status store_add_builtin(struct store *s, const struct store_builtin *model, struct err *e);
 
@@ -69,7 +69,9 @@ struct store_config { /* texts are "" where the config has none, never NULL */
     const char *model_format, *model_family, *model_type, *file_type;
     const char *const *model_families;
     size_t n_model_families;
-    const char *renderer, *parser, *requires;
+    const char *renderer, *parser,
+        *
+            requires;
     const char *remote_host, *remote_model;
     const char *const *capabilities; /* only where given by `info` or the registry */
     size_t n_capabilities;
@@ -77,32 +79,32 @@ struct store_config { /* texts are "" where the config has none, never NULL */
     const char *base_name;
 };
 
-struct store_entry {              /* a line of /api/tags */
-    struct model_name name;       /* stored spelling */
+struct store_entry {        /* a line of /api/tags */
+    struct model_name name; /* stored spelling */
     bool builtin;
-    char digest[65];              /* SHA-256 of the manifest, hex without prefix: the model's ID */
-    uint64_t size;                /* layers and config */
-    int64_t modified_ns;          /* unix time of the manifest */
-    const char *parent_model;     /* `from` of the model layer, "" if none */
+    char digest[65];          /* SHA-256 of the manifest, hex without prefix: the model's ID */
+    uint64_t size;            /* layers and config */
+    int64_t modified_ns;      /* unix time of the manifest */
+    const char *parent_model; /* `from` of the model layer, "" if none */
     struct store_config config;
 };
 
 struct store_list {
-    struct store_entry *entries;  /* newest first, then by name */
+    struct store_entry *entries; /* newest first, then by name */
     size_t n_entries;
-    struct arena arena;           /* owns all of it */
+    struct arena arena; /* owns all of it */
 };
 
 /* Models whose manifest or config cannot be read are left out. */
 enum status store_list(struct store *s, struct store_list *out, struct err *e);
 void store_list_free(struct store_list *l);
 
-struct store_text {               /* contents of a text blob; NUL-terminated behind len bytes */
+struct store_text { /* contents of a text blob; NUL-terminated behind len bytes */
     const char *ptr;
     size_t len;
 };
 
-struct store_model {              /* everything that is borrowed from it lives until store_model_free */
+struct store_model { /* everything that is borrowed from it lives until store_model_free */
     struct store_entry entry;
     const struct store_layer *layers;
     size_t n_layers;
@@ -113,20 +115,20 @@ struct store_model {              /* everything that is borrowed from it lives u
     const char *model_path;
     const void *model_data;
     size_t model_size;
-    const char *const *adapters;   /* blob paths */
+    const char *const *adapters; /* blob paths */
     size_t n_adapters;
     const char *const *projectors;
     size_t n_projectors;
     const char *const *drafts;
     size_t n_drafts;
-    bool tensor_layers;            /* safetensors for another runner: cria cannot run it */
+    bool tensor_layers; /* safetensors for another runner: cria cannot run it */
 
-    bool has_template;             /* false: template is {"", 0} and the GGUF decides */
+    bool has_template; /* false: template is {"", 0} and the GGUF decides */
     struct store_text template, system;
     const struct store_text *licenses;
     size_t n_licenses;
-    json *params;                  /* object; NULL: none. owned */
-    json *messages;                /* array of {role, content}; NULL: none. owned */
+    json *params;   /* object; NULL: none. owned */
+    json *messages; /* array of {role, content}; NULL: none. owned */
     struct arena arena;
 };
 
@@ -136,7 +138,8 @@ enum status store_resolve(struct store *s, const struct model_name *name, struct
                           struct err *e);
 void store_model_free(struct store_model *m); /* a zeroed one is fine */
 bool store_has(struct store *s, const struct model_name *name);
-/* Gives every part that equals, without case, the same part of a stored name its stored spelling. */
+/* Gives every part that equals, without case, the same part of a stored name its stored spelling.
+ */
 enum status store_spell(struct store *s, struct model_name *name, struct err *e);
 
 /* ST_NOT_FOUND: `model 'SHORTEST' not found` (api words it per route). The target is overwritten.
@@ -182,18 +185,23 @@ typedef bool store_progress(void *arg, const char *status, const char *digest, u
                             uint64_t completed);
 
 struct store_create_spec {
-    const struct model_name *name;   /* target; invalid: "invalid model name" */
-    const struct model_name *from;   /* NULL: the request has no `from` */
-    bool has_files;                  /* the request has `files` (perhaps empty) */
+    const struct model_name *name; /* target; invalid: "invalid model name" */
+    const struct model_name *from; /* NULL: the request has no `from` */
+    bool has_files;                /* the request has `files` (perhaps empty) */
     const struct store_file *files, *adapters, *drafts;
     size_t n_files, n_adapters, n_drafts;
-    const char *template, *system;   /* NULL or "": keep what `from` has */
-    const char *const *licenses;     /* added */
+    const char *template, *system; /* NULL or "": keep what `from` has */
+    const char *const *licenses;   /* added */
     size_t n_licenses;
-    const json *parameters;          /* object or NULL: merged over those of `from` */
-    const json *messages;            /* array or NULL: replace those of `from` if not empty */
-    const char *renderer, *parser, *requires, *quantize, *draft_quantize, *remote_host; /* or NULL */
-    const json *info;                /* object or NULL: overrides config fields */
+    const json *parameters; /* object or NULL: merged over those of `from` */
+    const json *messages;   /* array or NULL: replace those of `from` if not empty */
+    const char *renderer, *parser,
+        *
+            requires,
+                    *
+                    quantize,
+        *draft_quantize, *remote_host; /* or NULL */
+    const json *info;                  /* object or NULL: overrides config fields */
 
     /* Hooks, each may be NULL. check_template: template_parse's verdict on the text; its message is
      * given as "template error: MESSAGE". detect_template: the Go template that fits the GGUF's

@@ -21,19 +21,30 @@ enum {
 /* ---- manifests (manifest.c) ---- */
 
 enum layer_kind {
-    LAYER_UNKNOWN, LAYER_MODEL, LAYER_PROJECTOR, LAYER_ADAPTER, LAYER_DRAFT, LAYER_TEMPLATE,
-    LAYER_SYSTEM, LAYER_LICENSE, LAYER_PARAMS, LAYER_MESSAGES, LAYER_EMBED, LAYER_TENSOR,
-    LAYER_JSON, LAYER_KINDS
+    LAYER_UNKNOWN,
+    LAYER_MODEL,
+    LAYER_PROJECTOR,
+    LAYER_ADAPTER,
+    LAYER_DRAFT,
+    LAYER_TEMPLATE,
+    LAYER_SYSTEM,
+    LAYER_LICENSE,
+    LAYER_PARAMS,
+    LAYER_MESSAGES,
+    LAYER_EMBED,
+    LAYER_TENSOR,
+    LAYER_JSON,
+    LAYER_KINDS
 };
 enum layer_kind layer_kind_of(const char *media_type);
 const char *layer_media_type(enum layer_kind kind); /* not for LAYER_UNKNOWN */
 
-struct manifest {               /* texts and lists live in the arena given to the reader */
-    struct store_layer config;  /* digest "": none */
+struct manifest {              /* texts and lists live in the arena given to the reader */
+    struct store_layer config; /* digest "": none */
     struct store_layer *layers;
     size_t n_layers;
-    char digest[65];            /* of the bytes */
-    uint64_t size;              /* layers and config */
+    char digest[65]; /* of the bytes */
+    uint64_t size;   /* layers and config */
     int64_t modified_ns;
 };
 
@@ -80,14 +91,14 @@ struct store {
     char *dir, *blobs, *manifests; /* owned */
     pthread_mutex_t lock;          /* changes inside this process; see store_lock */
     pthread_mutex_t builtin_lock;
-    struct builtin *builtins;      /* owned; fixed after the start */
+    struct builtin *builtins; /* owned; fixed after the start */
     size_t n_builtins;
     bool show_builtins;
 };
 
 /* The built-in model of that name, composed; *out NULL: there is none (or they are hidden). */
-enum status builtin_find(struct store *s, const struct model_name *name,
-                         const struct builtin **out, struct err *e);
+enum status builtin_find(struct store *s, const struct model_name *name, const struct builtin **out,
+                         struct err *e);
 /* Writes its blobs into the store. The caller holds the lock. */
 enum status builtin_write(struct store *s, const struct builtin *b, struct err *e);
 void builtin_free(struct builtin *b);
@@ -97,7 +108,7 @@ void builtin_free(struct builtin *b);
 struct name_list {
     struct model_name *names; /* owned; sorted by path */
     size_t n, cap;
-    bool incomplete;          /* a folder could not be read, or a file there has no valid name */
+    bool incomplete; /* a folder could not be read, or a file there has no valid name */
 };
 enum status names_scan(const struct store *s, struct name_list *out, struct err *e);
 void names_free(struct name_list *l);
@@ -133,7 +144,7 @@ bool blob_is_digest_file(const char *name); /* "sha256-" + 64 hex digits */
 /* Removes those of the blobs that no readable manifest names. The caller holds the lock. */
 void prune_layers(struct store *s, const struct store_layer *layers, size_t n);
 void prune_manifest(struct store *s, const struct manifest *m); /* its layers and its config */
-bool prune_allowed(void); /* NOPRUNE is not set */
+bool prune_allowed(void);                                       /* NOPRUNE is not set */
 
 /* ---- finding a model (store.c) ---- */
 

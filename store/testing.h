@@ -61,7 +61,9 @@ static int remove_entry(const char *path, const struct stat *st UNUSED, int type
     return remove(path);
 }
 
-UNUSED static void remove_tree(const char *dir) { nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS); }
+UNUSED static void remove_tree(const char *dir) {
+    nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
 
 UNUSED static char *make_dir_name(char out[64]) {
     snprintf(out, 64, "/tmp/cria-test-XXXXXX");

@@ -34,7 +34,7 @@ static bool same_basic(const struct value *a, const struct value *b) {
     case V_INT: return a->i == b->i;
     case V_FLOAT: return a->f >= b->f && a->f <= b->f;
     case V_COMPLEX: return memcmp(&a->complex, &b->complex, sizeof a->complex) == 0;
-    default: return text_equal(a->s, b->s);
+    default: return ttext_equal(a->s, b->s);
     }
 }
 
@@ -61,7 +61,7 @@ static enum status equal(struct texec *x, const struct value *a, const struct va
     return pay(x, a, b);
 }
 
-enum status func_eq(struct texec *x, const struct value *arg, size_t n, struct value *out) {
+enum status tfunc_eq(struct texec *x, const struct value *arg, size_t n, struct value *out) {
     *out = tvalue_bool(false);
     if (n < 2) return texec_fail(x, "missing argument for comparison");
     for (size_t i = 1; i < n; i++) {
@@ -73,8 +73,8 @@ enum status func_eq(struct texec *x, const struct value *arg, size_t n, struct v
     return ST_OK;
 }
 
-enum status func_ne(struct texec *x, const struct value *arg, size_t n, struct value *out) {
-    enum status st = func_eq(x, arg, n, out);
+enum status tfunc_ne(struct texec *x, const struct value *arg, size_t n, struct value *out) {
+    enum status st = tfunc_eq(x, arg, n, out);
     out->b = !out->b;
     return st;
 }
@@ -83,16 +83,17 @@ enum status func_ne(struct texec *x, const struct value *arg, size_t n, struct v
 static enum status compare(struct texec *x, const struct value *a, const struct value *b,
                            int *order) {
     enum basic kind = basic_kind(a);
-    if (kind == B_NONE || basic_kind(b) == B_NONE) return texec_fail(x, "invalid type for comparison");
+    if (kind == B_NONE || basic_kind(b) == B_NONE)
+        return texec_fail(x, "invalid type for comparison");
     if (kind != basic_kind(b)) return incompatible(x, a, b);
     if (kind == B_INT) *order = (a->i > b->i) - (a->i < b->i);
-    else if (kind == B_STRING) *order = text_order(a->s, b->s);
+    else if (kind == B_STRING) *order = ttext_order(a->s, b->s);
     else if (kind == B_FLOAT) *order = (a->f > b->f) - (a->f < b->f);
     else return texec_fail(x, "invalid type for comparison");
     return pay(x, a, b);
 }
 
-enum status func_lt(struct texec *x, const struct value *arg, size_t n, struct value *out) {
+enum status tfunc_lt(struct texec *x, const struct value *arg, size_t n, struct value *out) {
     int order = 0;
     (void)n;
     enum status st = compare(x, &arg[0], &arg[1], &order);
@@ -100,7 +101,7 @@ enum status func_lt(struct texec *x, const struct value *arg, size_t n, struct v
     return st;
 }
 
-enum status func_le(struct texec *x, const struct value *arg, size_t n, struct value *out) {
+enum status tfunc_le(struct texec *x, const struct value *arg, size_t n, struct value *out) {
     int order = 0;
     (void)n;
     enum status st = compare(x, &arg[0], &arg[1], &order);
@@ -109,14 +110,14 @@ enum status func_le(struct texec *x, const struct value *arg, size_t n, struct v
 }
 
 /* Greater is not less-or-equal: there is no NaN. */
-enum status func_gt(struct texec *x, const struct value *arg, size_t n, struct value *out) {
-    enum status st = func_le(x, arg, n, out);
+enum status tfunc_gt(struct texec *x, const struct value *arg, size_t n, struct value *out) {
+    enum status st = tfunc_le(x, arg, n, out);
     out->b = !out->b;
     return st;
 }
 
-enum status func_ge(struct texec *x, const struct value *arg, size_t n, struct value *out) {
-    enum status st = func_lt(x, arg, n, out);
+enum status tfunc_ge(struct texec *x, const struct value *arg, size_t n, struct value *out) {
+    enum status st = tfunc_lt(x, arg, n, out);
     out->b = !out->b;
     return st;
 }

@@ -22,7 +22,7 @@ static void *copy(struct cutter *c, const void *src, size_t size) {
 
 static bool is_response(const struct expr *x) {
     for (size_t i = 0; x->kind == X_FIELD && i < x->n_path; i++)
-        if (text_is(x->path[i], "Response")) return true;
+        if (ttext_is(x->path[i], "Response")) return true;
     return false;
 }
 

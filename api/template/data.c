@@ -38,7 +38,7 @@ static bool join_contents(struct arena *a, const struct message *m, size_t n, st
     *out = (struct text){to, 0};
     bool first = true;
     for (size_t i = 0; i < n; i++) {
-        if (role.p != NULL && !text_equal(m[i].role, role)) continue;
+        if (role.p != NULL && !ttext_equal(m[i].role, role)) continue;
         if (!first) {
             memcpy(to + out->n, "\n\n", 2);
             out->n += 2;
@@ -53,8 +53,8 @@ static bool join_contents(struct arena *a, const struct message *m, size_t n, st
 /* How many messages from the first on have its role and so become one. */
 static size_t run_length(const struct message *m, size_t n) {
     size_t run = 1;
-    if (text_is(m[0].role, "tool")) return 1;
-    while (run < n && text_equal(m[run].role, m[0].role)) run++;
+    if (ttext_is(m[0].role, "tool")) return 1;
+    while (run < n && ttext_equal(m[run].role, m[0].role)) run++;
     return run;
 }
 
@@ -87,53 +87,53 @@ enum status tdata_collate(struct arena *a, const json *messages, struct conversa
 
 static bool put_images(struct arena *a, const json *images, struct value *out) {
     size_t n = json_len(images), at = 0;
-    *out = tvalue_list(NULL, 0, &type_images);
+    *out = tvalue_list(NULL, 0, &ttype_images);
     if (json_kind(images) != JSON_ARRAY || n == 0) return true;
     struct value *item = arena_zalloc(a, n, sizeof *item);
     if (item == NULL) return false;
     for (const json *j = json_first(images); j != NULL; j = json_next(j))
         item[at++] = (struct value){.kind = V_BYTES, .s = tdata_string(j)};
-    *out = tvalue_list(item, n, &type_images);
+    *out = tvalue_list(item, n, &ttype_images);
     return true;
 }
 
 static bool put_call(struct arena *a, const json *j, struct value *out) {
     const json *function = json_get(j, "function");
     int64_t index = 0;
-    struct value *call = arena_zalloc(a, type_call.n_fields, sizeof *call);
-    struct value *f = arena_zalloc(a, type_call_function.n_fields, sizeof *f);
+    struct value *call = arena_zalloc(a, ttype_call.n_fields, sizeof *call);
+    struct value *f = arena_zalloc(a, ttype_call_function.n_fields, sizeof *f);
     if (call == NULL || f == NULL) return false;
     json_int(json_get(function, "index"), &index);
     f[0] = tvalue_int(index);
     f[1] = string_member(function, "name");
-    if (!tdata_dict(a, json_get(function, "arguments"), &type_arguments, &f[2])) return false;
+    if (!tdata_dict(a, json_get(function, "arguments"), &ttype_arguments, &f[2])) return false;
     call[0] = string_member(j, "id");
-    call[1] = tvalue_record(f, &type_call_function);
-    *out = tvalue_record(call, &type_call);
+    call[1] = tvalue_record(f, &ttype_call_function);
+    *out = tvalue_record(call, &ttype_call);
     return true;
 }
 
 static bool put_calls(struct arena *a, const json *calls, struct value *out) {
     size_t n = json_len(calls), at = 0;
-    *out = tvalue_list(NULL, 0, &type_calls);
+    *out = tvalue_list(NULL, 0, &ttype_calls);
     if (json_kind(calls) != JSON_ARRAY || n == 0) return true;
     struct value *item = arena_zalloc(a, n, sizeof *item);
     if (item == NULL) return false;
     for (const json *j = json_first(calls); j != NULL; j = json_next(j))
         if (!put_call(a, j, &item[at++])) return false;
-    *out = tvalue_list(item, n, &type_calls);
+    *out = tvalue_list(item, n, &ttype_calls);
     return true;
 }
 
 static bool put_message(struct arena *a, const struct message *m, struct value *out) {
-    struct value *f = arena_zalloc(a, type_message.n_fields, sizeof *f);
+    struct value *f = arena_zalloc(a, ttype_message.n_fields, sizeof *f);
     if (f == NULL) return false;
     f[0] = tvalue_text(m->role);
     f[1] = tvalue_text(m->content);
     f[2] = string_member(m->source, "thinking");
     f[5] = string_member(m->source, "tool_name");
     f[6] = string_member(m->source, "tool_call_id");
-    *out = tvalue_record(f, &type_message);
+    *out = tvalue_record(f, &ttype_message);
     return put_images(a, json_get(m->source, "images"), &f[3]) &&
            put_calls(a, json_get(m->source, "tool_calls"), &f[4]);
 }
@@ -143,7 +143,7 @@ static bool put_messages(struct arena *a, const struct conversation *c, struct v
     if (item == NULL) return false;
     for (size_t i = 0; i < c->n; i++)
         if (!put_message(a, &c->message[i], &item[i])) return false;
-    *out = tvalue_list(item, c->n, &type_messages);
+    *out = tvalue_list(item, c->n, &ttype_messages);
     return true;
 }
 

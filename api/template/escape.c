@@ -10,7 +10,7 @@ static enum status joined(struct texec *x, const struct value *arg, size_t n, st
     struct value text = {.kind = V_STRING, .s = arg[0].s};
     enum status st = ST_OK;
     if (n != 1 || arg[0].kind != V_STRING) {
-        st = func_sprint(x, arg, n, false);
+        st = tfunc_sprint(x, arg, n, false);
         if (st == ST_OK) st = texec_take(x, &text);
     }
     if (st == ST_OK) *out = text.s;
@@ -30,7 +30,7 @@ static const char *html_entity(char c) {
     }
 }
 
-enum status func_html(struct texec *x, const struct value *arg, size_t n, struct value *out) {
+enum status tfunc_html(struct texec *x, const struct value *arg, size_t n, struct value *out) {
     struct text s = {0};
     enum status st = joined(x, arg, n, &s);
     if (st != ST_OK) return st;
@@ -46,11 +46,11 @@ static void put_js(struct buf *b, struct text c, uint32_t cp) {
     if (cp == '\\' || cp == '\'' || cp == '"') buf_printf(b, "\\%c", (char)cp);
     else if (cp < ' ' || cp == '<' || cp == '>' || cp == '&' || cp == '=')
         buf_printf(b, "\\u%04X", (unsigned)cp);
-    else if (cp >= 0x80 && !literal_is_printable(cp)) buf_printf(b, "\\u%04X", (unsigned)cp);
+    else if (cp >= 0x80 && !tliteral_is_printable(cp)) buf_printf(b, "\\u%04X", (unsigned)cp);
     else buf_add(b, c.p, c.n);
 }
 
-enum status func_js(struct texec *x, const struct value *arg, size_t n, struct value *out) {
+enum status tfunc_js(struct texec *x, const struct value *arg, size_t n, struct value *out) {
     struct text s = {0};
     enum status st = joined(x, arg, n, &s);
     if (st != ST_OK) return st;
@@ -63,7 +63,7 @@ enum status func_js(struct texec *x, const struct value *arg, size_t n, struct v
     return texec_take(x, out);
 }
 
-enum status func_urlquery(struct texec *x, const struct value *arg, size_t n, struct value *out) {
+enum status tfunc_urlquery(struct texec *x, const struct value *arg, size_t n, struct value *out) {
     struct text s = {0};
     enum status st = joined(x, arg, n, &s);
     if (st != ST_OK) return st;

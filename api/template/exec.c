@@ -14,7 +14,7 @@
 enum { FEW_ARGS = 6, BYTES_PER_STEP = 64, SHOWN_SOURCE = 80 };
 
 const struct template_limits template_default_limits = {
-    .fuel = 50 * 1000 * 1000, /* about a second; a chat of 1,000 messages takes some 50,000 */
+    .fuel = 50 * 1000 * 1000, /* about a second; a chat of 1,000 messages takes some 100,000 */
     .output = (size_t)64 << 20,
     .memory = (size_t)256 << 20,
     .depth = 500,
@@ -117,7 +117,7 @@ static enum status push_var(struct texec *x, struct text name, const struct valu
 
 static struct variable *find_var(const struct texec *x, struct text name) {
     for (size_t i = x->n_vars; i-- > x->base_vars;)
-        if (text_equal(x->vars[i].name, name)) return &x->vars[i];
+        if (ttext_equal(x->vars[i].name, name)) return &x->vars[i];
     return NULL;
 }
 
@@ -142,7 +142,7 @@ static enum status get_field(struct texec *x, const struct value *v, struct text
                              struct value *out) {
     if (v->kind == V_NIL)
         return texec_fail(x, "nil pointer evaluating interface {}.%.*s", (int)name.n, name.p);
-    if (v->type != NULL && v->type->show != SHOW_GO && text_is(name, "String"))
+    if (v->type != NULL && v->type->show != SHOW_GO && ttext_is(name, "String"))
         return string_method(x, v, out);
     if (v->kind == V_DICT) {
         const struct value *item = tvalue_dict_get(v->dict, name);
@@ -150,7 +150,7 @@ static enum status get_field(struct texec *x, const struct value *v, struct text
         return ST_OK;
     }
     for (size_t i = 0; v->kind == V_RECORD && i < v->type->n_fields; i++) {
-        if (!text_is(name, v->type->field[i].name)) continue;
+        if (!ttext_is(name, v->type->field[i].name)) continue;
         *out = v->field[i];
         return ST_OK;
     }

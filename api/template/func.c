@@ -132,7 +132,7 @@ static enum status too_long(struct texec *x) {
     return err_set(x->e, ST_LIMIT, "template makes a text of more than %zu bytes", text_limit(x));
 }
 
-enum status func_sprint(struct texec *x, const struct value *arg, size_t n, bool line) {
+enum status tfunc_sprint(struct texec *x, const struct value *arg, size_t n, bool line) {
     struct buf *b = &x->scratch;
     buf_clear(b);
     for (size_t i = 0; i < n; i++) {
@@ -147,13 +147,13 @@ enum status func_sprint(struct texec *x, const struct value *arg, size_t n, bool
 
 static enum status func_print(struct texec *x, const struct value *arg, size_t n,
                               struct value *out) {
-    enum status st = func_sprint(x, arg, n, false);
+    enum status st = tfunc_sprint(x, arg, n, false);
     return st == ST_OK ? texec_take(x, out) : st;
 }
 
 static enum status func_println(struct texec *x, const struct value *arg, size_t n,
                                 struct value *out) {
-    enum status st = func_sprint(x, arg, n, true);
+    enum status st = tfunc_sprint(x, arg, n, true);
     return st == ST_OK ? texec_take(x, out) : st;
 }
 
@@ -184,15 +184,28 @@ static enum status func_call(struct texec *x, const struct value *arg, size_t n,
     return texec_fail(x, "non-function of type %s", tvalue_type_name(&arg[0]));
 }
 
-/* The local date `days` from now. */
-static enum status date(struct texec *x, int days, struct value *out) {
+static int days_in_month(int year, int month) {
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    return days[month] + (month == 1 && leap);
+}
+
+/* By the calendar, not by the clock: a day may have 23 hours. */
+static void day_before(struct tm *tm) {
+    if (--tm->tm_mday > 0) return;
+    if (--tm->tm_mon < 0) {
+        tm->tm_mon = 11;
+        tm->tm_year--;
+    }
+    tm->tm_mday = days_in_month(tm->tm_year + 1900, tm->tm_mon);
+}
+
+/* Today's local date, or yesterday's. */
+static enum status date(struct texec *x, bool yesterday, struct value *out) {
     time_t now = time(NULL);
     struct tm tm;
     if (localtime_r(&now, &tm) == NULL) return texec_fail(x, "no local time");
-    tm.tm_mday += days;
-    tm.tm_hour = 12; /* far from any change of clocks */
-    tm.tm_isdst = -1;
-    mktime(&tm);
+    if (yesterday) day_before(&tm);
     buf_clear(&x->scratch);
     buf_printf(&x->scratch, "%04d-%02d-%02d", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday);
     return texec_take(x, out);
@@ -201,13 +214,13 @@ static enum status date(struct texec *x, int days, struct value *out) {
 static enum status func_current_date(struct texec *x, const struct value *arg, size_t n,
                                      struct value *out) {
     (void)arg, (void)n;
-    return date(x, 0, out);
+    return date(x, false, out);
 }
 
 static enum status func_yesterday_date(struct texec *x, const struct value *arg, size_t n,
                                        struct value *out) {
     (void)arg, (void)n;
-    return date(x, -1, out);
+    return date(x, true, out);
 }
 
 static const char *typescript_name(const struct value *type) {
@@ -217,14 +230,14 @@ static const char *typescript_name(const struct value *type) {
         {"null", "null"},
     };
     for (size_t i = 0; type->kind == V_STRING && i < sizeof names / sizeof *names; i++)
-        if (text_is(type->s, names[i][0])) return names[i][1];
+        if (ttext_is(type->s, names[i][0])) return names[i][1];
     return "any";
 }
 
 /* v: a property. Its alternatives, or its types. */
 static void put_typescript(struct buf *b, const struct value *v) {
     enum { ANY_OF, TYPE }; /* the first two fields of a property */
-    if (v->type != &type_property) {
+    if (v->type != &ttype_property) {
         buf_str(b, "any");
         return;
     }
@@ -255,17 +268,17 @@ static const struct func funcs[] = {
     {"and", 1, true, NULL, false},
     {"call", 1, true, func_call, false},
     {"currentDate", 0, true, func_current_date, false},
-    {"eq", 1, true, func_eq, false},
-    {"ge", 2, false, func_ge, false},
-    {"gt", 2, false, func_gt, false},
-    {"html", 1, true, func_html, false},
+    {"eq", 1, true, tfunc_eq, false},
+    {"ge", 2, false, tfunc_ge, false},
+    {"gt", 2, false, tfunc_gt, false},
+    {"html", 1, true, tfunc_html, false},
     {"index", 1, true, func_index, false},
-    {"js", 1, true, func_js, false},
+    {"js", 1, true, tfunc_js, false},
     {"json", 1, false, func_json, false},
-    {"le", 2, false, func_le, false},
+    {"le", 2, false, tfunc_le, false},
     {"len", 1, false, func_len, false},
-    {"lt", 2, false, func_lt, false},
-    {"ne", 2, false, func_ne, false},
+    {"lt", 2, false, tfunc_lt, false},
+    {"ne", 2, false, tfunc_ne, false},
     {"not", 1, false, func_not, false},
     {"or", 1, true, NULL, true},
     {"print", 0, true, func_print, false},
@@ -273,12 +286,12 @@ static const struct func funcs[] = {
     {"println", 0, true, func_println, false},
     {"slice", 1, true, func_slice, false},
     {"toTypeScriptType", 1, false, func_typescript, false},
-    {"urlquery", 1, true, func_urlquery, false},
+    {"urlquery", 1, true, tfunc_urlquery, false},
     {"yesterdayDate", 0, true, func_yesterday_date, false},
 };
 
-const struct func *func_find(struct text name) {
+const struct func *tfunc_find(struct text name) {
     for (size_t i = 0; i < sizeof funcs / sizeof *funcs; i++)
-        if (text_is(name, funcs[i].name)) return &funcs[i];
+        if (ttext_is(name, funcs[i].name)) return &funcs[i];
     return NULL;
 }

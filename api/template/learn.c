@@ -58,14 +58,14 @@ static void vars_of_list(struct vars *v, const struct node_list *list) {
 }
 
 static int by_text(const void *a, const void *b) {
-    return text_order(*(const struct text *)a, *(const struct text *)b);
+    return ttext_order(*(const struct text *)a, *(const struct text *)b);
 }
 
 static size_t sort_unique(struct text *at, size_t n) {
     size_t kept = 0;
     if (n != 0) qsort(at, n, sizeof *at, by_text);
     for (size_t i = 0; i < n; i++)
-        if (kept == 0 || !text_equal(at[kept - 1], at[i])) at[kept++] = at[i];
+        if (kept == 0 || !ttext_equal(at[kept - 1], at[i])) at[kept++] = at[i];
     return kept;
 }
 
@@ -102,7 +102,7 @@ struct place {
 };
 
 static bool first_name_is(const struct expr *x, const char *name) {
-    return x->kind == X_FIELD && text_is(x->path[0], name);
+    return x->kind == X_FIELD && ttext_is(x->path[0], name);
 }
 
 static bool pipe_has_field(const struct pipe *pipe, const char *name);
@@ -119,7 +119,7 @@ static bool pipe_has_field(const struct pipe *pipe, const char *name) {
 }
 
 static const char *trimmed_copy(struct template *t, struct text s) {
-    s = text_trim(s);
+    s = ttext_trim(s);
     return arena_strndup(&t->arena, s.p, s.n);
 }
 
@@ -150,7 +150,7 @@ static bool mentions_tool_calls(const struct pipe *pipe) {
     for (const struct command *c = pipe->commands; c != NULL; c = c->next)
         for (const struct expr *x = c->args; x != NULL; x = x->next)
             for (size_t i = 0; x->kind == X_FIELD && i < x->n_path; i++)
-                if (text_is(x->path[i], "ToolCalls")) return true;
+                if (ttext_is(x->path[i], "ToolCalls")) return true;
     return false;
 }
 
@@ -167,7 +167,7 @@ static const struct node *find_tool_branch(const struct node_list *list) {
 /* The first text that is not blank; an action or a structure without text ends the search. */
 static const struct node *first_text(const struct node_list *list) {
     for (const struct node *n = list != NULL ? list->first : NULL; n != NULL; n = n->next) {
-        if (n->kind == N_TEXT && text_trim(n->text).n == 0) continue;
+        if (n->kind == N_TEXT && ttext_trim(n->text).n == 0) continue;
         if (n->kind == N_TEXT) return n;
         const struct node *found = first_text(&n->body);
         return found != NULL ? found : first_text(n->otherwise);
@@ -183,7 +183,7 @@ static bool learn_tool_tag(struct template *t) {
     struct text s = text->text;
     const char *brace = memchr(s.p, '{', s.n);
     if (brace != NULL) s.n = (size_t)(brace - s.p);
-    if (text_trim(s).n != 0) t->tool_tag = trimmed_copy(t, s);
+    if (ttext_trim(s).n != 0) t->tool_tag = trimmed_copy(t, s);
     return t->tool_tag != NULL;
 }
 

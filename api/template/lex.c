@@ -60,7 +60,7 @@ static void skip_spaces(struct lexer *l) {
 
 /* " -}}": the white space in front of the minus is part of the marker. */
 static bool at_trimmed_right(const struct lexer *l) {
-    return is_space(peek(l)) && peek_at(l, 1) == '-' && peek_at(l, 2) == '}' && peek_at(l, 3) == '}';
+    return is_space(peek(l)) && l->end - l->p >= 4 && memcmp(l->p + 1, "-}}", 3) == 0;
 }
 
 /* What may follow a name. */
@@ -107,7 +107,7 @@ static bool emit_error(struct lexer *l, const char *message) {
 static bool bad_character(struct lexer *l, const char *what) {
     uint32_t cp;
     unsigned n = utf8_decode(l->p, (size_t)(l->end - l->p), &cp);
-    bool shown = literal_is_printable(cp);
+    bool shown = tliteral_is_printable(cp);
     return emit_error(l, arena_printf(l->a, "%s U+%04X%s%.*s%s", what, (unsigned)cp,
                                       shown ? " '" : "", shown ? (int)n : 0, l->p,
                                       shown ? "'" : ""));
@@ -241,7 +241,7 @@ static bool lex_number(struct lexer *l) {
     if (good && (c == '+' || c == '-')) good = skip_number(l) && l->p[-1] == 'i'; /* 1+2i */
     if (good) return emit(l, T_NUMBER);
     struct buf b = {0};
-    literal_quote(&b, (struct text){l->start, (size_t)(l->p - l->start)}, false);
+    tliteral_quote(&b, (struct text){l->start, (size_t)(l->p - l->start)}, false);
     const char *message =
         b.failed ? NULL : arena_printf(l->a, "bad number syntax: %.*s", (int)b.len, b.data);
     buf_free(&b);
@@ -267,7 +267,7 @@ static enum token_kind word_kind(struct text s) {
         {"with", T_WITH},
     };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (text_is(s, words[i].name)) return words[i].kind;
+        if (ttext_is(s, words[i].name)) return words[i].kind;
     return T_IDENT;
 }
 

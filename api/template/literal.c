@@ -1,5 +1,9 @@
-/* literal.c - Go's string and character literals, both ways (spec/templates.md 3.1). */
+/* literal.c - Go's string and character literals, both ways, and its numbers (spec/templates.md
+ * 3.1). */
 #include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/template/template_impl.h"
@@ -47,12 +51,10 @@ static bool read_escape(struct reader *r, char quote, uint32_t *cp, bool *is_byt
     return read_digits(r, 3, 8, cp) && *cp <= 255;
 }
 
-bool literal_string(struct arena *a, struct text quoted, struct text *out) {
+bool tliteral_string(struct text quoted, char *to, size_t *n) {
     assert(quoted.n >= 2);
     struct reader r = {quoted.p + 1, quoted.p + quoted.n - 1};
-    char *to = arena_alloc(a, quoted.n); /* an escape is never shorter than what it stands for */
-    if (to == NULL) return false;
-    *out = (struct text){to, 0};
+    const char *start = to;
     while (r.p < r.end) {
         uint32_t cp;
         bool is_byte;
@@ -65,11 +67,12 @@ bool literal_string(struct arena *a, struct text quoted, struct text *out) {
         if (is_byte) *to++ = (char)cp;
         else to += utf8_encode(cp, to);
     }
-    out->n = (size_t)(to - out->p);
+    *n = (size_t)(to - start);
+    assert(*n <= quoted.n);
     return true;
 }
 
-bool literal_char(struct text quoted, int64_t *out) {
+bool tliteral_char(struct text quoted, int64_t *out) {
     struct reader r = {quoted.p + 1, quoted.p + quoted.n - 1};
     uint32_t cp = 0;
     bool is_byte;
@@ -87,7 +90,7 @@ bool literal_char(struct text quoted, int64_t *out) {
 /* ---- writing ---- */
 
 /* Letters, marks, numbers, punctuation, symbols and the ASCII space: Go's IsPrint. */
-bool literal_is_printable(uint32_t cp) {
+bool tliteral_is_printable(uint32_t cp) {
     unsigned class = unicode_class(cp);
     if (class == UNI_Z) return cp == ' ';
     return class != UNI_C && class != UNI_UNASSIGNED;
@@ -102,12 +105,13 @@ static void put_char(struct buf *b, uint32_t cp, char quote, bool ascii) {
         return;
     }
     if (cp == (unsigned char)quote) buf_printf(b, "\\%c", quote);
-    else if (literal_is_printable(cp) && (cp < 0x7F || !ascii)) buf_add(b, utf8, utf8_encode(cp, utf8));
+    else if (tliteral_is_printable(cp) && (cp < 0x7F || !ascii))
+        buf_add(b, utf8, utf8_encode(cp, utf8));
     else if (cp < 0x80) buf_printf(b, "\\x%02x", (unsigned)cp);
     else buf_printf(b, cp < 0x10000 ? "\\u%04x" : "\\U%08x", (unsigned)cp);
 }
 
-void literal_quote(struct buf *b, struct text s, bool ascii) {
+void tliteral_quote(struct buf *b, struct text s, bool ascii) {
     buf_chr(b, '"');
     for (size_t i = 0; i < s.n;) {
         uint32_t cp;
@@ -124,9 +128,84 @@ void literal_quote(struct buf *b, struct text s, bool ascii) {
     buf_chr(b, '"');
 }
 
-void literal_quote_char(struct buf *b, int64_t cp, bool ascii) {
+void tliteral_quote_char(struct buf *b, int64_t cp, bool ascii) {
     bool valid = cp >= 0 && cp <= 0x10FFFF && !(cp >= 0xD800 && cp < 0xE000);
     buf_chr(b, '\'');
     put_char(b, valid ? (uint32_t)cp : (uint32_t)UTF8_BAD, '\'', ascii);
     buf_chr(b, '\'');
+}
+
+/* ---- numbers ---- */
+
+enum { MAX_NUMBER_TEXT = 400 };
+
+/* Without underscores and NUL-terminated. */
+static bool plain_number(struct text s, char out[MAX_NUMBER_TEXT]) {
+    size_t n = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '_') continue;
+        if (n + 1 == MAX_NUMBER_TEXT) return false;
+        out[n++] = s.p[i];
+    }
+    out[n] = '\0';
+    return n > 0;
+}
+
+/* Go's integer literals: 0x 0o 0b, or a leading zero for octal. *fits: into an int64. */
+static bool parse_integer(const char *s, int64_t *out, bool *fits) {
+    bool minus = *s == '-';
+    if (*s == '-' || *s == '+') s++;
+    int base = 10;
+    if (*s == '0' && s[1] != '\0') {
+        char c = (char)(s[1] | 32);
+        base = c == 'x' ? 16 : c == 'b' ? 2 : 8;
+        s += c == 'x' || c == 'b' || c == 'o' ? 2 : 1;
+    }
+    if (*s == '\0' || *s == '-' || *s == '+') return false;
+    char *end;
+    errno = 0;
+    unsigned long long v = strtoull(s, &end, base);
+    if (*end != '\0' || errno == ERANGE) return false;
+    uint64_t limit = (uint64_t)INT64_MAX + minus;
+    *fits = v <= limit;
+    if (!*fits && minus) return false; /* unsigned constants have no sign */
+    *out = minus ? (int64_t)(0 - v) : (int64_t)v;
+    return true;
+}
+
+static bool parse_float(const char *s, double *out) {
+    char *end;
+    if (strpbrk(s, "nN") != NULL) return false; /* strtod would take "nan" and "inf" */
+    *out = strtod(s, &end);
+    return end != s && *end == '\0' && isfinite(*out);
+}
+
+/* "2i" and "1+2i". */
+static bool parse_complex(char *s, struct value *out) {
+    size_t n = strlen(s);
+    s[n - 1] = '\0';
+    char *sign = n > 2 ? s + n - 2 : s;
+    while (sign > s && ((*sign != '+' && *sign != '-') || strchr("eEpP", sign[-1]) != NULL)) sign--;
+    out->kind = V_COMPLEX;
+    out->complex.re = 0;
+    if (!parse_float(sign, &out->complex.im)) return false;
+    *sign = '\0';
+    return sign == s || parse_float(s, &out->complex.re);
+}
+
+const char *tliteral_number(struct text s, struct value *out, bool *overflow) {
+    static const char illegal[] = "illegal number syntax";
+    char text[MAX_NUMBER_TEXT];
+    bool fits = true;
+    *overflow = false;
+    if (!plain_number(s, text)) return illegal;
+    if (text[strlen(text) - 1] == 'i') return parse_complex(text, out) ? NULL : illegal;
+    out->kind = V_INT;
+    if (parse_integer(text, &out->i, &fits)) {
+        *overflow = !fits;
+        return NULL;
+    }
+    out->kind = V_FLOAT;
+    if (!parse_float(text, &out->f)) return illegal;
+    return strpbrk(text, ".eEpP") == NULL ? "integer overflow" : NULL;
 }

@@ -1,7 +1,7 @@
 /* named.h - Go templates that cria itself brings, for models that come without one.
  *
- * The wording is cria's own; the prompts are the well-known ones of each format. A GGUF's Jinja chat
- * template tells by its control tokens which format the model was trained on. */
+ * The wording is cria's own; the prompts are the well-known ones of each format. A GGUF's Jinja
+ * chat template tells by its control tokens which format the model was trained on. */
 #ifndef CRIA_API_NAMED_H
 #define CRIA_API_NAMED_H
 

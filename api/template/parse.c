@@ -4,18 +4,15 @@
  * p->status; a function that failed returns NULL (or false) and everybody returns at once. The line
  * of a message is that of the farthest token looked at, as in the reference. */
 #include <assert.h>
-#include <errno.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "api/template/template_impl.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 
-enum { MAX_NUMBER_TEXT = 400, MAX_PATH = 64 };
+enum { MAX_PATH = 64 };
 
 struct parser {
     struct template *t;
@@ -39,7 +36,8 @@ static void fail(struct parser *p, const char *fmt, ...) {
     va_start(ap, fmt);
     vsnprintf(message, sizeof message, fmt, ap);
     va_end(ap);
-    p->status = err_set(p->e, ST_FORMAT, "template: :%u: %s", (unsigned)p->tok[p->seen].line, message);
+    unsigned line = p->tok[p->seen].line;
+    p->status = err_set(p->e, ST_FORMAT, "template: :%u: %s", line, message);
 }
 
 static void *alloc(struct parser *p, size_t n, size_t size) {
@@ -63,7 +61,7 @@ struct quoted {
 static struct quoted quote(struct text s) {
     struct quoted q;
     struct buf b = {0};
-    literal_quote(&b, s, false);
+    tliteral_quote(&b, s, false);
     snprintf(q.s, sizeof q.s, "%s", b.failed ? "\"\"" : b.data);
     buf_free(&b);
     return q;
@@ -103,7 +101,7 @@ static void unexpected(struct parser *p, const struct token *tok, const char *co
     const char *where = "";
     bool elsewhere = p->action_line != 0 && p->action_line != tok->line;
     if (elsewhere)
-        where = text_is(tok->s, "unclosed action") ? " started at :" : " in action started at :";
+        where = ttext_is(tok->s, "unclosed action") ? " started at :" : " in action started at :";
     if (elsewhere) fail(p, "%s%s%u", show(tok).s, where, (unsigned)p->action_line);
     else fail(p, "%s", show(tok).s);
 }
@@ -166,112 +164,42 @@ static void declare(struct parser *p, struct text name) {
 
 static bool declared(const struct parser *p, struct text name) {
     for (size_t i = p->n_vars; i-- > 0;)
-        if (text_equal(p->vars[i], name)) return true;
+        if (ttext_equal(p->vars[i], name)) return true;
     return false;
-}
-
-/* ---- numbers ---- */
-
-/* Without underscores and NUL-terminated. */
-static bool plain_number(struct text s, char out[MAX_NUMBER_TEXT]) {
-    size_t n = 0;
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] == '_') continue;
-        if (n + 1 == MAX_NUMBER_TEXT) return false;
-        out[n++] = s.p[i];
-    }
-    out[n] = '\0';
-    return n > 0;
-}
-
-/* Go's integer literals: 0x 0o 0b, or a leading zero for octal. *fits: into an int64. */
-static bool parse_integer(const char *s, int64_t *out, bool *fits) {
-    bool minus = *s == '-';
-    if (*s == '-' || *s == '+') s++;
-    int base = 10;
-    if (*s == '0' && s[1] != '\0') {
-        char c = (char)(s[1] | 32);
-        base = c == 'x' ? 16 : c == 'b' ? 2 : 8;
-        s += c == 'x' || c == 'b' || c == 'o' ? 2 : 1;
-    }
-    if (*s == '\0' || *s == '-' || *s == '+') return false;
-    char *end;
-    errno = 0;
-    unsigned long long v = strtoull(s, &end, base);
-    if (*end != '\0' || errno == ERANGE) return false;
-    uint64_t limit = (uint64_t)INT64_MAX + minus;
-    *fits = v <= limit;
-    if (!*fits && minus) return false; /* unsigned constants have no sign */
-    *out = minus ? (int64_t)(0 - v) : (int64_t)v;
-    return true;
-}
-
-static bool parse_float(const char *s, double *out) {
-    char *end;
-    if (strpbrk(s, "nN") != NULL) return false; /* strtod would take "nan" and "inf" */
-    *out = strtod(s, &end);
-    return end != s && *end == '\0' && isfinite(*out);
-}
-
-/* "2i" and "1+2i". */
-static bool parse_complex(char *s, struct value *out) {
-    size_t n = strlen(s);
-    s[n - 1] = '\0';
-    char *sign = n > 2 ? s + n - 2 : s;
-    while (sign > s && !((*sign == '+' || *sign == '-') && strchr("eEpP", sign[-1]) == NULL)) sign--;
-    out->kind = V_COMPLEX;
-    out->complex.re = 0;
-    if (!parse_float(sign, &out->complex.im)) return false;
-    *sign = '\0';
-    return sign == s || parse_float(s, &out->complex.re);
-}
-
-static void number(struct parser *p, struct text s, struct expr *x) {
-    char text[MAX_NUMBER_TEXT];
-    bool fits;
-    x->kind = X_CONST;
-    if (!plain_number(s, text)) {
-        fail(p, "illegal number syntax: %s", quote(s).s);
-        return;
-    }
-    if (text[strlen(text) - 1] == 'i') {
-        if (!parse_complex(text, &x->constant)) fail(p, "illegal number syntax: %s", quote(s).s);
-        return;
-    }
-    if (parse_integer(text, &x->constant.i, &fits)) {
-        x->constant.kind = V_INT;
-        if (!fits) x->kind = X_OVERFLOW;
-        return;
-    }
-    bool real = parse_float(text, &x->constant.f);
-    x->constant.kind = V_FLOAT;
-    if (!real) fail(p, "illegal number syntax: %s", quote(s).s);
-    else if (strpbrk(text, ".eEpP") == NULL) fail(p, "integer overflow: %s", quote(s).s);
 }
 
 /* ---- operands ---- */
 
 static struct pipe *parse_pipe(struct parser *p, const char *context, enum token_kind end);
 
+static void number(struct parser *p, struct text s, struct expr *x) {
+    bool overflow = false;
+    const char *wrong = tliteral_number(s, &x->constant, &overflow);
+    x->kind = overflow ? X_OVERFLOW : X_CONST;
+    if (wrong != NULL) fail(p, "%s: %s", wrong, quote(s).s);
+}
+
 static void string_constant(struct parser *p, const struct token *tok, struct expr *x) {
     x->kind = X_CONST;
     x->constant.kind = V_STRING;
     x->constant.s = (struct text){tok->s.p + 1, tok->s.n - 2};
     if (tok->kind == T_RAW || memchr(tok->s.p, '\\', tok->s.n) == NULL) return;
-    if (!literal_string(&p->t->arena, tok->s, &x->constant.s)) fail(p, "invalid syntax");
+    char *to = alloc(p, tok->s.n, 1);
+    x->constant.s.p = to;
+    if (to != NULL && !tliteral_string(tok->s, to, &x->constant.s.n)) fail(p, "invalid syntax");
 }
 
 static void char_constant(struct parser *p, const struct token *tok, struct expr *x) {
     int64_t cp;
     x->kind = X_CONST;
-    if (!literal_char(tok->s, &cp))
+    if (!tliteral_char(tok->s, &cp))
         fail(p, "malformed character constant: %.*s", (int)tok->s.n, tok->s.p);
     else x->constant = tvalue_int(cp);
 }
 
 static void function(struct parser *p, const struct token *tok, struct expr *x) {
     x->kind = X_FUNCTION;
-    x->func = func_find(tok->s);
+    x->func = tfunc_find(tok->s);
     if (x->func == NULL) fail(p, "function %s not defined", quote(tok->s).s);
 }
 
@@ -311,7 +239,7 @@ static struct expr *term(struct parser *p) {
     case T_NIL: x->kind = X_NIL; break;
     case T_VARIABLE: variable(p, tok, x); break;
     case T_FIELD: field(p, tok, x); break;
-    case T_BOOL: x->constant = tvalue_bool(text_is(tok->s, "true")); break;
+    case T_BOOL: x->constant = tvalue_bool(ttext_is(tok->s, "true")); break;
     case T_NUMBER: number(p, tok->s, x); break;
     case T_CHARCONST: char_constant(p, tok, x); break;
     case T_LPAREN: parenthesized(p, x); break;
@@ -406,7 +334,7 @@ static bool declarations(struct parser *p, struct pipe *pipe, const char *contex
         size_t back = p->at;
         next(p);
         const struct token *tok = peek_solid(p);
-        bool comma = tok->kind == T_CHAR && text_is(tok->s, ",");
+        bool comma = tok->kind == T_CHAR && ttext_is(tok->s, ",");
         if (tok->kind != T_DECLARE && tok->kind != T_ASSIGN && !comma) {
             p->at = back;
             return true;
@@ -518,7 +446,11 @@ static bool parse_control(struct parser *p, struct node_list *list, const struct
     static const struct {
         const char *name;
         enum node_kind node;
-    } kinds[] = {[T_IF] = {"if", N_IF}, [T_RANGE] = {"range", N_RANGE}, [T_WITH] = {"with", N_WITH}};
+    } kinds[] = {
+        [T_IF] = {"if", N_IF},
+        [T_RANGE] = {"range", N_RANGE},
+        [T_WITH] = {"with", N_WITH},
+    };
     struct node *n = enter(p) ? new_node(p, kinds[word->kind].node, word->s) : NULL;
     if (n == NULL) return false;
     size_t scope = p->n_vars;
@@ -565,13 +497,13 @@ static bool template_name(struct parser *p, const char *context, struct text *na
 
 static bool is_blank(const struct node_list *list) {
     for (const struct node *n = list->first; n != NULL; n = n->next)
-        if (n->kind != N_TEXT || text_trim(n->text).n != 0) return false;
+        if (n->kind != N_TEXT || ttext_trim(n->text).n != 0) return false;
     return true;
 }
 
 struct definition *template_definition(const struct template *t, struct text name) {
     struct definition *d = t->definitions;
-    while (d != NULL && !text_equal(d->name, name)) d = d->next;
+    while (d != NULL && !ttext_equal(d->name, name)) d = d->next;
     return d;
 }
 

@@ -28,13 +28,14 @@ static void shortest(double v, char text[32]) {
 /* Go's %g without a precision: as few digits as possible, but the choice between the two forms as
  * if the precision were 6. So 12345678901 prints as 1.2345678901e+10 and 1e6 as 1e+06. (The spec's
  * "from 21 on" is the rule of JSON; its own example 1.5e+10 and the goldens follow this one.) */
-static void put_shortest(struct buf *b, double v) {
+static void put_shortest(struct buf *b, double v, bool upper) {
     enum { LARGE_EXPONENT = 6 };
     char text[32];
     shortest(v, text);
     char *e = strchr(text, 'e');
     int exponent = atoi(e + 1), digits = 0;
     for (const char *p = text; p < e; p++) digits += *p >= '0' && *p <= '9';
+    if (upper) *e = 'E';
     if (exponent < -4 || exponent >= LARGE_EXPONENT) buf_str(b, text);
     else buf_printf(b, "%.*f", digits > exponent + 1 ? digits - exponent - 1 : 0, v);
 }
@@ -46,7 +47,7 @@ static void put_float(struct buf *b, double v, uint32_t verb, int prec) {
     else if (verb == 'e') buf_printf(b, "%.*e", fixed, v);
     else if (verb == 'E') buf_printf(b, "%.*E", fixed, v);
     else if (verb == 'f' || verb == 'F') buf_printf(b, "%.*f", fixed, v);
-    else if (prec < 0) put_shortest(b, v);
+    else if (prec < 0) put_shortest(b, v, verb == 'G');
     else buf_printf(b, verb == 'G' ? "%.*G" : "%.*g", prec, v);
 }
 
@@ -138,7 +139,7 @@ static void put_char(struct buf *b, int64_t i, const struct spec *spec) {
 static void put_code_point(struct buf *b, int64_t i, const struct spec *spec) {
     size_t from = b->len;
     buf_printf(b, "U+%04" PRIX64, (uint64_t)i);
-    if (spec->sharp && i >= 0 && i <= 0x10FFFF && literal_is_printable((uint32_t)i)) {
+    if (spec->sharp && i >= 0 && i <= 0x10FFFF && tliteral_is_printable((uint32_t)i)) {
         char utf8[4];
         buf_str(b, " '");
         buf_add(b, utf8, utf8_encode((uint32_t)i, utf8));
@@ -160,7 +161,7 @@ static bool format_int(struct buf *b, int64_t i, const struct spec *spec) {
     case 'c': put_char(b, i, spec); return true;
     case 'U': put_code_point(b, i, spec); return true;
     case 'q':
-        literal_quote_char(b, i, spec->plus);
+        tliteral_quote_char(b, i, spec->plus);
         pad(b, from, spec, false);
         return true;
     default: return false;
@@ -232,7 +233,7 @@ static bool format_string(struct buf *b, struct text s, const struct spec *spec)
             buf_add(b, s.p, s.n);
             buf_chr(b, '`');
         } else {
-            literal_quote(b, s, spec->plus);
+            tliteral_quote(b, s, spec->plus);
         }
         break;
     default: return false;

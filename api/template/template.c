@@ -56,7 +56,7 @@ void template_free(struct template *t) {
 
 bool template_uses(const struct template *t, const char *var) {
     for (size_t i = 0; i < t->n_vars; i++)
-        if (text_is(t->vars[i], var)) return true;
+        if (ttext_is(t->vars[i], var)) return true;
     return false;
 }
 
@@ -90,13 +90,13 @@ static enum status run_turn(struct texec *x, const struct template_data *data,
 static enum status legacy_message(struct texec *x, const struct template_data *data,
                                   struct legacy_turn *turn, const struct message *m) {
     enum status st = ST_OK;
-    if (text_is(m->role, "system")) {
+    if (ttext_is(m->role, "system")) {
         if (turn->prompt.n != 0 || turn->response.n != 0) st = run_turn(x, data, turn, false);
         turn->system = m->content;
-    } else if (text_is(m->role, "user")) {
+    } else if (ttext_is(m->role, "user")) {
         if (turn->response.n != 0) st = run_turn(x, data, turn, false);
         turn->prompt = m->content;
-    } else if (text_is(m->role, "assistant")) {
+    } else if (ttext_is(m->role, "assistant")) {
         turn->response = m->content;
     }
     return st;

@@ -18,9 +18,9 @@ struct template;
 /* Errors: ST_FORMAT with Go's wording ("template: :1: unexpected \"}\" in operand"). */
 enum status template_parse(struct template **out, const char *text, size_t len, struct err *e);
 void template_free(struct template *t);
-/* Which fields the template refers to (spec/templates.md 5.1), lower case: "messages", "tools", ... */
+/* Which fields the template refers to (spec/templates.md 5.1), lower case: "messages", "tools". */
 bool template_uses(const struct template *t, const char *var);
-/* The tags around Thinking (spec/templates.md 5.4 "Thinking tags"); NULL if none. */
+/* The tags around Thinking (spec/templates.md 5.2 "Thinking tags"); NULL if none. */
 const char *template_thinking_open(const struct template *t);
 const char *template_thinking_close(const struct template *t);
 bool template_can_think(const struct template *t); /* both tags are there */
@@ -38,9 +38,9 @@ struct template_data {
     bool think, think_set;
     const char *think_level; /* "" if none */
 };
-/* Appends the prompt text to *out: the messages form if the template refers to messages, else the
- * legacy form (spec/templates.md 2.4), else prompt and suffix. ST_INVALID with Go's text for run-time
- * errors, ST_LIMIT for fuel and size. */
+/* Appends the prompt text to *out: with prompt and suffix the form of those two; else the messages
+ * form if the template refers to messages; else the legacy form (spec/templates.md 2.4). On failure
+ * *out is as before: ST_INVALID with Go's text for run-time errors, ST_LIMIT for fuel and size. */
 enum status template_render(const struct template *t, const struct template_data *data,
                             struct buf *out, struct err *e);
 

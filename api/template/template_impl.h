@@ -35,10 +35,10 @@ struct text {
 
 #define TEXT(literal) ((struct text){literal, sizeof(literal) - 1})
 
-bool text_equal(struct text a, struct text b);
-bool text_is(struct text a, const char *s);
-int text_order(struct text a, struct text b); /* bytewise, as strcmp */
-struct text text_trim(struct text s);         /* white space off both ends, Unicode's included */
+bool ttext_equal(struct text a, struct text b);
+bool ttext_is(struct text a, const char *s);
+int ttext_order(struct text a, struct text b); /* bytewise, as strcmp */
+struct text ttext_trim(struct text s);         /* white space off both ends, Unicode's included */
 
 /* ---- tokens (lex.c) ---- */
 
@@ -90,14 +90,6 @@ struct tokens {
 
 /* Only memory can fail: lexical errors are tokens, reported when the parser gets there. */
 enum status template_lex(struct arena *a, struct text source, struct tokens *out, struct err *e);
-
-/* Literals (literal.c): token text to value. False: bad syntax. */
-bool literal_string(struct arena *a, struct text quoted, struct text *out);
-bool literal_char(struct text quoted, int64_t *out);
-/* s in double quotes as Go's %q; ascii: no character above 0x7e stands for itself. */
-void literal_quote(struct buf *b, struct text s, bool ascii);
-void literal_quote_char(struct buf *b, int64_t cp, bool ascii);
-bool literal_is_printable(uint32_t cp);
 
 /* ---- values (value.c) ---- */
 
@@ -161,10 +153,10 @@ struct type {
     const struct type_field *field;
 };
 
-extern const struct type type_messages, type_message, type_calls, type_call, type_call_function,
-    type_arguments, type_tools, type_tool, type_tool_function, type_parameters, type_property,
-    type_property_list, type_property_type, type_properties, type_nested_properties, type_strings,
-    type_images;
+extern const struct type ttype_messages, ttype_message, ttype_images, ttype_calls, ttype_call,
+    ttype_call_function, ttype_arguments, ttype_tools, ttype_tool, ttype_tool_function,
+    ttype_parameters, ttype_properties, ttype_property, ttype_property_list, ttype_property_type,
+    ttype_nested_properties, ttype_strings;
 
 struct value tvalue_bool(bool b);
 struct value tvalue_int(int64_t i);
@@ -183,6 +175,21 @@ bool tvalue_dict_seal(struct arena *a, struct dict *d);
 /* The bytes behind a V_BYTES; false: no memory. */
 bool tvalue_bytes(struct arena *a, const struct value *v, struct text *out);
 size_t tvalue_bytes_len(const struct value *v);
+
+/* ---- literals (literal.c) ---- */
+
+/* Token text to value. False: bad syntax. */
+/* to: room for quoted.n bytes (an escape is never shorter than what it stands for). */
+bool tliteral_string(struct text quoted, char *to, size_t *n);
+bool tliteral_char(struct text quoted, int64_t *out);
+/* NULL, or what is wrong. *overflow: an integer above 2^63-1, which fails only when it is used. */
+const char *tliteral_number(struct text s, struct value *out, bool *overflow);
+/* s in double quotes as Go's %q; ascii: no character above 0x7e stands for itself. */
+void tliteral_quote(struct buf *b, struct text s, bool ascii);
+void tliteral_quote_char(struct buf *b, int64_t cp, bool ascii);
+bool tliteral_is_printable(uint32_t cp);
+
+/* ---- printing (print.c, printf.c, encode.c) ---- */
 
 /* One verb of printf with its flags. */
 struct spec {
@@ -273,7 +280,7 @@ struct definition {
 
 struct template {
     struct arena arena;
-    struct text source; /* copied; RESPONSE_ACTION stands behind it */
+    struct text source;    /* copied; RESPONSE_ACTION stands behind it */
     struct node_list main;
     struct node_list cut; /* main up to the first response (spec/templates.md 2.4) */
     struct definition *definitions;
@@ -358,14 +365,14 @@ struct func {
     func_run *run; /* NULL: and, or, which exec.c evaluates step by step */
     bool stop_at;  /* and: stops at the first false argument; or: at the first true one */
 };
-const struct func *func_find(struct text name);
+const struct func *tfunc_find(struct text name);
 
 /* compare.c: eq ne lt le gt ge. */
-func_run func_eq, func_ne, func_lt, func_le, func_gt, func_ge;
+func_run tfunc_eq, tfunc_ne, tfunc_lt, tfunc_le, tfunc_gt, tfunc_ge;
 /* escape.c: html js urlquery. */
-func_run func_html, func_js, func_urlquery;
+func_run tfunc_html, tfunc_js, tfunc_urlquery;
 /* Go's Sprint of the arguments into x->scratch. */
-enum status func_sprint(struct texec *x, const struct value *arg, size_t n, bool line);
+enum status tfunc_sprint(struct texec *x, const struct value *arg, size_t n, bool line);
 
 /* ---- data (data.c) ---- */
 
@@ -383,8 +390,7 @@ enum status tdata_legacy(struct arena *a, const struct template_data *data,
 /* The normalised messages (2.1). */
 struct message {
     struct text role, content;
-    const json *source; /* the first message merged into this one */
-    bool merged;
+    const json *source; /* the first of those merged: the other fields are its own */
 };
 struct conversation {
     struct message *message;

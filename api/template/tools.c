@@ -79,53 +79,53 @@ static bool put_list(struct arena *a, const json *j, const struct type *type, co
 
 /* "string" or ["string", "null"]. */
 static bool put_type(struct arena *a, const json *j, struct value *out) {
-    if (json_kind(j) != JSON_STRING) return put_list(a, j, &type_property_type, put_string, out);
+    if (json_kind(j) != JSON_STRING) return put_list(a, j, &ttype_property_type, put_string, out);
     struct value *item = arena_zalloc(a, 1, sizeof *item);
     if (item == NULL) return false;
     *item = tvalue_text(tdata_string(j));
-    *out = tvalue_list(item, 1, &type_property_type);
+    *out = tvalue_list(item, 1, &ttype_property_type);
     return true;
 }
 
 static bool put_property(struct arena *a, const json *j, struct value *out) {
-    struct value *f = arena_zalloc(a, type_property.n_fields, sizeof *f);
+    struct value *f = arena_zalloc(a, ttype_property.n_fields, sizeof *f);
     if (f == NULL) return false;
-    *out = tvalue_record(f, &type_property);
+    *out = tvalue_record(f, &ttype_property);
     f[3] = tvalue_text(tdata_string(json_get(j, "description")));
-    return put_list(a, json_get(j, "anyOf"), &type_property_list, put_property, &f[0]) &&
+    return put_list(a, json_get(j, "anyOf"), &ttype_property_list, put_property, &f[0]) &&
            put_type(a, json_get(j, "type"), &f[1]) &&
            tdata_json(a, json_get(j, "items"), &f[2]) &&
            put_list(a, json_get(j, "enum"), NULL, tdata_json, &f[4]) &&
-           put_dict(a, json_get(j, "properties"), &type_nested_properties, put_property, &f[5]) &&
-           put_list(a, json_get(j, "required"), &type_strings, put_string, &f[6]);
+           put_dict(a, json_get(j, "properties"), &ttype_nested_properties, put_property, &f[5]) &&
+           put_list(a, json_get(j, "required"), &ttype_strings, put_string, &f[6]);
 }
 
 static bool put_parameters(struct arena *a, const json *j, struct value *out) {
-    struct value *f = arena_zalloc(a, type_parameters.n_fields, sizeof *f);
+    struct value *f = arena_zalloc(a, ttype_parameters.n_fields, sizeof *f);
     if (f == NULL) return false;
-    *out = tvalue_record(f, &type_parameters);
+    *out = tvalue_record(f, &ttype_parameters);
     f[0] = tvalue_text(tdata_string(json_get(j, "type")));
     return tdata_json(a, json_get(j, "$defs"), &f[1]) &&
            tdata_json(a, json_get(j, "items"), &f[2]) &&
-           put_list(a, json_get(j, "required"), &type_strings, put_string, &f[3]) &&
-           put_dict(a, json_get(j, "properties"), &type_properties, put_property, &f[4]);
+           put_list(a, json_get(j, "required"), &ttype_strings, put_string, &f[3]) &&
+           put_dict(a, json_get(j, "properties"), &ttype_properties, put_property, &f[4]);
 }
 
 /* ---- tools ---- */
 
 static bool put_function(struct arena *a, const json *j, struct value *out) {
-    struct value *f = arena_zalloc(a, type_tool_function.n_fields, sizeof *f);
+    struct value *f = arena_zalloc(a, ttype_tool_function.n_fields, sizeof *f);
     if (f == NULL) return false;
-    *out = tvalue_record(f, &type_tool_function);
+    *out = tvalue_record(f, &ttype_tool_function);
     f[0] = tvalue_text(tdata_string(json_get(j, "name")));
     f[1] = tvalue_text(tdata_string(json_get(j, "description")));
     return put_parameters(a, json_get(j, "parameters"), &f[2]);
 }
 
 static bool put_tool(struct arena *a, const json *j, struct value *out) {
-    struct value *f = arena_zalloc(a, type_tool.n_fields, sizeof *f);
+    struct value *f = arena_zalloc(a, ttype_tool.n_fields, sizeof *f);
     if (f == NULL) return false;
-    *out = tvalue_record(f, &type_tool);
+    *out = tvalue_record(f, &ttype_tool);
     f[0] = tvalue_text(tdata_string(json_get(j, "type")));
     return tdata_json(a, json_get(j, "items"), &f[1]) &&
            put_function(a, json_get(j, "function"), &f[2]);
@@ -133,5 +133,5 @@ static bool put_tool(struct arena *a, const json *j, struct value *out) {
 
 bool tdata_tools(struct arena *a, const json *tools, struct value *out) {
     if (json_len(tools) == 0) tools = NULL; /* an empty list is no list */
-    return put_list(a, tools, &type_tools, put_tool, out);
+    return put_list(a, tools, &ttype_tools, put_tool, out);
 }

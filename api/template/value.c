@@ -10,19 +10,19 @@
 
 /* ---- text ---- */
 
-bool text_equal(struct text a, struct text b) {
+bool ttext_equal(struct text a, struct text b) {
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
-bool text_is(struct text a, const char *s) { return text_equal(a, (struct text){s, strlen(s)}); }
+bool ttext_is(struct text a, const char *s) { return ttext_equal(a, (struct text){s, strlen(s)}); }
 
-int text_order(struct text a, struct text b) {
+int ttext_order(struct text a, struct text b) {
     size_t n = a.n < b.n ? a.n : b.n;
     int order = n != 0 ? memcmp(a.p, b.p, n) : 0;
     return order != 0 ? order : (a.n > b.n) - (a.n < b.n);
 }
 
-struct text text_trim(struct text s) {
+struct text ttext_trim(struct text s) {
     size_t start = s.n, end = 0;
     for (size_t i = 0; i < s.n;) {
         uint32_t cp;
@@ -85,30 +85,30 @@ static const struct type_field property_fields[] = {
     {"Required", "required", true},
 };
 
-const struct type type_messages = {.name = "[]*template.templateMessage"};
-const struct type type_message = {
+const struct type ttype_messages = {.name = "[]*template.templateMessage"};
+const struct type ttype_message = {
     .name = "*template.templateMessage", .pointer = true, FIELDS(message_fields)};
-const struct type type_images = {.name = "[]api.ImageData"};
-const struct type type_calls = {.name = "[]template.templateToolCall"};
-const struct type type_call = {.name = "template.templateToolCall", FIELDS(call_fields)};
-const struct type type_call_function = {
+const struct type ttype_images = {.name = "[]api.ImageData"};
+const struct type ttype_calls = {.name = "[]template.templateToolCall"};
+const struct type ttype_call = {.name = "template.templateToolCall", FIELDS(call_fields)};
+const struct type ttype_call_function = {
     .name = "template.templateToolCallFunction", FIELDS(call_function_fields)};
-const struct type type_arguments = {.name = "template.templateArgs", .show = SHOW_JSON};
-const struct type type_tools = {.name = "template.templateTools", .show = SHOW_JSON};
-const struct type type_tool = {
+const struct type ttype_arguments = {.name = "template.templateArgs", .show = SHOW_JSON};
+const struct type ttype_tools = {.name = "template.templateTools", .show = SHOW_JSON};
+const struct type ttype_tool = {
     .name = "template.templateTool", .show = SHOW_JSON, FIELDS(tool_fields)};
 /* These two print as JSON on purpose: spec/templates.md 3.4. */
-const struct type type_tool_function = {
+const struct type ttype_tool_function = {
     .name = "template.templateToolFunction", .show = SHOW_JSON, FIELDS(tool_function_fields)};
-const struct type type_parameters = {
-    .name = "template.templateToolFunctionParameters", .show = SHOW_JSON, FIELDS(parameters_fields)};
-const struct type type_properties = {.name = "template.templateProperties", .show = SHOW_JSON};
-const struct type type_nested_properties = {
+const struct type ttype_parameters = {.name = "template.templateToolFunctionParameters",
+                                      .show = SHOW_JSON, FIELDS(parameters_fields)};
+const struct type ttype_properties = {.name = "template.templateProperties", .show = SHOW_JSON};
+const struct type ttype_nested_properties = {
     .name = "*api.ToolPropertiesMap", .show = SHOW_JSON, .keep_order = true};
-const struct type type_property = {.name = "api.ToolProperty", FIELDS(property_fields)};
-const struct type type_property_list = {.name = "[]api.ToolProperty"};
-const struct type type_property_type = {.name = "api.PropertyType", .show = SHOW_SOLE};
-const struct type type_strings = {.name = "[]string"};
+const struct type ttype_property = {.name = "api.ToolProperty", FIELDS(property_fields)};
+const struct type ttype_property_list = {.name = "[]api.ToolProperty"};
+const struct type ttype_property_type = {.name = "api.PropertyType", .show = SHOW_SOLE};
+const struct type ttype_strings = {.name = "[]string"};
 
 const char *tvalue_type_name(const struct value *v) {
     static const char *const plain[] = {
@@ -157,7 +157,7 @@ bool tvalue_truth(const struct value *v) {
 
 static int by_key(const void *a, const void *b) {
     const struct dict_entry *x = a, *y = b;
-    int order = text_order(x->key, y->key);
+    int order = ttext_order(x->key, y->key);
     return order != 0 ? order : (x->rank > y->rank) - (x->rank < y->rank);
 }
 
@@ -165,7 +165,7 @@ bool tvalue_dict_seal(struct arena *a, struct dict *d) {
     size_t kept = 0, ranks = d->n;
     if (d->n != 0) qsort(d->entry, d->n, sizeof *d->entry, by_key);
     for (size_t i = 0; i < d->n; i++) { /* of equal keys the last one stays */
-        if (kept > 0 && text_equal(d->entry[kept - 1].key, d->entry[i].key)) kept--;
+        if (kept > 0 && ttext_equal(d->entry[kept - 1].key, d->entry[i].key)) kept--;
         d->entry[kept++] = d->entry[i];
     }
     d->n = kept;
@@ -183,7 +183,7 @@ const struct value *tvalue_dict_get(const struct dict *d, struct text key) {
     size_t low = 0, high = d != NULL ? d->n : 0;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        int order = text_order(d->entry[mid].key, key);
+        int order = ttext_order(d->entry[mid].key, key);
         if (order == 0) return &d->entry[mid].value;
         if (order < 0) low = mid + 1;
         else high = mid;

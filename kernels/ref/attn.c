@@ -16,7 +16,8 @@ static double rope_angle(const struct op *op, uint32_t i, int32_t pos) {
     const float *factors = op->w[0] != NULL ? op->w[0]->data : NULL;
     double theta = pos * pow((double)op->p.rope.base, -2.0 * i / op->p.rope.n_rot);
     if (factors != NULL) theta /= (double)factors[i];
-    double mix = yarn_ramp(op->p.rope.corr_low, op->p.rope.corr_high, i) * (double)op->p.rope.ext_factor;
+    double mix =
+        yarn_ramp(op->p.rope.corr_low, op->p.rope.corr_high, i) * (double)op->p.rope.ext_factor;
     return theta * (double)op->p.rope.freq_scale * (1.0 - mix) + theta * mix;
 }
 
@@ -59,15 +60,16 @@ void ref_kv_store(const struct step *s, const struct op *op) {
     }
 }
 
-static void load_cell(const struct tensor *plane, const struct kv_seq *seq, uint32_t cell, uint32_t head,
-                      float *out) {
+static void load_cell(const struct tensor *plane, const struct kv_seq *seq, uint32_t cell,
+                      uint32_t head, float *out) {
     const unsigned char *p = (const unsigned char *)plane->data + kv_offset(plane, seq, cell, head);
     dtype_info(plane->type)->decode(p, out, (size_t)plane->dim[0]);
 }
 
 /* Scores of one query head against the visible cells, as probabilities in p[begin..end). */
-static void attn_probs(const struct step *s, const struct op *op, const struct kv_seq *seq, const float *q,
-                       uint32_t head_kv, uint32_t begin, uint32_t end, double *p, float *vec) {
+static void attn_probs(const struct step *s, const struct op *op, const struct kv_seq *seq,
+                       const float *q, uint32_t head_kv, uint32_t begin, uint32_t end, double *p,
+                       float *vec) {
     double max = -INFINITY, sum = 0;
     for (uint32_t c = begin; c < end; c++) {
         load_cell(&s->kv->k[op->p.attn.layer], seq, c, head_kv, vec);
@@ -90,7 +92,8 @@ static void attn_head(const struct step *s, const struct op *op, uint32_t t, uin
     const uint32_t head_kv = h / (op->p.attn.n_head / op->p.attn.n_head_kv);
     const uint32_t end = s->batch->kv_len[t], index = s->batch->index[t];
     const uint32_t begin = window != 0 && index + 1 > window ? index + 1 - window : 0;
-    attn_probs(s, op, seq, step_row(s, op->in[0], t) + h * op->p.attn.head_dim, head_kv, begin, end, p, vec);
+    attn_probs(s, op, seq, step_row(s, op->in[0], t) + h * op->p.attn.head_dim, head_kv, begin, end,
+               p, vec);
     for (uint32_t i = 0; i < dim_v; i++) sum[i] = 0;
     for (uint32_t c = begin; c < end; c++) {
         load_cell(&s->kv->v[op->p.attn.layer], seq, c, head_kv, vec);
@@ -107,7 +110,8 @@ void ref_attn(const struct step *s, const struct op *op) {
     float *vec = mem_array(dim > dim_v ? dim : dim_v, sizeof *vec);
     assert(p != NULL && vec != NULL);
     for (uint32_t t = 0; t < s->batch->n_tokens; t++)
-        for (uint32_t h = 0; h < op->p.attn.n_head; h++) attn_head(s, op, t, h, p, p + longest, vec);
+        for (uint32_t h = 0; h < op->p.attn.n_head; h++)
+            attn_head(s, op, t, h, p, p + longest, vec);
     mem_free(vec);
     mem_free(p);
 }

@@ -14,7 +14,8 @@ static float dot(const float *a, const float *b, int64_t n) {
 static void linear_one(const struct step *s, const struct op *op, int k, float *row) {
     const struct tensor *w = op->w[k];
     const float *bias = op->b[k] != NULL ? op->b[k]->data : NULL;
-    assert(s->prog->vals[op->in[0]].width == w->dim[0] && s->prog->vals[op->out[k]].width == w->dim[1]);
+    assert(s->prog->vals[op->in[0]].width == w->dim[0] &&
+           s->prog->vals[op->out[k]].width == w->dim[1]);
     for (int64_t o = 0; o < w->dim[1]; o++) {
         ref_weight_row(w, o, row);
         for (uint32_t r = 0; r < step_rows(s, op->in[0]); r++)
@@ -31,7 +32,8 @@ void ref_linear(const struct step *s, const struct op *op) {
 }
 
 /* Output o of expert slot j for row r. ids hold expert numbers as floats. */
-static void linear_id_row(const struct step *s, const struct op *op, int k, uint32_t r, float *row) {
+static void linear_id_row(const struct step *s, const struct op *op, int k, uint32_t r,
+                          float *row) {
     const struct tensor *w = op->w[k];
     const float *ids = step_row(s, op->in[1], r), *x = step_row(s, op->in[0], r);
     float *y = step_row(s, op->out[k], r);

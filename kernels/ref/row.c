@@ -70,11 +70,15 @@ void ref_scale(const struct step *s, const struct op *op) {
 
 float ref_act1(enum act kind, float cap, float x) {
     switch (kind) {
-    case ACT_SILU: return x / (1.0f + expf(-x));
-    case ACT_GELU: return 0.5f * x * (1.0f + tanhf(0.79788456080286535588f * (x + 0.044715f * x * x * x)));
-    case ACT_SOFTCAP: return cap * tanhf(x / cap);
+    case ACT_SILU:
+        return x / (1.0f + expf(-x));
+    case ACT_GELU:
+        return 0.5f * x * (1.0f + tanhf(0.79788456080286535588f * (x + 0.044715f * x * x * x)));
+    case ACT_SOFTCAP:
+        return cap * tanhf(x / cap);
     case ACT_NONE:
-    case ACT_COUNT: break;
+    case ACT_COUNT:
+        break;
     }
     return x;
 }

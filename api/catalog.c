@@ -1,0 +1,229 @@
+/* catalog.c - see catalog.h. */
+#include "api/catalog.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <strings.h>
+
+#include "api/template/named.h"
+#include "base/mem.h"
+#include "engine/gguf.h"
+
+struct catalog {
+    struct store *store;
+    pthread_mutex_t mutex;
+    struct model_facts *facts; /* list, newest first */
+};
+
+const char *capability_name(enum capability c) {
+    static const char *const name[] = {
+        [CAN_COMPLETION] = "completion", [CAN_TOOLS] = "tools", [CAN_INSERT] = "insert",
+        [CAN_VISION] = "vision", [CAN_AUDIO] = "audio", [CAN_EMBEDDING] = "embedding",
+        [CAN_THINKING] = "thinking", [CAN_IMAGE] = "image generation"};
+    return name[c];
+}
+
+enum status catalog_open(struct catalog **out, struct store *store, struct err *e) {
+    struct catalog *c = mem_zalloc(1, sizeof *c);
+    if (c == NULL) return err_no_memory(e);
+    c->store = store;
+    pthread_mutex_init(&c->mutex, NULL);
+    *out = c;
+    return ST_OK;
+}
+
+static void facts_free(struct model_facts *f) {
+    mem_free((void *)(uintptr_t)f->key); /* ours; const for everybody else */
+    mem_free((void *)(uintptr_t)f->jinja);
+    mem_free(f);
+}
+
+void catalog_close(struct catalog *c) {
+    if (c == NULL) return;
+    while (c->facts != NULL) {
+        struct model_facts *f = c->facts;
+        c->facts = f->next;
+        facts_free(f);
+    }
+    pthread_mutex_destroy(&c->mutex);
+    mem_free(c);
+}
+
+/* ---- facts of a file ---- */
+
+static const char *arch_key(char out[160], const struct gguf_str *arch, const char *suffix) {
+    struct buf b = {0};
+    buf_add(&b, arch->ptr, arch->len < 64 ? arch->len : 64);
+    buf_str(&b, suffix);
+    size_t n = b.data == NULL || b.len > 159 ? 0 : b.len;
+    if (n > 0) memcpy(out, b.data, n);
+    out[n] = '\0';
+    buf_free(&b);
+    return out;
+}
+
+static void read_facts(struct model_facts *f, const struct gguf *g) {
+    char key[160];
+    struct gguf_str arch = {"", 0}, jinja;
+    gguf_get_str(g, "general.architecture", &arch, NULL);
+    f->readable = true;
+    f->pooling = gguf_find(g, arch_key(key, &arch, ".pooling_type")) != NULL;
+    f->vision = gguf_find(g, arch_key(key, &arch, ".vision.block_count")) != NULL;
+    f->audio = gguf_find(g, arch_key(key, &arch, ".audio.block_count")) != NULL;
+    gguf_get_i64(g, arch_key(key, &arch, ".context_length"), &f->context_length, NULL);
+    gguf_get_i64(g, arch_key(key, &arch, ".embedding_length"), &f->embedding_length, NULL);
+    if (gguf_get_str(g, "tokenizer.chat_template", &jinja, NULL) == ST_OK && jinja.len > 0) {
+        f->jinja = mem_strndup(jinja.ptr, jinja.len);
+        f->jinja_len = f->jinja == NULL ? 0 : jinja.len;
+    }
+}
+
+/* A file that cannot be read has no facts; loading it will tell why. */
+static struct model_facts *facts_new(const char *key, const struct store_model *m) {
+    struct model_facts *f = mem_zalloc(1, sizeof *f);
+    struct gguf *g = NULL;
+    if (f == NULL || (f->key = mem_strdup(key)) == NULL) {
+        mem_free(f);
+        return NULL;
+    }
+    enum status st = ST_NOT_FOUND;
+    if (m->model_path != NULL) st = gguf_open(&g, m->model_path, NULL);
+    else if (m->model_data != NULL)
+        st = gguf_open_memory(&g, m->model_data, m->model_size, key, NULL);
+    if (st == ST_OK) read_facts(f, g);
+    if (st == ST_OK) gguf_close(g);
+    return f;
+}
+
+static struct model_facts *facts_find(const struct catalog *c, const char *key) {
+    for (struct model_facts *f = c->facts; f != NULL; f = f->next)
+        if (strcmp(f->key, key) == 0) return f;
+    return NULL;
+}
+
+static enum status get_facts(struct catalog *c, struct catalog_model *m, struct err *e) {
+    char shortest[NAME_TEXT_MAX];
+    struct store_model *s = &m->stored;
+    name_shortest(&s->entry.name, shortest);
+    const char *key = s->model_path != NULL ? s->model_path
+                                            : arena_printf(&s->arena, "builtin:%s", shortest);
+    if (key == NULL) return err_no_memory(e);
+    pthread_mutex_lock(&c->mutex);
+    struct model_facts *f = facts_find(c, key);
+    pthread_mutex_unlock(&c->mutex);
+    if (f == NULL) { /* read without the lock; two threads may both do it, the first one counts */
+        struct model_facts *fresh = facts_new(key, s);
+        if (fresh == NULL) return err_no_memory(e);
+        pthread_mutex_lock(&c->mutex);
+        f = facts_find(c, key);
+        if (f == NULL && fresh->readable) {
+            fresh->next = c->facts;
+            c->facts = f = fresh;
+            fresh = NULL;
+        }
+        pthread_mutex_unlock(&c->mutex);
+        if (f == NULL) { /* unreadable: not kept, the file may be repaired */
+            static const struct model_facts none = {.key = ""};
+            facts_free(fresh);
+            m->facts = &none;
+            return ST_OK;
+        }
+        if (fresh != NULL) facts_free(fresh);
+    }
+    m->facts = f;
+    return ST_OK;
+}
+
+/* ---- templates and capabilities ---- */
+
+static enum status choose_template(struct catalog_model *m, struct err *e) {
+    const struct store_text *own = &m->stored.template;
+    const struct model_facts *f = m->facts;
+    m->template_text = "{{ .Prompt }}";
+    if (m->stored.has_template) {
+        m->template_text = own->ptr;
+        return template_parse(&m->template, own->ptr, own->len, e);
+    }
+    if (f->jinja == NULL) return ST_OK;
+    m->template_text = f->jinja;
+    const struct named_template *named = named_template_detect(f->jinja, f->jinja_len);
+    if (named == NULL) return ST_OK;
+    return template_parse(&m->template, named->text, strlen(named->text), e);
+}
+
+static void add_can(struct catalog_model *m, const char *name) {
+    for (size_t i = 0; i < m->n_can; i++)
+        if (strcmp(m->can_list[i], name) == 0) return;
+    if (m->n_can < sizeof m->can_list / sizeof *m->can_list) m->can_list[m->n_can++] = name;
+    for (int c = 0; c < CAN_COUNT; c++)
+        if (strcmp(capability_name((enum capability)c), name) == 0) m->can[c] = true;
+}
+
+bool catalog_is_family(const struct catalog_model *m, const char *family) {
+    return strcasecmp(m->stored.entry.config.model_family, family) == 0;
+}
+
+static void find_capabilities(struct catalog_model *m) {
+    const struct store_config *config = &m->stored.entry.config;
+    const struct template *t = m->template;
+    for (size_t i = 0; i < config->n_capabilities; i++) add_can(m, config->capabilities[i]);
+    add_can(m, m->facts->pooling ? "embedding" : "completion");
+    if (m->facts->vision || m->stored.n_projectors > 0) add_can(m, "vision");
+    if (m->facts->audio) add_can(m, "audio");
+    if (t != NULL && template_uses(t, "tools")) add_can(m, "tools");
+    if (t != NULL && template_uses(t, "suffix")) add_can(m, "insert");
+    if (t != NULL && template_can_think(t)) add_can(m, "thinking");
+    if (catalog_is_family(m, "gptoss") || catalog_is_family(m, "gpt-oss")) add_can(m, "thinking");
+}
+
+enum status catalog_find(struct catalog *c, const struct model_name *name, struct catalog_model *m,
+                         struct err *e) {
+    *m = (struct catalog_model){0};
+    enum status st = store_resolve(c->store, name, &m->stored, e);
+    if (st != ST_OK) return st;
+    st = get_facts(c, m, e);
+    if (st == ST_OK) st = choose_template(m, e);
+    if (st == ST_OK) find_capabilities(m);
+    else catalog_model_free(m);
+    return st;
+}
+
+void catalog_model_free(struct catalog_model *m) {
+    template_free(m->template);
+    store_model_free(&m->stored);
+    *m = (struct catalog_model){0};
+}
+
+/* ---- as JSON ---- */
+
+static void put_list(struct buf *b, const char *const *item, size_t n) {
+    buf_chr(b, '[');
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0) buf_chr(b, ',');
+        json_put_string(b, item[i], strlen(item[i]));
+    }
+    buf_chr(b, ']');
+}
+
+void catalog_put_capabilities(struct buf *b, const struct catalog_model *m) {
+    put_list(b, m->can_list, m->n_can);
+}
+
+void catalog_put_details(struct buf *b, const struct catalog_model *m, const char *parent,
+                         bool with_sizes) {
+    const struct store_config *c = &m->stored.entry.config;
+    int64_t n_ctx = c->context_length != 0 ? c->context_length : m->facts->context_length;
+    int64_t n_embd = c->embedding_length != 0 ? c->embedding_length : m->facts->embedding_length;
+    buf_chr(b, '{');
+    json_put_field(b, "parent_model", parent);
+    json_put_field(b, "format", *c->model_format == '\0' ? "gguf" : c->model_format);
+    json_put_field(b, "family", c->model_family);
+    json_put_key(b, "families");
+    if (c->n_model_families == 0) buf_str(b, "null");
+    else put_list(b, c->model_families, c->n_model_families);
+    json_put_field(b, "parameter_size", c->model_type);
+    json_put_field(b, "quantization_level", c->file_type);
+    if (with_sizes && n_ctx != 0) json_put_field_int(b, "context_length", n_ctx);
+    if (with_sizes && n_embd != 0) json_put_field_int(b, "embedding_length", n_embd);
+    buf_chr(b, '}');
+}

@@ -1,0 +1,311 @@
+/* generate.c - see generate.h. The steps are in the order of spec/api.md 5.1 and 5.2, because the
+ * first one that fails decides what the client reads. */
+#include "api/generate.h"
+
+#include <string.h>
+
+#include "api/duration.h"
+#include "api/generate_impl.h"
+#include "api/request.h"
+#include "base/mem.h"
+#include "base/os.h"
+
+enum { MAX_TOP_LOGPROBS = 20, N_PREDICT_CTX = 10 };
+
+/* ---- the model ---- */
+
+static bool is_blank(const char *s) { return s[text_skip_space(s, strlen(s))] == '\0'; }
+
+static enum status not_found(const struct gen *g, struct err *e) {
+    return err_set(e, ST_NOT_FOUND, "model '%s' not found", g->r->model);
+}
+
+static enum status find_model(struct gen *g, struct err *e) {
+    struct model_name name;
+    if (!g->r->chat && is_blank(g->r->model)) return not_found(g, e);
+    enum status st = server_name(g->r->model, &name, e);
+    if (st != ST_OK) return st;
+    st = catalog_find(g->server->catalog, &name, &g->model, e);
+    if (st == ST_NOT_FOUND) return not_found(g, e);
+    if (st != ST_OK) return err_set(e, ST_INTERNAL, "%s", e->msg);
+    if (*g->model.stored.entry.config.remote_host != '\0')
+        return err_set(e, ST_DENIED, "ollama cloud is disabled: remote model is unavailable");
+    return ST_OK;
+}
+
+static bool nothing_to_do(const struct gen_request *r) {
+    return r->chat ? json_len(r->messages) == 0 : *r->prompt == '\0';
+}
+
+static bool wants_unload(const struct gen_request *r) {
+    int64_t ns = -1;
+    return nothing_to_do(r) && r->keep_alive != NULL &&
+           keep_alive_parse(r->keep_alive, &ns, NULL) == ST_OK && ns == 0;
+}
+
+static enum status send_empty(struct gen *g, const char *reason) {
+    struct gen_piece p = {.content = "", .thinking = "", .tool_calls = "", .logprobs = "",
+                          .done = true, .done_reason = reason};
+    return g->sink->piece(g->sink->arg, &p);
+}
+
+/* ---- checks ---- */
+
+static enum status check_raw(const struct gen_request *r, struct err *e) {
+    if (r->raw && (*r->template != '\0' || *r->system != '\0' || json_len(r->context) > 0))
+        return err_set(e, ST_INVALID, "raw mode does not support template, system, or context");
+    return ST_OK;
+}
+
+static enum status set_think(struct gen *g, struct err *e) {
+    const json *v = g->r->think;
+    bool can = g->model.can[CAN_THINKING], flag = true;
+    const char *level = json_string(v);
+    g->think.level = "";
+    if (v == NULL && !can) return ST_OK;
+    json_bool(v, &flag);
+    g->think.set = true;
+    g->think.on = flag;
+    if (!flag) return ST_OK;
+    if (!can)
+        return err_set(e, ST_INVALID, "\"%s\" does not support thinking", g->r->model);
+    g->think.level = level != NULL ? level : "medium";
+    bool harmony = catalog_is_family(&g->model, "gptoss") || catalog_is_family(&g->model, "gpt-oss");
+    if (harmony && strcmp(g->think.level, "max") == 0) g->think.level = "high";
+    return ST_OK;
+}
+
+static enum status lacks(const struct gen *g, enum capability c, struct err *e) {
+    char full[NAME_TEXT_MAX];
+    name_full(&g->model.stored.entry.name, full);
+    return err_set(e, ST_INVALID, "%s does not support %s", full, capability_name(c));
+}
+
+static enum status check_capabilities(const struct gen *g, struct err *e) {
+    const struct gen_request *r = g->r;
+    if (!g->model.can[CAN_COMPLETION])
+        return err_set(e, ST_INVALID, "\"%s\" does not support %s", r->model,
+                       r->chat ? "chat" : "generate");
+    if (*r->suffix != '\0' && !g->model.can[CAN_INSERT]) return lacks(g, CAN_INSERT, e);
+    if (json_len(r->tools) > 0 && !g->model.can[CAN_TOOLS]) return lacks(g, CAN_TOOLS, e);
+    return ST_OK;
+}
+
+static enum status read_options(struct gen *g, struct err *e) {
+    g->options = options_default();
+    enum status st = options_apply(&g->options, g->model.stored.params, &g->arena, e);
+    return st == ST_OK ? options_apply(&g->options, g->r->options, &g->arena, e) : st;
+}
+
+static enum status load(struct gen *g, struct err *e) {
+    int64_t keep;
+    bool has_keep = g->r->keep_alive != NULL;
+    if (has_keep) {
+        enum status st = keep_alive_parse(g->r->keep_alive, &keep, e);
+        if (st != ST_OK) return st;
+    }
+    struct runner_wish wish = {&g->model, &g->options, has_keep ? &keep : NULL};
+    enum status st = runner_acquire(g->server->runners, &wish, &g->cancel, &g->runner, e);
+    g->ready_ns = os_time_mono_ns();
+    return st;
+}
+
+/* The format of an answer: any value that asks for one is refused until the grammar is there. */
+static enum status check_format(const json *v, struct err *e) {
+    struct buf text = {0}, quoted = {0};
+    const char *name = json_string(v);
+    if (v == NULL || (name != NULL && *name == '\0')) return ST_OK;
+    if (json_kind(v) == JSON_OBJECT || (name != NULL && strcmp(name, "json") == 0))
+        return err_set(e, ST_INVALID, "format is not supported yet by this version of cria");
+    json_print(&text, v);
+    json_put_string(&quoted, text.data, text.len);
+    enum status st = err_set(e, ST_INVALID,
+                             "invalid format: %s; expected \"json\" or a valid JSON Schema object",
+                             quoted.data);
+    buf_free(&text);
+    buf_free(&quoted);
+    return st;
+}
+
+/* ---- the prompt ---- */
+
+/* The ids of an earlier answer, as text in front of the prompt. */
+static enum status put_context(struct gen *g, struct err *e) {
+    const struct vocab *v = cria_engine_vocab(runner_engine(g->runner));
+    for (const json *m = json_first(g->r->context); m != NULL; m = json_next(m)) {
+        int64_t id = -1;
+        size_t len = 0;
+        json_int(m, &id);
+        if (id < 0 || id >= (int64_t)vocab_size(v))
+            return err_set(e, ST_INVALID, "context: token %lld is not in the vocabulary",
+                           (long long)id);
+        const char *piece = vocab_piece(v, (token_id)id, true, &len);
+        buf_add(&g->prompt.text, piece, len);
+    }
+    return ST_OK;
+}
+
+static enum status render(struct gen *g, struct err *e) {
+    const struct gen_request *r = g->r;
+    const struct cria_engine *engine = runner_engine(g->runner);
+    if (r->raw) {
+        buf_str(&g->prompt.text, r->prompt);
+        g->prompt.n_images = (unsigned)json_len(r->images);
+        return ST_OK;
+    }
+    if (*r->template != '\0') {
+        enum status st = template_parse(&g->own_template, r->template, strlen(r->template), e);
+        if (st != ST_OK) return st;
+    }
+    struct prompt_input in = {
+        .model = &g->model, .vocab = cria_engine_vocab(engine),
+        .n_ctx = cria_engine_info(engine)->n_ctx, .truncate = r->truncate, .think = g->think,
+        .tools = json_len(r->tools) > 0 ? r->tools : NULL, .messages = r->messages,
+        .generate = !r->chat, .prompt = r->prompt, .suffix = r->suffix, .system = r->system,
+        .images = r->images, .without_stored = json_len(r->context) > 0,
+        .template = g->own_template};
+    enum status st = put_context(g, e);
+    if (st == ST_OK) st = prompt_render(&in, &g->prompt, e);
+    if (st == ST_OK && g->prompt.text.failed) st = err_no_memory(e);
+    return st;
+}
+
+static enum status send_rendered(struct gen *g) {
+    const struct buf *text = &g->prompt.text;
+    struct gen_piece p = {.content = "", .thinking = "", .tool_calls = "", .logprobs = "",
+                          .rendered = text->len > 0 ? text->data : "", .rendered_len = text->len,
+                          .n_images = g->prompt.n_images};
+    return g->sink->piece(g->sink->arg, &p);
+}
+
+/* Spec 3.10, step 2: the first k tokens and the last ones, so that about half of the context is
+ * free again. */
+static enum status shorten(struct gen *g, uint32_t n_ctx, size_t keep, bool shift, struct err *e) {
+    struct token_list *t = &g->tokens;
+    if (t->len <= n_ctx - 1 || !g->r->truncate) return ST_OK; /* the engine words the error */
+    if (!shift)
+        return err_set(e, ST_LIMIT,
+                       "the prompt is longer than the context length currently available to the "
+                       "model; shorten the prompt, adjust the context length in settings, or use a "
+                       "model with a longer context length");
+    if (keep > n_ctx - 1) keep = n_ctx - 1;
+    size_t half = (n_ctx - keep) / 2, room = n_ctx - (half > 1 ? half : 1);
+    size_t tail = room > keep ? room - keep : 0;
+    memmove(t->ids + keep, t->ids + t->len - tail, tail * sizeof *t->ids);
+    t->len = keep + tail;
+    return ST_OK;
+}
+
+/* ---- the generation ---- */
+
+static struct sampler_params sampler_params(const struct options *o) {
+    struct sampler_params s = sampler_default_params();
+    s.temperature = o->temperature;
+    s.top_p = o->top_p;
+    s.min_p = o->min_p;
+    s.typical_p = o->typical_p;
+    s.repeat_penalty = o->repeat_penalty;
+    s.presence_penalty = o->presence_penalty;
+    s.frequency_penalty = o->frequency_penalty;
+    s.top_k = (int32_t)(o->top_k > INT32_MAX ? INT32_MAX : o->top_k < 0 ? 0 : o->top_k);
+    s.repeat_last_n = (int32_t)(o->repeat_last_n > INT32_MAX ? INT32_MAX : o->repeat_last_n);
+    s.seed = (uint32_t)o->seed; /* -1 is "random" there, too */
+    return s;
+}
+
+static enum status start(struct gen *g, struct err *e) {
+    struct cria_engine *engine = runner_engine(g->runner);
+    const struct vocab *v = cria_engine_vocab(engine);
+    const struct options *o = &g->options;
+    uint32_t n_ctx = cria_engine_info(engine)->n_ctx;
+    bool shift = g->r->shift && !catalog_is_family(&g->model, "deepseek2");
+    const struct buf *text = &g->prompt.text;
+    enum status st = prompt_tokenize(v, text->len > 0 ? text->data : "", text->len, &g->tokens, e);
+    if (st != ST_OK) return st;
+    size_t keep = g->tokens.len;
+    if (o->num_keep >= 0) keep = (size_t)o->num_keep + (vocab_special(v)->add_bos ? 1 : 0);
+    st = shorten(g, n_ctx, keep, shift, e);
+    if (st != ST_OK) return st;
+    int64_t most = (int64_t)n_ctx * N_PREDICT_CTX;
+    struct cria_request request = {
+        .prompt = g->tokens.ids, .n_prompt = g->tokens.len, .sampler = sampler_params(o),
+        .n_predict = o->num_predict > most ? most : o->num_predict, .stop = o->stop,
+        .n_stop = o->n_stop, .shift = shift,
+        .n_keep = o->num_keep < 0 ? -1 : keep > INT32_MAX ? INT32_MAX : (int32_t)keep,
+        .logprobs = g->r->logprobs,
+        .n_top_logprobs = g->r->logprobs ? (uint32_t)g->r->top_logprobs : 0};
+    st = cria_generation_start(&g->generation, engine, &request, e);
+    if (st == ST_OK) cancel_attach(&g->cancel, g->generation);
+    return st;
+}
+
+static bool has_images(const struct gen_request *r) {
+    if (json_len(r->images) > 0) return true;
+    for (const json *m = json_first(r->messages); m != NULL; m = json_next(m))
+        if (json_len(json_get(m, "images")) > 0) return true;
+    return false;
+}
+
+static enum status generate(struct gen *g, struct err *e) {
+    g->f->late = true;
+    enum status st = check_format(g->r->format, e);
+    if (st == ST_OK && has_images(g->r))
+        st = err_set(e, ST_INVALID,
+                     "Multimodal data provided, but model does not support multimodal requests.");
+    if (st == ST_OK) st = start(g, e);
+    return st == ST_OK ? gen_output(g, e) : st;
+}
+
+static enum status run(struct gen *g, struct err *e) {
+    enum status st = ST_OK;
+    if (g->r->top_logprobs < 0 || g->r->top_logprobs > MAX_TOP_LOGPROBS)
+        return err_set(e, ST_INVALID, "top_logprobs must be between 0 and 20");
+    if ((st = find_model(g, e)) != ST_OK) return st;
+    if (wants_unload(g->r)) {
+        runner_expire(g->server->runners, &g->model);
+        return send_empty(g, "unload");
+    }
+    if ((st = check_raw(g->r, e)) != ST_OK || (st = set_think(g, e)) != ST_OK ||
+        (st = check_capabilities(g, e)) != ST_OK || (st = read_options(g, e)) != ST_OK ||
+        (st = load(g, e)) != ST_OK)
+        return st;
+    if (nothing_to_do(g->r)) {
+        runner_release(g->server->runners, g->runner);
+        g->runner = NULL;
+        return send_empty(g, "load");
+    }
+    if ((st = render(g, e)) != ST_OK) return st;
+    return g->r->debug ? send_rendered(g) : generate(g, e);
+}
+
+static void release(struct gen *g) {
+    cancel_attach(&g->cancel, NULL);
+    cria_generation_free(g->generation);
+    if (g->runner != NULL) runner_release(g->server->runners, g->runner);
+    if (g->thinks) think_end(&g->think_parser);
+    if (g->calls) tool_end(&g->tool_parser, &g->content);
+    template_free(g->own_template);
+    catalog_model_free(&g->model);
+    token_list_free(&g->tokens);
+    struct buf *const b[] = {&g->prompt.text, &g->answer, &g->content, &g->thinking,
+                             &g->tool_calls, &g->logprobs};
+    for (size_t i = 0; i < sizeof b / sizeof *b; i++) buf_free(b[i]);
+    arena_free(&g->arena);
+}
+
+bool gen_run(struct server *s, struct http_exchange *x, const struct gen_request *r,
+             const struct gen_sink *sink, struct gen_failure *f) {
+    struct gen *g = mem_zalloc(1, sizeof *g);
+    *f = (struct gen_failure){.http_status = 500, .err = {.code = ST_NO_MEMORY, .msg = "out of memory"}};
+    if (g == NULL) return false;
+    *g = (struct gen){.server = s, .r = r, .sink = sink, .f = f, .start_ns = os_time_mono_ns()};
+    cancel_init(&g->cancel);
+    server_enter(s, x, &g->cancel);
+    enum status st = run(g, &f->err);
+    f->http_status = answer_status(st);
+    server_leave(s, x, &g->cancel);
+    release(g);
+    cancel_destroy(&g->cancel);
+    mem_free(g);
+    return st == ST_OK;
+}

@@ -1,0 +1,65 @@
+/* generate.h - one answer, from the request to the last piece: what /api/generate, /api/chat and the
+ * other dialects share.
+ *
+ * A route fills a gen_request (the values of the native API) and gives a sink; gen_run() checks,
+ * loads, renders, generates, splits thinking and tool calls off, and hands out pieces. Without
+ * `stream` the sink gets one piece with everything. */
+#ifndef CRIA_API_GENERATE_H
+#define CRIA_API_GENERATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/json.h"
+
+struct server;
+struct http_exchange;
+
+struct gen_request { /* texts are never NULL; json values may be (absent) */
+    bool chat;
+    const char *model;                                    /* as sent */
+    const json *messages, *tools;                         /* chat */
+    const char *prompt, *suffix, *system, *template;      /* generate */
+    const json *context, *images;
+    const json *format, *options, *keep_alive, *think;
+    bool stream, raw, truncate, shift, logprobs, debug;
+    int64_t top_logprobs;
+};
+
+struct gen_stats {
+    int64_t total_ns, load_ns, prompt_ns, eval_ns;
+    uint32_t n_prompt, n_generated;
+};
+
+struct gen_piece { /* valid during the call */
+    const char *content, *thinking;
+    size_t content_len, thinking_len;
+    const char *tool_calls;    /* members of a JSON list; "" if none */
+    const char *logprobs;      /* the same */
+    bool done;
+    const char *done_reason;   /* "stop", "length", "load", "unload" */
+    const struct gen_stats *stats; /* NULL: load, unload, debug */
+    const char *context;       /* JSON list; NULL: none */
+    const char *rendered;      /* debug: the prompt; NULL: not asked for */
+    size_t rendered_len;
+    unsigned n_images;
+};
+
+struct gen_sink {
+    void *arg;
+    enum status (*piece)(void *arg, const struct gen_piece *p); /* ST_IO: the client has gone */
+};
+
+struct gen_failure {
+    int http_status;
+    bool late; /* found while generating: streams answer with another content type */
+    struct err err;
+};
+/* False: failed, and why. Pieces may have been handed out before. */
+bool gen_run(struct server *s, struct http_exchange *x, const struct gen_request *r,
+             const struct gen_sink *sink, struct gen_failure *f);
+
+#endif

@@ -1,0 +1,44 @@
+/* generate_impl.h - the state of one answer, shared by generate.c (checks, loading, prompt) and
+ * generate_out.c (from chunks to pieces). */
+#ifndef CRIA_API_GENERATE_IMPL_H
+#define CRIA_API_GENERATE_IMPL_H
+
+#include "api/generate.h"
+#include "api/prompt.h"
+#include "api/server_impl.h"
+#include "api/think.h"
+#include "api/toolcall.h"
+
+struct gen {
+    struct server *server;
+    const struct gen_request *r;
+    const struct gen_sink *sink;
+    struct gen_failure *f;
+    struct catalog_model model;
+    struct template *own_template; /* of the request; NULL: the model's is used */
+    struct options options;
+    struct prompt_think think;
+    struct arena arena;
+    struct cancel cancel;
+    struct runner *runner;
+    struct cria_generation *generation;
+    struct prompt prompt;
+    struct token_list tokens;
+    int64_t start_ns, ready_ns;
+
+    /* output; see generate_out.c */
+    bool thinks, calls;            /* the parsers are in use */
+    struct think_parser think_parser;
+    struct tool_parser tool_parser;
+    struct buf answer;             /* everything generated, for `context` */
+    struct buf content, thinking, tool_calls, logprobs; /* of the next piece */
+};
+
+static inline const struct template *gen_template(const struct gen *g) {
+    return g->own_template != NULL ? g->own_template : g->model.template;
+}
+
+/* Runs the generation to its end and hands out the pieces. */
+enum status gen_output(struct gen *g, struct err *e);
+
+#endif

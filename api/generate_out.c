@@ -1,0 +1,188 @@
+/* generate_out.c - from the engine's chunks of text to the pieces of an answer.
+ *
+ * A chunk passes the thinking parser, its content the tool parser; what comes out collects in the
+ * four buffers of the next piece. Streams send them after each chunk, others once at the end. The
+ * runner is given back before the last piece goes out: who has the whole answer may rely on
+ * keep_alive 0 having had its effect. */
+#include <string.h>
+
+#include "api/generate_impl.h"
+#include "base/os.h"
+
+/* ---- logprobs ---- */
+
+static void put_logprob(struct buf *b, const struct cria_logprob *l) {
+    buf_str(b, "{\"token\":");
+    json_put_string(b, l->piece, l->len);
+    json_put_key(b, "logprob");
+    json_put_double(b, (double)l->logprob);
+    for (size_t i = 0; i < l->len; i++)
+        buf_printf(b, "%s%u", i == 0 ? ",\"bytes\":[" : ",", (unsigned char)l->piece[i]);
+    if (l->len > 0) buf_chr(b, ']');
+}
+
+static void put_token(struct buf *b, const struct cria_token_logprobs *t) {
+    if (b->len > 0) buf_chr(b, ',');
+    put_logprob(b, &t->token);
+    for (uint32_t i = 0; i < t->n_top; i++) {
+        buf_str(b, i == 0 ? ",\"top_logprobs\":[" : ",");
+        put_logprob(b, &t->top[i]);
+        buf_chr(b, '}');
+    }
+    if (t->n_top > 0) buf_chr(b, ']');
+    buf_chr(b, '}');
+}
+
+/* ---- pieces ---- */
+
+static const char *text_of(const struct buf *b) { return b->len > 0 ? b->data : ""; }
+
+static bool is_empty(const struct gen *g) {
+    return g->content.len == 0 && g->thinking.len == 0 && g->tool_calls.len == 0 &&
+           g->logprobs.len == 0;
+}
+
+static enum status send(struct gen *g, struct gen_piece *p, struct err *e) {
+    struct buf *const b[] = {&g->content, &g->thinking, &g->tool_calls, &g->logprobs};
+    for (size_t i = 0; i < sizeof b / sizeof *b; i++)
+        if (b[i]->failed) return err_no_memory(e);
+    p->content = text_of(&g->content);
+    p->content_len = g->content.len;
+    p->thinking = text_of(&g->thinking);
+    p->thinking_len = g->thinking.len;
+    p->tool_calls = text_of(&g->tool_calls);
+    p->logprobs = text_of(&g->logprobs);
+    enum status st = g->sink->piece(g->sink->arg, p);
+    for (size_t i = 0; i < sizeof b / sizeof *b; i++) buf_clear(b[i]);
+    return st == ST_OK ? ST_OK : err_set(e, ST_CANCELLED, "request canceled");
+}
+
+/* Each finished call is a piece of its own. */
+static enum status send_calls(struct gen *g, struct err *e) {
+    struct buf all = g->tool_calls;
+    struct gen_piece p = {.done = false};
+    json *list;
+    enum status st = ST_OK;
+    g->tool_calls = (struct buf){0};
+    struct buf text = {0};
+    buf_printf(&text, "[%s]", all.data);
+    list = text.failed ? NULL : json_parse(text.data, text.len, &json_default_limits, NULL, e);
+    for (const json *m = json_first(list); m != NULL && st == ST_OK; m = json_next(m)) {
+        json_print(&g->tool_calls, m);
+        st = send(g, &p, e);
+    }
+    json_free(list);
+    buf_free(&all);
+    buf_free(&text);
+    return st;
+}
+
+/* Native generate shows a chunk in which only a tag was read as an empty one; chat shows nothing. */
+static enum status send_stream(struct gen *g, bool held, struct err *e) {
+    struct gen_piece p = {.done = false};
+    bool calls = g->tool_calls.len > 0;
+    if (calls && g->content.len == 0 && g->thinking.len == 0 && g->logprobs.len == 0)
+        return send_calls(g, e);
+    if (is_empty(g) && (g->r->chat || !held)) return ST_OK;
+    if (!calls) return send(g, &p, e);
+    struct buf later = g->tool_calls;
+    g->tool_calls = (struct buf){0};
+    enum status st = send(g, &p, e);
+    buf_free(&g->tool_calls);
+    g->tool_calls = later;
+    return st == ST_OK ? send_calls(g, e) : st;
+}
+
+/* ---- chunks ---- */
+
+static void begin(struct gen *g) {
+    const struct template *t = gen_template(g);
+    const char *open = t == NULL ? NULL : template_thinking_open(t);
+    const char *close = t == NULL ? NULL : template_thinking_close(t);
+    g->thinks = g->think.on && open != NULL && close != NULL && *open != '\0' && *close != '\0';
+    g->calls = json_len(g->r->tools) > 0;
+    if (g->thinks) {
+        think_begin(&g->think_parser, open, close);
+        const struct buf *text = &g->prompt.text;
+        size_t n = text->len, k = strlen(open);
+        while (n > 0 && strchr(" \t\r\n\v\f", text->data[n - 1]) != NULL) n--;
+        if (n >= k && memcmp(text->data + n - k, open, k) == 0)
+            think_feed(&g->think_parser, open, k, &g->content, &g->thinking);
+    }
+    if (g->calls) tool_begin(&g->tool_parser, template_tool_tag(t), g->r->tools);
+}
+
+static void take_chunk(struct gen *g, const struct cria_chunk *chunk) {
+    struct buf content = {0};
+    for (uint32_t i = 0; i < chunk->n_logprobs; i++) put_token(&g->logprobs, &chunk->logprobs[i]);
+    buf_add(&g->answer, chunk->text, chunk->len);
+    if (g->thinks) think_feed(&g->think_parser, chunk->text, chunk->len, &content, &g->thinking);
+    else buf_add(&content, chunk->text, chunk->len);
+    if (g->calls)
+        tool_feed(&g->tool_parser, text_of(&content), content.len, &g->content, &g->tool_calls);
+    else
+        buf_add(&g->content, text_of(&content), content.len);
+    buf_free(&content);
+}
+
+/* ---- the end ---- */
+
+/* The ids of prompt and answer, tokenised again as text: a client sends them back as a prefix. */
+static void put_context_ids(struct gen *g, struct buf *b) {
+    struct token_list ids = {0};
+    struct buf text = {0};
+    const struct vocab *v = cria_engine_vocab(runner_engine(g->runner));
+    buf_add(&text, text_of(&g->prompt.text), g->prompt.text.len);
+    buf_add(&text, text_of(&g->answer), g->answer.len);
+    vocab_encode(v, text_of(&text), text.len, VOCAB_PARSE_SPECIAL, &ids, NULL);
+    buf_chr(b, '[');
+    for (size_t i = 0; i < ids.len; i++) buf_printf(b, i == 0 ? "%d" : ",%d", ids.ids[i]);
+    buf_chr(b, ']');
+    token_list_free(&ids);
+    buf_free(&text);
+}
+
+static struct gen_stats stats_of(const struct gen *g) {
+    const struct cria_stats *s = cria_generation_stats(g->generation);
+    int64_t load = g->ready_ns - g->start_ns;
+    /* A cached prompt of one token or a coarse clock must not make a field vanish (0 is left out). */
+    return (struct gen_stats){.load_ns = load > 0 ? load : 1,
+                              .prompt_ns = s->prompt_ns > 0 ? s->prompt_ns : 1,
+                              .eval_ns = s->eval_ns > 0 ? s->eval_ns : 1,
+                              .n_prompt = s->n_prompt, .n_generated = s->n_generated};
+}
+
+static enum status finish(struct gen *g, enum cria_done done, struct err *e) {
+    struct buf context = {0};
+    struct gen_stats stats = stats_of(g);
+    if (!g->r->chat && !g->r->raw) put_context_ids(g, &context);
+    if (g->calls) {
+        tool_end(&g->tool_parser, &g->content);
+        g->calls = false;
+    }
+    cancel_attach(&g->cancel, NULL);
+    cria_generation_free(g->generation);
+    g->generation = NULL;
+    runner_release(g->server->runners, g->runner);
+    g->runner = NULL;
+    stats.total_ns = os_time_mono_ns() - g->start_ns;
+    struct gen_piece p = {.done = true, .stats = &stats, .context = context.data,
+                          .done_reason = done == CRIA_DONE_LENGTH ? "length" : "stop"};
+    enum status st = send(g, &p, e);
+    buf_free(&context);
+    return st;
+}
+
+enum status gen_output(struct gen *g, struct err *e) {
+    struct cria_chunk chunk;
+    enum status st = ST_OK;
+    begin(g);
+    do {
+        st = cria_generation_next(g->generation, &chunk, e);
+        if (st != ST_OK) return st;
+        if (chunk.done == CRIA_DONE_CANCELLED) return err_set(e, ST_CANCELLED, "request canceled");
+        take_chunk(g, &chunk);
+        if (g->r->stream) st = send_stream(g, chunk.len > 0, e);
+    } while (st == ST_OK && chunk.done == CRIA_RUNNING);
+    return st == ST_OK ? finish(g, chunk.done, e) : st;
+}

@@ -1,0 +1,306 @@
+/* http.c - see http.h. Everything happens inside civetweb's begin_request callback: it comes before
+ * the library's own routing, file serving and CORS answers, none of which are wanted. Answers are
+ * written byte by byte by us, so that their framing is in one place. */
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "api/http_impl.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+enum { READ_STEP = 65536 };
+
+const char *http_status_text(int status) {
+    static const struct {
+        int status;
+        const char *text;
+    } row[] = {
+        {200, "OK"}, {201, "Created"}, {204, "No Content"}, {301, "Moved Permanently"},
+        {307, "Temporary Redirect"}, {400, "Bad Request"}, {401, "Unauthorized"},
+        {403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"},
+        {408, "Request Timeout"}, {411, "Length Required"}, {413, "Request Entity Too Large"},
+        {414, "URI Too Long"}, {431, "Request Header Fields Too Large"},
+        {499, "Client Closed Request"}, {500, "Internal Server Error"}, {501, "Not Implemented"},
+        {503, "Service Unavailable"}, {505, "HTTP Version Not Supported"},
+    };
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
+        if (row[i].status == status) return row[i].text;
+    return "Status";
+}
+
+/* ---- the request ---- */
+
+const char *http_method(const struct http_exchange *x) { return x->info->request_method; }
+const char *http_path(const struct http_exchange *x) { return x->path; }
+const char *http_host(const struct http_exchange *x) { return x->host; }
+
+const char *http_header(const struct http_exchange *x, const char *name) {
+    for (int i = 0; i < x->info->num_headers; i++)
+        if (strcasecmp(x->info->http_headers[i].name, name) == 0)
+            return x->info->http_headers[i].value;
+    return NULL;
+}
+
+/* A client with a long body may wait until it is told to go on. */
+static void send_continue(struct http_exchange *x) {
+    static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    if (!x->expect) return;
+    x->expect = false;
+    mg_write(x->conn, text, sizeof text - 1);
+}
+
+static enum status read_broken(struct http_exchange *x, enum status st, const char *why, struct err *e) {
+    x->broken = x->close = true;
+    mg_disable_connection_keep_alive(x->conn);
+    return err_set(e, st, "%s", why);
+}
+
+enum status http_read(struct http_exchange *x, void *data, size_t n, size_t *got, struct err *e) {
+    *got = 0;
+    if (x->body_left == 0) return ST_OK;
+    if (x->broken) return err_set(e, ST_IO, "unexpected end of the request body");
+    send_continue(x);
+    if (x->body_left > 0 && (long long)n > x->body_left) n = (size_t)x->body_left;
+    if (n > READ_STEP) n = READ_STEP;
+    int r = mg_read(x->conn, data, n);
+    if (r < 0 && x->body_left < 0) return read_broken(x, ST_FORMAT, "malformed chunked body", e);
+    if (r <= 0 && x->body_left > 0) return read_broken(x, ST_IO, "unexpected EOF", e);
+    if (x->body_left > 0) x->body_left -= r;
+    if (r == 0) x->body_left = 0;
+    *got = (size_t)r;
+    return ST_OK;
+}
+
+enum status http_read_all(struct http_exchange *x, size_t max, struct buf *out, struct err *e) {
+    if (x->body_left > 0 && (unsigned long long)x->body_left > max) {
+        x->broken = x->close = true; /* not worth reading */
+        return err_set(e, ST_LIMIT, "request body too large");
+    }
+    for (;;) {
+        size_t got = 0;
+        if (!buf_reserve(out, READ_STEP)) return err_no_memory(e);
+        enum status st = http_read(x, out->data + out->len, READ_STEP, &got, e);
+        if (st != ST_OK) return st;
+        if (got == 0) break;
+        out->len += got;
+        out->data[out->len] = '\0';
+        if (out->len > max) {
+            x->broken = x->close = true;
+            return err_set(e, ST_LIMIT, "request body too large");
+        }
+    }
+    return ST_OK;
+}
+
+/* ---- the answer ---- */
+
+void http_add_header(struct http_exchange *x, const char *name, const char *value) {
+    buf_printf(&x->headers, "%s: %s\r\n", name, value);
+}
+
+void http_close_after(struct http_exchange *x) { x->close = true; }
+bool http_answered(const struct http_exchange *x) { return x->answered; }
+
+static void put_date(struct buf *b) {
+    char text[64];
+    struct tm tm;
+    time_t now = time(NULL);
+    gmtime_r(&now, &tm);
+    strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &tm); /* the locale is never set */
+    buf_printf(b, "Date: %s\r\n", text);
+}
+
+static void put_head(struct http_exchange *x, struct buf *b, int status, const char *type) {
+    x->status = status;
+    x->answered = true;
+    if (x->broken || x->old) x->close = true;
+    buf_printf(b, "HTTP/1.1 %d %s\r\n", status, http_status_text(status));
+    put_date(b);
+    if (type != NULL) buf_printf(b, "Content-Type: %s\r\n", type);
+    if (x->headers.len > 0) buf_add(b, x->headers.data, x->headers.len);
+    if (x->close) {
+        buf_str(b, "Connection: close\r\n");
+        mg_disable_connection_keep_alive(x->conn);
+    }
+}
+
+void http_answer(struct http_exchange *x, int status, const char *type, const void *data, size_t n) {
+    struct buf b = {0};
+    if (x->answered) return;
+    put_head(x, &b, status, type);
+    if (status != 204) buf_printf(&b, "Content-Length: %zu\r\n", n);
+    buf_str(&b, "\r\n");
+    if (!x->head && n > 0) buf_add(&b, data, n);
+    if (b.failed || mg_write(x->conn, b.data, b.len) <= 0) {
+        x->broken = true;
+        mg_disable_connection_keep_alive(x->conn);
+    }
+    buf_free(&b);
+}
+
+void http_answer_text(struct http_exchange *x, int status, const char *type, const char *text) {
+    http_answer(x, status, type, text, strlen(text));
+}
+
+void http_stream(struct http_exchange *x, int status, const char *type) {
+    struct buf b = {0};
+    if (x->answered) return;
+    put_head(x, &b, status, type);
+    x->chunked = !x->old;
+    if (x->chunked) buf_str(&b, "Transfer-Encoding: chunked\r\n");
+    buf_str(&b, "\r\n");
+    if (b.failed || mg_write(x->conn, b.data, b.len) <= 0) x->broken = true;
+    buf_free(&b);
+}
+
+enum status http_write(struct http_exchange *x, const void *data, size_t n) {
+    struct buf b = {0};
+    if (x->broken) return ST_IO;
+    if (n == 0 || x->head) return ST_OK; /* an empty chunk would be the last one */
+    if (x->chunked) buf_printf(&b, "%zx\r\n", n);
+    buf_add(&b, data, n);
+    if (x->chunked) buf_str(&b, "\r\n");
+    if (b.failed || mg_write(x->conn, b.data, b.len) <= 0) {
+        x->broken = true;
+        mg_disable_connection_keep_alive(x->conn);
+    }
+    buf_free(&b);
+    return x->broken ? ST_IO : ST_OK;
+}
+
+void http_stream_end(struct http_exchange *x) {
+    if (x->chunked && !x->broken && !x->head) mg_write(x->conn, "0\r\n\r\n", 5);
+}
+
+/* ---- watching ---- */
+
+void http_watch(struct http_exchange *x, void (*gone)(void *arg), void *arg) {
+    int fd = http_socket_of(x->info);
+    if (fd >= 0 && x->watch == 0) x->watch = http_watcher_add(x->http->watcher, fd, gone, arg);
+}
+
+void http_unwatch(struct http_exchange *x) {
+    if (x->watch != 0) http_watcher_remove(x->http->watcher, x->watch);
+    x->watch = 0;
+}
+
+/* ---- the server ---- */
+
+static void answer_bad(struct http_exchange *x, int status) {
+    char text[96];
+    bool no_host = status == 400 && !x->old && http_header(x, "Host") == NULL;
+    snprintf(text, sizeof text, "%d %s%s", status, http_status_text(status),
+             no_host ? ": missing required Host header" : "");
+    x->broken = true;
+    http_answer_text(x, status, "text/plain; charset=utf-8", text);
+}
+
+/* civetweb: the head of a request has been read. */
+static int begin_request(struct mg_connection *conn) {
+    struct http_exchange x = {.conn = conn, .info = mg_get_request_info(conn)};
+    x.http = x.info->user_data;
+    x.head = strcmp(x.info->request_method, "HEAD") == 0;
+    int bad = http_check(&x);
+    if (bad != 0) {
+        answer_bad(&x, bad);
+    } else {
+        x.http->handler(x.http->arg, &x);
+        if (!x.answered) answer_bad(&x, 500);
+        http_unwatch(&x);
+        /* Nobody asked for the body: a client that waits for "100 Continue" will not send it. */
+        if (x.expect) mg_disable_connection_keep_alive(conn);
+    }
+    buf_free(&x.headers);
+    mem_free(x.path);
+    return x.status;
+}
+
+/* civetweb: the head could not be read. */
+static int http_error(struct mg_connection *conn, int status, const char *message) {
+    char text[512];
+    if (status == 505) message = "";
+    int n = snprintf(text, sizeof text,
+                     "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                     "Connection: close\r\n\r\n%d %s",
+                     status, http_status_text(status), status, http_status_text(status));
+    log_debug("http", "refused: %d %s", status, message);
+    mg_write(conn, text, (size_t)n);
+    mg_disable_connection_keep_alive(conn);
+    return 0;
+}
+
+static int log_message(const struct mg_connection *conn, const char *message) {
+    (void)conn;
+    log_debug("http", "%s", message);
+    return 1;
+}
+
+static int log_access(const struct mg_connection *conn, const char *message) {
+    (void)conn;
+    (void)message;
+    return 1;
+}
+
+static void start_library(void) { mg_init_library(0); }
+
+static void port_text(char *out, size_t size, const struct http_params *p) {
+    const char *host = strcmp(p->host, "localhost") == 0 ? "127.0.0.1" : p->host;
+    bool v6 = strchr(host, ':') != NULL;
+    snprintf(out, size, v6 ? "[%s]:%d" : "%s:%d", host, p->port);
+}
+
+static enum status start(struct http *h, const struct http_params *p, struct err *e) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    char ports[128], threads[16];
+    pthread_once(&once, start_library);
+    port_text(ports, sizeof ports, p);
+    snprintf(threads, sizeof threads, "%u", p->n_threads);
+    const char *options[] = {
+        "listening_ports", ports, "num_threads", threads, "enable_keep_alive", "yes",
+        "keep_alive_timeout_ms", "75000", "request_timeout_ms", "30000", "tcp_nodelay", "1",
+        "max_request_size", "65536", "decode_url", "no", "listen_backlog", "512",
+        "connection_queue", "512", "enable_auth_domain_check", "no",
+        "access_control_allow_methods", "", NULL,
+    };
+    struct mg_callbacks callbacks = {.begin_request = begin_request, .http_error = http_error,
+                                     .log_message = log_message, .log_access = log_access};
+    struct mg_error_data error = {.text = e->msg, .text_buffer_size = sizeof e->msg};
+    struct mg_init_data init = {.callbacks = &callbacks, .user_data = h,
+                                .configuration_options = options};
+    h->ctx = mg_start2(&init, &error);
+    struct mg_server_port port;
+    if (h->ctx == NULL)
+        return err_set(e, ST_IO, "listen tcp %s: bind: address already in use or not available",
+                       ports);
+    if (mg_get_server_ports(h->ctx, 1, &port) != 1) return err_set(e, ST_INTERNAL, "no port");
+    h->port = port.port;
+    return ST_OK;
+}
+
+enum status http_open(struct http **out, const struct http_params *p, struct err *e) {
+    struct err local;
+    struct http *h = mem_zalloc(1, sizeof *h);
+    if (h == NULL) return err_no_memory(e);
+    h->handler = p->handler;
+    h->arg = p->arg;
+    enum status st = http_watcher_open(&h->watcher, e);
+    if (st == ST_OK) st = start(h, p, e != NULL ? e : &local);
+    if (st != ST_OK) {
+        http_close(h);
+        return st;
+    }
+    *out = h;
+    return ST_OK;
+}
+
+void http_close(struct http *h) {
+    if (h == NULL) return;
+    if (h->ctx != NULL) mg_stop(h->ctx);
+    http_watcher_close(h->watcher);
+    mem_free(h);
+}
+
+int http_port(const struct http *h) { return h->port; }

@@ -1,0 +1,72 @@
+/* http.h - the HTTP server library (civetweb) behind a narrow door.
+ *
+ * One handler function is called for every request that passed the strict checks of http_check.c,
+ * on a thread of the library's pool; it must answer exactly once: http_answer(), or http_stream()
+ * followed by http_write()s and http_stream_end(). Nothing above this header knows the library, so
+ * it can be replaced (docs/http.md lists what it cannot do).
+ *
+ * An exchange belongs to the thread that handles it. http_watch() is the one thing that reaches in
+ * from outside: a thread that looks at all watched sockets (epoll) tells when a client has gone. */
+#ifndef CRIA_API_HTTP_H
+#define CRIA_API_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+struct http;          /* a listening server */
+struct http_exchange; /* a request and its answer; lives while the handler runs */
+typedef void http_handler(void *arg, struct http_exchange *x);
+
+struct http_params {
+    const char *host;   /* address to listen on: IPv4, IPv6 (without brackets), "localhost" */
+    int port;           /* 0: any free one */
+    unsigned n_threads; /* connections served at once */
+    http_handler *handler;
+    void *arg;
+};
+enum status http_open(struct http **out, const struct http_params *p, struct err *e);
+void http_close(struct http *h); /* waits for running handlers; NULL is fine */
+int http_port(const struct http *h);
+
+/* ---- the request; texts are valid while the handler runs ---- */
+
+const char *http_method(const struct http_exchange *x); /* "GET", "HEAD", ... */
+const char *http_path(const struct http_exchange *x);   /* as sent: not decoded; without query */
+const char *http_header(const struct http_exchange *x, const char *name); /* first; NULL: absent */
+const char *http_host(const struct http_exchange *x);   /* "" if there is none (HTTP/1.0) */
+
+/* The next bytes of the body, at most n; 0 at its end. ST_FORMAT: broken chunks; ST_IO: the client
+ * stopped in the middle. */
+enum status http_read(struct http_exchange *x, void *data, size_t n, size_t *got, struct err *e);
+/* The whole body, appended. ST_LIMIT above max bytes (answer 413). */
+enum status http_read_all(struct http_exchange *x, size_t max, struct buf *out, struct err *e);
+
+/* ---- the answer ---- */
+
+/* Adds a header line to the coming answer; lines may repeat. */
+void http_add_header(struct http_exchange *x, const char *name, const char *value);
+/* type may be NULL (no Content-Type). For HEAD the body is counted but not sent. */
+void http_answer(struct http_exchange *x, int status, const char *type, const void *data, size_t n);
+void http_answer_text(struct http_exchange *x, int status, const char *type, const char *text);
+/* A body of unknown length: chunked, or until close for HTTP/1.0. */
+void http_stream(struct http_exchange *x, int status, const char *type);
+enum status http_write(struct http_exchange *x, const void *data, size_t n); /* ST_IO: client gone */
+void http_stream_end(struct http_exchange *x);
+bool http_answered(const struct http_exchange *x); /* the status line is out */
+void http_close_after(struct http_exchange *x);    /* the connection ends with this answer */
+
+/* ---- clients that go away ---- */
+
+/* Calls gone(arg) at most once, from the watching thread, if the client closes its connection
+ * before http_unwatch(), which waits for a running call. One watch per exchange. gone() must not
+ * block. */
+void http_watch(struct http_exchange *x, void (*gone)(void *arg), void *arg);
+void http_unwatch(struct http_exchange *x);
+
+const char *http_status_text(int status); /* "Not Found" */
+
+#endif

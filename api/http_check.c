@@ -1,0 +1,85 @@
+/* http_check.c - the strict reading of a request's head that civetweb leaves out
+ * (spec/dependencies.md 4, security.md S-NET-10): two servers in a row must never disagree about
+ * where a request ends or which host it is for. Runs before any handler; a request that fails is
+ * answered with its status and its connection is closed. */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "api/http_impl.h"
+#include "base/mem.h"
+
+enum { MAX_REQUEST_LINE = 8192, MAX_LENGTH_DIGITS = 18 };
+
+/* RFC 9110 "token": what a header's name may consist of. */
+static bool token_ok(const char *s) {
+    if (*s == '\0') return false;
+    for (; *s != '\0'; s++)
+        if (!isalnum((unsigned char)*s) && strchr("!#$%&'*+-.^_`|~", *s) == NULL) return false;
+    return true;
+}
+
+static bool value_ok(const char *s) {
+    for (; *s != '\0'; s++)
+        if ((unsigned char)*s < ' ' && *s != '\t') return false;
+    return true;
+}
+
+/* Digits only, and few enough that the number fits. */
+static bool length_ok(const char *s) {
+    size_t n = strspn(s, "0123456789");
+    return n > 0 && n <= MAX_LENGTH_DIGITS && s[n] == '\0';
+}
+
+struct head { /* what the headers say */
+    const char *host, *length, *coding;
+    unsigned n_host, n_coding;
+};
+
+static int read_header(struct head *h, const struct mg_header *line) {
+    if (!token_ok(line->name) || !value_ok(line->value)) return 400;
+    if (strcasecmp(line->name, "Host") == 0) {
+        h->n_host++;
+        h->host = line->value;
+    } else if (strcasecmp(line->name, "Content-Length") == 0) {
+        if (!length_ok(line->value)) return 400;
+        if (h->length != NULL && strcmp(h->length, line->value) != 0) return 400;
+        h->length = line->value;
+    } else if (strcasecmp(line->name, "Transfer-Encoding") == 0) {
+        h->n_coding++;
+        h->coding = line->value;
+    }
+    return 0;
+}
+
+/* "http://host:port/path" names the host in the request line. */
+static int split_target(struct http_exchange *x, const char *uri) {
+    if (strlen(uri) > MAX_REQUEST_LINE) return 414;
+    if (strstr(uri, "%00") != NULL) return 400; /* the library would cut the path there */
+    if (*uri != '/' && strcmp(uri, "*") != 0) return 400;
+    x->path = mem_strndup(uri, strcspn(uri, "?"));
+    return x->path == NULL ? 500 : 0;
+}
+
+int http_check(struct http_exchange *x) {
+    const struct mg_request_info *info = x->info;
+    struct head h = {0};
+    const char *version = info->http_version == NULL ? "" : info->http_version;
+    if (strcmp(version, "1.1") != 0 && strcmp(version, "1.0") != 0) return 505;
+    x->old = strcmp(version, "1.0") == 0;
+    if (info->num_headers >= MG_MAX_HEADERS) return 431; /* those behind it are lost */
+    for (int i = 0; i < info->num_headers; i++) {
+        int status = read_header(&h, &info->http_headers[i]);
+        if (status != 0) return status;
+    }
+    if (h.n_host > 1 || (h.n_host == 0 && !x->old)) return 400;
+    if (h.n_coding > 1 || (h.coding != NULL && h.length != NULL)) return 400;
+    if (h.coding != NULL && (x->old || strcasecmp(h.coding, "chunked") != 0)) return 400;
+    x->host = h.host == NULL ? "" : h.host;
+    x->body_left = h.coding != NULL ? -1 : h.length != NULL ? atoll(h.length) : 0;
+    x->has_body = x->body_left != 0;
+    const char *expect = http_header(x, "Expect");
+    x->expect = expect != NULL && strcasecmp(expect, "100-continue") == 0 && !x->old;
+    return split_target(x, info->request_uri == NULL ? "" : info->request_uri);
+}

@@ -1,0 +1,254 @@
+/* prompt.c - see prompt.h.
+ *
+ * The messages are gathered once in a list; each rendering writes the wanted part of it as JSON
+ * text, which is what template_render() reads. When the prompt is too long, the first message to
+ * keep is found by bisection: fewer messages never make a longer prompt. */
+#include "api/prompt.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+#include "api/think.h"
+
+struct message {
+    const json *source;
+    const char *role, *content; /* role in lower case */
+    size_t content_len;
+    size_t n_images;
+};
+
+struct conversation {
+    struct arena arena;
+    struct message *messages;
+    size_t n;
+};
+
+/* ---- gathering ---- */
+
+static const char *lower(struct arena *a, const char *s) {
+    char *copy = arena_strndup(a, s, strlen(s));
+    for (char *p = copy; p != NULL && *p != '\0'; p++) *p = (char)tolower((unsigned char)*p);
+    return copy == NULL ? "" : copy;
+}
+
+static void add(struct conversation *c, const json *source, const char *role, const char *content,
+                size_t len, size_t n_images) {
+    c->messages[c->n++] = (struct message){source, role, content, len, n_images};
+}
+
+static void add_json(struct conversation *c, const json *m) {
+    size_t len = 0;
+    const char *role = json_string(json_get(m, "role"));
+    const char *content = json_string_n(json_get(m, "content"), &len);
+    add(c, m, lower(&c->arena, role == NULL ? "" : role), content == NULL ? "" : content, len,
+        json_len(json_get(m, "images")));
+}
+
+static bool first_is_system(const json *messages) {
+    const char *role = json_string(json_get(json_first(messages), "role"));
+    return role != NULL && strcasecmp(role, "system") == 0;
+}
+
+static enum status gather(const struct prompt_input *in, struct conversation *c, struct err *e) {
+    const struct store_model *m = &in->model->stored;
+    const char *system = in->generate && *in->system != '\0' ? in->system
+                         : m->system.len > 0                 ? m->system.ptr
+                                                             : "";
+    size_t max = json_len(m->messages) + json_len(in->messages) + 2;
+    c->messages = arena_zalloc(&c->arena, max, sizeof *c->messages);
+    if (c->messages == NULL) return err_no_memory(e);
+    if (*system != '\0' && (in->generate || !first_is_system(in->messages)))
+        add(c, NULL, "system", system, strlen(system), 0);
+    if (!in->without_stored)
+        for (const json *v = json_first(m->messages); v != NULL; v = json_next(v)) add_json(c, v);
+    for (const json *v = json_first(in->messages); v != NULL; v = json_next(v)) add_json(c, v);
+    if (in->generate) add(c, NULL, "user", in->prompt, strlen(in->prompt), json_len(in->images));
+    return ST_OK;
+}
+
+/* Some models were trained without the thinking of earlier turns in the history. */
+static void drop_old_thinking(const struct prompt_input *in, struct conversation *c) {
+    if (!catalog_is_family(in->model, "qwen3") &&
+        strcasecmp(in->model->stored.entry.name.model, "deepseek-r1") != 0)
+        return;
+    size_t last_user = 0;
+    for (size_t i = 0; i < c->n; i++)
+        if (strcmp(c->messages[i].role, "user") == 0) last_user = i;
+    for (size_t i = 0; i < last_user; i++) {
+        struct message *m = &c->messages[i];
+        struct think_parser p;
+        struct buf content = {0}, thinking = {0};
+        if (strcmp(m->role, "assistant") != 0) continue;
+        think_begin(&p, "<think>", "</think>");
+        think_feed(&p, m->content, m->content_len, &content, &thinking);
+        think_end(&p);
+        m->content = arena_strndup(&c->arena, content.len > 0 ? content.data : "", content.len);
+        m->content_len = m->content == NULL ? 0 : content.len;
+        buf_free(&content);
+        buf_free(&thinking);
+    }
+}
+
+/* ---- writing a part of the list as JSON ---- */
+
+/* Image N of the prompt takes the place of the next "[img]", or stands in front. */
+static void put_content(struct buf *b, const struct message *m, bool tags, unsigned *image) {
+    struct buf text = {0}, front = {0};
+    buf_add(&text, m->content, m->content_len);
+    for (size_t i = 0; tags && i < m->n_images; i++, ++*image) {
+        char *at = text.len > 0 ? strstr(text.data, "[img]") : NULL;
+        if (at == NULL) {
+            buf_printf(&front, "[img-%u]", *image);
+            continue;
+        }
+        struct buf next = {0};
+        buf_add(&next, text.data, (size_t)(at - text.data));
+        buf_printf(&next, "[img-%u]%s", *image, at + 5);
+        buf_free(&text);
+        text = next;
+    }
+    if (text.len > 0) buf_add(&front, text.data, text.len);
+    json_put_string(b, front.len > 0 ? front.data : "", front.len);
+    buf_free(&text);
+    buf_free(&front);
+}
+
+static void put_message(struct buf *b, const struct message *m, bool tags, unsigned *image) {
+    static const char *const copied[] = {"thinking", "tool_calls", "tool_name", "tool_call_id"};
+    buf_str(b, "{\"role\":");
+    json_put_string(b, m->role, strlen(m->role));
+    buf_str(b, ",\"content\":");
+    put_content(b, m, tags, image);
+    for (size_t i = 0; m->source != NULL && i < sizeof copied / sizeof *copied; i++) {
+        const json *v = json_get(m->source, copied[i]);
+        if (v == NULL || json_kind(v) == JSON_NULL) continue;
+        buf_printf(b, ",\"%s\":", copied[i]);
+        json_print(b, v);
+    }
+    buf_chr(b, '}');
+}
+
+/* All system messages before `first`, then everything from there on. */
+static void put_messages(struct buf *b, const struct conversation *c, size_t first, bool tags,
+                         unsigned *n_images) {
+    buf_chr(b, '[');
+    for (size_t i = 0; i < c->n; i++) {
+        const struct message *m = &c->messages[i];
+        if (i < first && strcmp(m->role, "system") != 0) continue;
+        if (b->data != NULL && b->len > 1) buf_chr(b, ',');
+        put_message(b, m, tags, n_images);
+    }
+    buf_chr(b, ']');
+}
+
+/* ---- rendering ---- */
+
+static void render_chatml(const json *messages, struct buf *out) {
+    for (const json *m = json_first(messages); m != NULL; m = json_next(m)) {
+        size_t len = 0;
+        const char *content = json_string_n(json_get(m, "content"), &len);
+        buf_printf(out, "<|im_start|>%s\n", json_string(json_get(m, "role")));
+        buf_add(out, content, len);
+        buf_str(out, "<|im_end|>\n");
+    }
+    buf_str(out, "<|im_start|>assistant\n");
+}
+
+static enum status render_part(const struct prompt_input *in, const struct conversation *c,
+                               size_t first, bool tags, struct prompt *out, struct err *e) {
+    struct buf text = {0};
+    const struct template *t = in->template != NULL ? in->template : in->model->template;
+    unsigned n_images = 0;
+    put_messages(&text, c, first, tags, &n_images);
+    static const struct json_limits limits = {(size_t)512 << 20, 4000000, 1000};
+    json *messages = text.failed ? NULL : json_parse(text.data, text.len, &limits, NULL, e);
+    buf_free(&text);
+    if (messages == NULL) return e != NULL && e->code != ST_OK ? e->code : err_no_memory(e);
+    struct template_data data = {.messages = messages, .tools = in->tools, .prompt = "", .suffix = "",
+                                 .think = in->think.on, .think_set = in->think.set,
+                                 .think_level = in->think.level};
+    enum status st = ST_OK;
+    if (t != NULL) st = template_render(t, &data, &out->text, e);
+    else render_chatml(messages, &out->text);
+    out->n_images = n_images;
+    json_free(messages);
+    if (st == ST_OK && out->text.failed) st = err_no_memory(e);
+    return st;
+}
+
+enum status prompt_tokenize(const struct vocab *v, const char *text, size_t len,
+                            struct token_list *out, struct err *e) {
+    size_t start = out->len;
+    enum status st = vocab_encode(v, text, len, VOCAB_ADD_SPECIAL | VOCAB_PARSE_SPECIAL, out, e);
+    const struct vocab_special *s = vocab_special(v);
+    if (st == ST_OK && s->add_bos && s->bos != TOKEN_NONE && out->len >= start + 2 &&
+        out->ids[start] == s->bos && out->ids[start + 1] == s->bos) {
+        out->len--;
+        memmove(out->ids + start, out->ids + start + 1, (out->len - start) * sizeof *out->ids);
+    }
+    return st;
+}
+
+static enum status fits(const struct prompt_input *in, const struct conversation *c, size_t first,
+                        bool *yes, struct err *e) {
+    struct prompt p = {0};
+    struct token_list tokens = {0};
+    enum status st = render_part(in, c, first, false, &p, e);
+    *yes = st == ST_OK && p.text.len < in->n_ctx; /* every token has at least a byte */
+    if (st == ST_OK && !*yes) {
+        st = prompt_tokenize(in->vocab, p.text.len > 0 ? p.text.data : "", p.text.len, &tokens, e);
+        *yes = st == ST_OK && tokens.len <= in->n_ctx;
+    }
+    token_list_free(&tokens);
+    buf_free(&p.text);
+    return st;
+}
+
+/* The first message to keep; the last one always stays. */
+static enum status find_first(const struct prompt_input *in, const struct conversation *c,
+                              size_t *first, struct err *e) {
+    size_t low = 0, high = c->n == 0 ? 0 : c->n - 1;
+    bool yes = true;
+    *first = 0;
+    if (!in->truncate || high == 0) return ST_OK;
+    enum status st = fits(in, c, 0, &yes, e);
+    if (st != ST_OK || yes) return st;
+    while (low + 1 < high) { /* low does not fit; high fits or is the last */
+        size_t mid = low + (high - low) / 2;
+        st = fits(in, c, mid, &yes, e);
+        if (st != ST_OK) return st;
+        if (yes) high = mid;
+        else low = mid;
+    }
+    *first = high;
+    return ST_OK;
+}
+
+/* Fill in the middle: the template sees only the two texts. */
+static enum status render_insert(const struct prompt_input *in, struct prompt *out, struct err *e) {
+    const struct template *t = in->template != NULL ? in->template : in->model->template;
+    struct template_data data = {.prompt = in->prompt, .suffix = in->suffix, .think = in->think.on,
+                                 .think_set = in->think.set, .think_level = in->think.level};
+    return template_render(t, &data, &out->text, e);
+}
+
+enum status prompt_render(const struct prompt_input *in, struct prompt *out, struct err *e) {
+    struct conversation c = {0};
+    size_t first = 0;
+    bool no_template = in->template == NULL && in->model->template == NULL;
+    if (in->generate && *in->suffix != '\0' && !no_template) return render_insert(in, out, e);
+    if (in->generate && no_template && in->model->facts->jinja == NULL) {
+        buf_str(&out->text, in->prompt);
+        out->n_images = (unsigned)json_len(in->images);
+        return out->text.failed ? err_no_memory(e) : ST_OK;
+    }
+    enum status st = gather(in, &c, e);
+    if (st == ST_OK) {
+        drop_old_thinking(in, &c);
+        if (in->template == NULL) st = find_first(in, &c, &first, e);
+    }
+    if (st == ST_OK) st = render_part(in, &c, first, in->template == NULL, out, e);
+    arena_free(&c.arena);
+    return st;
+}

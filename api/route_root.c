@@ -1,0 +1,24 @@
+/* route_root.c - GET /, /api/version, /api/status: what a client asks to see who is there. */
+#include "api/server_impl.h"
+#include "api/version.h"
+#include "base/json.h"
+
+route_fn route_root, route_version, route_status;
+
+void route_root(const struct route_call *c) {
+    /* Clients compare this text to tell whether a server of this kind is running. */
+    http_answer_text(c->x, 200, "text/plain; charset=utf-8", "Ollama is running");
+}
+
+void route_version(const struct route_call *c) {
+    http_answer_text(c->x, 200, TYPE_JSON_UTF8, "{\"version\":\"" CRIA_VERSION "\"}");
+}
+
+/* There is no cloud; the source is what a user of the peer would expect to read. */
+void route_status(const struct route_call *c) {
+    struct buf b = {0};
+    bool off = c->server->settings.no_cloud;
+    buf_printf(&b, "{\"cloud\":{\"disabled\":%s,\"source\":\"%s\"}}", off ? "true" : "false",
+               off ? "env" : "none");
+    answer_json(c->x, 200, TYPE_JSON_UTF8, &b);
+}

@@ -1,0 +1,210 @@
+/* router.c - from a request to its route: spec/api.md 1.2 to 1.4. The order of checks is that of the
+ * peer: routes are matched first, but CORS and the host check answer before a handler or a 404. */
+#include <string.h>
+
+#include "api/request.h"
+#include "api/server_impl.h"
+#include "base/mem.h"
+
+#define ROUTE(method, path, fn) route_fn fn;
+#include "api/routes.def"
+#undef ROUTE
+
+static const struct route {
+    const char *method, *path;
+    route_fn *fn;
+} table[] = {
+#define ROUTE(method, path, fn) {method, path, fn},
+#include "api/routes.def"
+#undef ROUTE
+};
+enum { N_ROUTES = sizeof table / sizeof *table };
+
+/* ---- paths ---- */
+
+static int hex(char c) {
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+/* Percent-decoding; broken escapes stay as they are. NULL: no memory. */
+static char *decode(const char *s) {
+    char *out = mem_strdup(s), *p = out;
+    if (out == NULL) return NULL;
+    for (; *s != '\0'; p++) {
+        int high = *s == '%' ? hex(s[1]) : -1, low = high >= 0 ? hex(s[2]) : -1;
+        *p = low >= 0 ? (char)(high << 4 | low) : *s;
+        s += low >= 0 ? 3 : 1;
+    }
+    *p = '\0';
+    return out;
+}
+
+/* Matches a decoded path; *param is what stands for ":name". */
+static bool matches(const char *pattern, const char *path, const char **param) {
+    size_t n = strcspn(pattern, ":*");
+    *param = "";
+    if (pattern[n] == '\0') return strcmp(pattern, path) == 0;
+    if (strncmp(pattern, path, n) != 0 || path[n] == '\0') return false;
+    *param = path + n;
+    return pattern[n] == '*' || strchr(path + n, '/') == NULL;
+}
+
+struct match {
+    const struct route *route; /* NULL: none for this method */
+    bool known;                /* the path exists, with some method */
+    const char *param;
+};
+
+static struct match find(const char *method, const char *path) {
+    struct match m = {.param = ""};
+    for (size_t i = 0; i < N_ROUTES; i++) {
+        const char *param;
+        if (!matches(table[i].path, path, &param)) continue;
+        m.known = true;
+        m.param = param;
+        if (strcmp(table[i].method, method) == 0) m.route = &table[i];
+    }
+    return m;
+}
+
+static void add_allow(struct http_exchange *x, const char *path) {
+    struct buf b = {0};
+    const char *param;
+    for (size_t i = 0; i < N_ROUTES; i++)
+        if (matches(table[i].path, path, &param))
+            buf_printf(&b, "%s%s", b.len > 0 ? ", " : "", table[i].method);
+    if (b.len > 0) http_add_header(x, "Allow", b.data);
+    buf_free(&b);
+}
+
+/* ---- CORS and host ---- */
+
+static bool is_options(const struct http_exchange *x) { return strcmp(http_method(x), "OPTIONS") == 0; }
+
+static void preflight(const struct guard *g, struct http_exchange *x, const char *origin) {
+    static const char *const vary[] = {"Origin", "Access-Control-Request-Method",
+                                       "Access-Control-Request-Headers"};
+    http_add_header(x, "Access-Control-Allow-Origin", g->all_origins ? "*" : origin);
+    http_add_header(x, "Access-Control-Allow-Methods", guard_allow_methods);
+    http_add_header(x, "Access-Control-Allow-Headers", guard_allow_headers);
+    http_add_header(x, "Access-Control-Max-Age", "43200");
+    for (size_t i = 0; i < 3 && !g->all_origins; i++) http_add_header(x, "Vary", vary[i]);
+    http_answer(x, 204, NULL, NULL, 0);
+}
+
+/* False: answered. */
+static bool pass_origin(const struct guard *g, struct http_exchange *x) {
+    const char *origin = http_header(x, "Origin");
+    if (origin == NULL || *origin == '\0' || guard_same_origin(origin, http_host(x))) return true;
+    if (!g->all_origins && !guard_origin_ok(g, origin)) {
+        http_answer(x, 403, NULL, NULL, 0);
+        return false;
+    }
+    if (is_options(x)) {
+        preflight(g, x, origin);
+        return false;
+    }
+    http_add_header(x, "Access-Control-Allow-Origin", g->all_origins ? "*" : origin);
+    if (!g->all_origins) http_add_header(x, "Vary", "Origin");
+    return true;
+}
+
+static bool pass_host(const struct guard *g, struct http_exchange *x) {
+    if (!guard_host_ok(g, http_host(x))) {
+        http_answer(x, 403, NULL, NULL, 0);
+        return false;
+    }
+    if (g->check_host && is_options(x) && guard_host_is_name(http_host(x))) {
+        http_answer(x, 204, NULL, NULL, 0);
+        return false;
+    }
+    return true;
+}
+
+/* ---- redirects ---- */
+
+/* "//a/./b/" -> "/a/b/" (only duplicate slashes and single dots; ".." is never followed). */
+static char *clean(const char *path) {
+    char *out = mem_strdup(path), *p = out;
+    if (out == NULL) return NULL;
+    for (const char *s = path; *s != '\0'; s++) {
+        if (*s == '/' && (s[1] == '/' || (s[1] == '.' && s[2] == '/'))) {
+            if (s[1] == '.') s++;
+            continue;
+        }
+        *p++ = *s;
+    }
+    *p = '\0';
+    return out;
+}
+
+static void redirect(struct http_exchange *x, int status, const char *to) {
+    struct buf b = {0};
+    bool get = strcmp(http_method(x), "GET") == 0;
+    http_add_header(x, "Location", to);
+    if (get) buf_printf(&b, "<a href=\"%s\">%s</a>.\n\n", to, http_status_text(status));
+    http_answer(x, status, get ? "text/html; charset=utf-8" : NULL, b.data, b.len);
+    buf_free(&b);
+}
+
+/* A path that would be known without its last slash, or after cleaning. False: no such. */
+static bool redirected(struct http_exchange *x, const char *path) {
+    char *other = clean(path);
+    if (other == NULL) return false;
+    bool get = strcmp(http_method(x), "GET") == 0, changed = strcmp(other, path) != 0;
+    size_t n = strlen(other);
+    bool slash = n > 1 && other[n - 1] == '/';
+    if (slash) other[n - 1] = '\0';
+    bool found = (slash || changed) && find(http_method(x), other).known;
+    if (found) redirect(x, get && !changed ? 301 : 307, other);
+    mem_free(other);
+    return found;
+}
+
+/* ---- the way in ---- */
+
+static void call(struct server *s, struct http_exchange *x, const char *path) {
+    struct match m = find(http_method(x), path);
+    if (is_options(x) || (m.known && m.route == NULL)) add_allow(x, path);
+    if (!pass_origin(&s->guard, x) || !pass_host(&s->guard, x)) return;
+    if (m.route != NULL) {
+        struct route_call c = {s, x, m.param};
+        m.route->fn(&c);
+    } else if (m.known) {
+        http_answer_text(x, 405, TYPE_TEXT, "405 method not allowed");
+    } else if (!redirected(x, path)) {
+        http_answer_text(x, 404, TYPE_TEXT, "404 page not found");
+    }
+}
+
+void router_handle(void *arg, struct http_exchange *x) {
+    char *path = decode(http_path(x));
+    if (path == NULL) return; /* answered with 500 by the caller */
+    call(arg, x, path);
+    mem_free(path);
+}
+
+static void answer_body_error(struct http_exchange *x, enum dialect d, const struct err *e) {
+    bool blank = d == DIALECT_NATIVE && strcmp(e->msg, "EOF") == 0;
+    int status = e->code == ST_LIMIT ? 413 : e->code == ST_NO_MEMORY ? 500 : 400;
+    answer_error(x, d, status, TYPE_JSON_UTF8, blank ? "missing request body" : e->msg);
+}
+
+bool route_body(const struct route_call *c, enum dialect d, const struct fields *f, void *out,
+                json **root) {
+    struct buf body = {0};
+    struct err e = {.msg = ""};
+    *root = NULL;
+    enum status st = http_read_all(c->x, BODY_MAX, &body, &e);
+    if (st == ST_OK)
+        st = request_decode(f, body.data == NULL ? "" : body.data, body.len, out, root, &e);
+    buf_free(&body);
+    if (st == ST_OK) return true;
+    answer_body_error(c->x, d, &e);
+    json_free(*root);
+    *root = NULL;
+    return false;
+}

@@ -1,0 +1,28 @@
+/* server.h - the HTTP server: native and OpenAI routes over a store and the engine.
+ *
+ * server_open() listens and serves at once, on threads of its own; server_run() only waits, so a
+ * program may also go on with other work (`cria run FILE` talks to a private server in its own
+ * process). Settings come from the environment (settings.h). */
+#ifndef CRIA_API_SERVER_H
+#define CRIA_API_SERVER_H
+
+#include "base/err.h"
+
+struct server;
+struct store;
+
+struct server_params {
+    const char *host;    /* NULL: 127.0.0.1 */
+    int port;            /* 0: any free one */
+    struct store *store; /* borrowed: outlives the server */
+    unsigned n_threads;  /* connections at once; 0: 256 */
+};
+/* ST_IO: the address cannot be used; ST_INVALID: OLLAMA_ORIGINS holds something that is no origin. */
+enum status server_open(struct server **out, const struct server_params *p, struct err *e);
+int server_port(const struct server *s);
+void server_run(struct server *s);  /* waits for server_stop */
+void server_stop(struct server *s); /* from any thread, or from a signal handler */
+/* Cancels what runs, waits for it, unloads all models. NULL is fine. */
+void server_close(struct server *s);
+
+#endif

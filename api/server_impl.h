@@ -1,0 +1,58 @@
+/* server_impl.h - what the routes share. Not for other folders. */
+#ifndef CRIA_API_SERVER_IMPL_H
+#define CRIA_API_SERVER_IMPL_H
+
+#include <semaphore.h>
+#include <stdatomic.h>
+
+#include "api/answer.h"
+#include "api/cancel.h"
+#include "api/catalog.h"
+#include "api/guard.h"
+#include "api/http.h"
+#include "api/runner.h"
+#include "api/server.h"
+#include "api/settings.h"
+
+struct server {
+    struct http *http;
+    struct store *store;   /* borrowed */
+    struct catalog *catalog;
+    struct runner_pool *runners;
+    struct guard guard;
+    struct settings settings;
+    sem_t stop;            /* posted by server_stop */
+    atomic_ulong last_id;  /* of OpenAI answers */
+    pthread_mutex_t mutex; /* guards what follows */
+    struct cancel *running;
+    bool closing;
+};
+
+/* A request that can be cancelled, by its client or by the server's end. */
+void server_enter(struct server *s, struct http_exchange *x, struct cancel *c);
+void server_leave(struct server *s, struct http_exchange *x, struct cancel *c);
+
+/* ---- routes ---- */
+
+enum { BODY_MAX = 256 << 20 }; /* of JSON routes: images are base64 */
+
+struct route_call {
+    struct server *server;
+    struct http_exchange *x;
+    const char *param;     /* what the pattern's :name matched, decoded; "" */
+};
+typedef void route_fn(const struct route_call *c);
+struct fields;
+/* Reads and decodes the body; answers the error itself and returns false. */
+bool route_body(const struct route_call *c, enum dialect d, const struct fields *f, void *out,
+                json **root);
+/* Finds a route and calls it; the handler of the HTTP server. */
+void router_handle(void *arg, struct http_exchange *x);
+
+/* A model name as requests give it (spec/api.md 2), in the stored spelling. ST_INVALID: "model is
+ * required", "invalid model name", ...; ST_DENIED: a cloud model. */
+enum status server_name(const char *text, struct model_name *name, struct err *e);
+/* `model`, else the older `name`. */
+const char *server_model_of(const json *model, const json *name);
+
+#endif

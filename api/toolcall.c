@@ -1,0 +1,203 @@
+/* toolcall.c - see toolcall.h. */
+#include "api/toolcall.h"
+
+#include <string.h>
+
+#include "api/think.h"
+#include "base/os.h"
+
+void tool_begin(struct tool_parser *p, const char *tag, const json *tools) {
+    *p = (struct tool_parser){.tag = tag == NULL || *tag == '\0' ? "{" : tag, .tools = tools};
+}
+
+static bool bare_tag(const struct tool_parser *p) { /* the call is not marked, only JSON */
+    return strcmp(p->tag, "{") == 0 || strcmp(p->tag, "[") == 0;
+}
+
+static const char *tool_name(const json *tool) {
+    const char *name = json_string(json_get(json_get(tool, "function"), "name"));
+    return name == NULL ? "" : name;
+}
+
+/* ---- names and arguments ---- */
+
+/* The text may end in the middle of a name. */
+static bool name_may_follow(const struct tool_parser *p) {
+    for (const json *t = json_first(p->tools); t != NULL; t = json_next(t))
+        if (text_overlap(p->held.data, p->held.len, tool_name(t)) > 0) return true;
+    return false;
+}
+
+/* The leftmost name, the longest among those; *end is where it ends. */
+static const char *find_name(const struct tool_parser *p, size_t *end) {
+    const char *best = NULL;
+    size_t best_at = 0;
+    for (const json *t = json_first(p->tools); t != NULL; t = json_next(t)) {
+        const char *name = tool_name(t);
+        size_t n = strlen(name);
+        const char *at = n == 0 ? NULL : memmem(p->held.data, p->held.len, name, n);
+        if (at == NULL) continue;
+        size_t offset = (size_t)(at - p->held.data);
+        if (best != NULL && (offset > best_at || (offset == best_at && n <= strlen(best)))) continue;
+        best = name;
+        best_at = offset;
+    }
+    if (best != NULL) *end = best_at + strlen(best);
+    return best;
+}
+
+/* End of the bracketed text that begins at s[0]; 0: it is not closed. Strings are respected. */
+static size_t balanced(const char *s, size_t n, char open, char close) {
+    int depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < n; i++) {
+        if (in_string) {
+            if (s[i] == '\\') i++;
+            else if (s[i] == '"') in_string = false;
+        } else if (s[i] == '"') {
+            in_string = true;
+        } else if (s[i] == open) {
+            depth++;
+        } else if (s[i] == close && --depth == 0) {
+            return i + 1;
+        }
+    }
+    return 0;
+}
+
+/* An object, or a string that holds one (then *owned is its tree). */
+static const json *as_object(const json *v, json **owned) {
+    size_t len;
+    const char *text = json_string_n(v, &len);
+    if (json_kind(v) == JSON_OBJECT) return v;
+    if (text == NULL || *owned != NULL) return NULL;
+    *owned = json_parse(text, len, &json_default_limits, NULL, NULL);
+    return json_kind(*owned) == JSON_OBJECT ? *owned : NULL;
+}
+
+/* Sets *stop if the object is a call whose arguments cannot be read. */
+static const json *search_arguments(const json *v, const char *name, json **owned, bool *stop,
+                                    int depth) {
+    if (depth == 0 || *stop) return NULL;
+    if (json_kind(v) == JSON_OBJECT) {
+        if (json_get(v, "name") != NULL) {
+            const json *a = json_get(v, "arguments");
+            a = as_object(a != NULL ? a : json_get(v, "parameters"), owned);
+            *stop = a == NULL;
+            return a;
+        }
+        const json *own = json_get(v, name);
+        if (own != NULL && (own = as_object(own, owned)) != NULL) return own;
+    } else if (json_kind(v) != JSON_ARRAY) {
+        return NULL;
+    }
+    for (const json *m = json_first(v); m != NULL; m = json_next(m)) {
+        const json *found = search_arguments(m, name, owned, stop, depth - 1);
+        if (found != NULL || *stop) return found;
+    }
+    return NULL;
+}
+
+/* Appends the arguments' JSON; *end is where the closing brace stands. False: none yet. */
+static bool find_arguments(const struct tool_parser *p, const char *name, struct buf *out, size_t *end) {
+    enum { MAX_DEPTH = 32 };
+    const char *s = p->held.data;
+    for (size_t i = 0; i < p->held.len; i++) {
+        if (s[i] != '{') continue;
+        size_t n = balanced(s + i, p->held.len - i, '{', '}');
+        if (n == 0) return false;
+        json *tree = json_parse(s + i, n, &json_default_limits, NULL, NULL), *owned = NULL;
+        bool stop = false;
+        i += n - 1;
+        if (tree == NULL) continue;
+        const json *args = search_arguments(tree, name, &owned, &stop, MAX_DEPTH);
+        if (!stop) json_print(out, args != NULL ? args : tree);
+        json_free(owned);
+        json_free(tree);
+        *end = i;
+        return !stop;
+    }
+    return false;
+}
+
+static void put_id(struct buf *b) {
+    static const char letter[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+    unsigned char random[8] = {0};
+    os_random(random, sizeof random, NULL);
+    buf_str(b, "call_");
+    for (size_t i = 0; i < sizeof random; i++) buf_chr(b, letter[random[i] % 36]);
+}
+
+/* One call from the held text; false: none is complete. */
+static bool next_call(struct tool_parser *p, struct buf *calls) {
+    struct buf args = {0}, id = {0};
+    size_t name_end = 0, args_end = 0;
+    const char *name = name_may_follow(p) ? NULL : find_name(p, &name_end);
+    if (name == NULL || !find_arguments(p, name, &args, &args_end)) {
+        buf_free(&args);
+        return false;
+    }
+    put_id(&id);
+    if (calls->len > 0) buf_chr(calls, ',');
+    buf_str(calls, "{\"id\":");
+    json_put_string(calls, id.data, id.len);
+    buf_printf(calls, ",\"function\":{\"index\":%u,\"name\":", p->n_calls++);
+    json_put_string(calls, name, strlen(name));
+    buf_printf(calls, ",\"arguments\":%s}}", args.data);
+    buf_drop(&p->held, name_end > args_end ? name_end : args_end);
+    buf_free(&id);
+    buf_free(&args);
+    return true;
+}
+
+/* ---- the machine ---- */
+
+static void flush(struct buf *from, struct buf *to) {
+    buf_add(to, from->data, from->len);
+    buf_cut(from, 0);
+}
+
+static void search_tag(struct tool_parser *p, struct buf *content) {
+    struct buf *h = &p->held;
+    const char *at = memmem(h->data, h->len, p->tag, strlen(p->tag));
+    size_t n = at != NULL ? (size_t)(at - h->data) : h->len - text_overlap(h->data, h->len, p->tag);
+    bool text_before = text_skip_space(h->data, n) < n;
+    buf_add(content, h->data, n);
+    buf_drop(h, n);
+    if (bare_tag(p) && text_before) { /* JSON in the middle of prose is no call */
+        p->state = TOOL_DONE;
+        flush(h, content);
+    } else if (at != NULL) {
+        p->state = TOOL_CALLING;
+    }
+}
+
+unsigned tool_feed(struct tool_parser *p, const char *text, size_t len, struct buf *content,
+                   struct buf *calls) {
+    unsigned before = p->n_calls;
+    if (p->state == TOOL_DONE) {
+        buf_add(content, text, len);
+        return 0;
+    }
+    if (len == 0) return 0;
+    buf_add(&p->held, text, len);
+    if (p->state == TOOL_SEARCHING) search_tag(p, content);
+    while (p->state == TOOL_CALLING && next_call(p, calls)) {
+        char open = p->tag[0], close = open == '{' ? '}' : ']';
+        if (!bare_tag(p) || p->held.len == 0) continue;
+        /* the closing bracket of the call is still held: nothing open is left behind it */
+        if (memchr(p->held.data, open, p->held.len) == NULL &&
+            memchr(p->held.data, close, p->held.len) != NULL) {
+            const char *rest = (const char *)memchr(p->held.data, close, p->held.len) + 1;
+            p->state = TOOL_DONE;
+            buf_drop(&p->held, (size_t)(rest - p->held.data));
+            flush(&p->held, content);
+        }
+    }
+    return p->n_calls - before;
+}
+
+void tool_end(struct tool_parser *p, struct buf *content) {
+    if (p->n_calls == 0 && p->state != TOOL_DONE && bare_tag(p)) flush(&p->held, content);
+    buf_free(&p->held);
+}

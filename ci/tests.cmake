@@ -1,0 +1,33 @@
+# Tests beside the unit tests: golden data, the order of folders, recorded exchanges, real clients.
+# Label "cases": ci/test.sh runs these itself in the release build, to count each case.
+find_package(Python3 COMPONENTS Interpreter)
+
+function(cria_add_test name)
+  cmake_parse_arguments(T "" "TIMEOUT" "LABELS;COMMAND" ${ARGN})
+  add_test(NAME ${name} COMMAND ${T_COMMAND} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES LABELS "${T_LABELS}" TIMEOUT ${T_TIMEOUT} SKIP_RETURN_CODE 77)
+endfunction()
+
+# Whatever the backend is, the kinds that do not compute (gguf, tokenizers, ...) run once, with cpu.
+foreach(kind models program quants)
+  if(IS_DIRECTORY ${CMAKE_SOURCE_DIR}/golden/${kind})
+    cria_add_test(golden.ref.${kind} LABELS cases TIMEOUT 900
+      COMMAND golden-check --backend ref --kind ${kind} golden)
+  endif()
+endforeach()
+cria_add_test(golden.cpu LABELS cases TIMEOUT 900 COMMAND golden-check --backend cpu golden)
+
+if(Python3_FOUND)
+  cria_add_test(ci.deps TIMEOUT 60 COMMAND ${Python3_EXECUTABLE} ci/deps)
+  cria_add_test(conformance.matchers TIMEOUT 60
+    COMMAND ${Python3_EXECUTABLE} conformance/check_matchers.py)
+endif()
+if(TARGET cria AND Python3_FOUND)
+  cria_add_test(conformance.replay LABELS cases TIMEOUT 900
+    COMMAND ${Python3_EXECUTABLE} conformance/run.py --cases golden/api --bin $<TARGET_FILE:cria>
+            --list conformance/first_cut.txt)
+endif()
+if(TARGET cria)
+  cria_add_test(conformance.clients LABELS cases TIMEOUT 900
+    COMMAND sh ci/pytest.sh $<TARGET_FILE:cria>)
+endif()

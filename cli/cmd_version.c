@@ -1,0 +1,25 @@
+/* cmd_version.c - the versions of the server and of this program (`--version`). */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/os.h"
+#include "cli/cli.h"
+#include "cli/client.h"
+
+enum status cmd_version(const struct args *a, struct err *e) {
+    struct client *c = NULL;
+    json *reply = NULL;
+    const char *version = NULL;
+    (void)a;
+    (void)e;
+    if (client_open(&c, NULL, NULL) == ST_OK &&
+        client_json(c, "/api/version", NULL, &reply, NULL) == ST_OK)
+        version = json_string(json_get(reply, "version"));
+    if (version == NULL) printf("Warning: could not connect to a running cria instance\n");
+    else printf("%s version is %s\n", cli_name(), version);
+    if (version == NULL || strcmp(version, CRIA_VERSION) != 0)
+        printf("Warning: client version is %s\n", CRIA_VERSION);
+    json_free(reply);
+    client_close(c);
+    return ST_OK;
+}

@@ -1,0 +1,15 @@
+/* statuses.h - calls whose answer is a stream of {"status", "digest", "total", "completed"}: create,
+ * pull, push. Shown as spinners and bars. */
+#ifndef CRIA_CLI_STATUSES_H
+#define CRIA_CLI_STATUSES_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "cli/client.h"
+#include "cli/progress.h"
+
+/* POSTs the body; code (may be NULL) as client_call. */
+enum status statuses_post(struct client *c, const char *path, const struct buf *body,
+                          struct progress *p, int *code, struct err *e);
+
+#endif
