@@ -13,6 +13,10 @@
 
 enum { TICK_MS = 100, LINE_MAX_BYTES = 256 << 20 };
 
+/* A verbose show lists every token of a vocabulary. */
+static const struct json_limits answer_limits = {
+    .max_bytes = LINE_MAX_BYTES, .max_nodes = 32 << 20, .max_depth = 256};
+
 struct client {
     CURLM *multi;
     CURL *easy;
@@ -56,7 +60,7 @@ static const char *error_text(const json *v) {
 }
 
 static enum status http_error(struct client *c, long code, struct err *e) {
-    json *v = json_parse(c->in.data != NULL ? c->in.data : "", c->in.len, NULL, NULL, NULL);
+    json *v = json_parse(c->in.data != NULL ? c->in.data : "", c->in.len, &answer_limits, NULL, NULL);
     const char *text = error_text(v);
     const enum status st = code == 404 ? ST_NOT_FOUND : ST_INVALID;
     if (text == NULL && c->in.len > 0) text = c->in.data;
@@ -79,7 +83,7 @@ static enum status transport_error(struct client *c, CURLcode result, struct err
 
 static enum status give_line(struct client *c, const char *text, size_t len) {
     if (len == 0) return ST_OK;
-    json *line = json_parse(text, len, NULL, NULL, c->err);
+    json *line = json_parse(text, len, &answer_limits, NULL, c->err);
     if (line == NULL) return c->err != NULL ? c->err->code : ST_FORMAT;
     const char *error = error_text(line);
     enum status st = error != NULL ? err_set(c->err, ST_INVALID, "%s", error)
@@ -239,7 +243,7 @@ enum status client_json(struct client *c, const char *path, const struct buf *bo
     if (body != NULL && body->failed) return err_no_memory(e);
     enum status st = client_call(c, &call, &reply, NULL, e);
     if (st == ST_OK) {
-        *out = json_parse(reply.data != NULL ? reply.data : "", reply.len, NULL, NULL, e);
+        *out = json_parse(reply.data != NULL ? reply.data : "", reply.len, &answer_limits, NULL, e);
         st = *out != NULL ? ST_OK : e != NULL ? e->code : ST_FORMAT;
     }
     buf_free(&reply);

@@ -24,7 +24,7 @@ static enum status set_format(struct session *s, const char *text, struct err *e
         json_put_string(&s->format, text, strlen(text));
         return ST_OK;
     }
-    json *schema = json_parse(text, strlen(text), NULL, NULL, e);
+    json *schema = json_parse(text, strlen(text), &json_default_limits, NULL, e);
     if (schema == NULL) return err_wrap(e, "--format");
     json_print(&s->format, schema);
     json_free(schema);

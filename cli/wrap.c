@@ -73,6 +73,7 @@ void wrap_put(struct wrap *w, struct buf *out, const char *s, size_t n) {
         n--;
         if (put_whole(w, out, w->partial, w->n_partial) > 0 || w->n_partial == 4) w->n_partial = 0;
     }
+    if (n == 0) return;
     const size_t whole = put_whole(w, out, s, n);
     w->n_partial = (unsigned)(n - whole);
     memcpy(w->partial, s + whole, n - whole);

@@ -104,7 +104,7 @@ uint32_t index_find(const struct vocab *v, const char *text, size_t len) {
 void index_touch(const struct vocab *v, const char *const *text, const size_t *len, size_t n) {
     enum { MAX = 128 };
     uint32_t id[MAX], off[MAX];
-    volatile char sink;
+    volatile char sink = 0;
     assert(n <= MAX);
     for (size_t i = 0; i < n; i++)
         id[i] = v->index.slot[text_hash(v->seed, text[i], len[i]) & (v->index.cap - 1)].id;

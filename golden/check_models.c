@@ -97,8 +97,8 @@ static bool greedy_step(struct set *s, uint32_t i, token_id want, double margin,
 }
 
 /* Greedy decoding, one token at a time; must agree while the recorded margins are clear. */
-static void check_greedy(struct set *s, const json *prompt, const json *greedy,
-                         const token_id *tokens, uint32_t n) {
+static void check_decoding(struct set *s, const json *prompt, const json *greedy,
+                           const token_id *tokens, uint32_t n) {
     struct cria_timeline *tl = NULL;
     struct err e = {0};
     uint32_t n_greedy, i = 0;
@@ -149,7 +149,7 @@ static void check_prompt(struct set *s, const json *prompt) {
             check_that(s->c, memcmp(logits, again, (size_t)n * s->n_out * sizeof *again) == 0,
                        s->name, "chunks of %u give other bits than all at once (NMSE %.3g)",
                        chunks[i], check_nmse(again, logits, (size_t)n * s->n_out));
-        check_greedy(s, prompt, json_get(source, "greedy"), tokens, n);
+        check_decoding(s, prompt, json_get(source, "greedy"), tokens, n);
     }
     mem_free(again);
     mem_free(logits);

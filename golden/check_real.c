@@ -76,8 +76,8 @@ static token_id argmax(const float *x, uint32_t n) {
     return (token_id)best;
 }
 
-static void check_greedy(struct real *r, const json *want, struct cria_timeline *tl,
-                         float *logits) {
+static void check_decoding(struct real *r, const json *want, struct cria_timeline *tl,
+                           float *logits) {
     const uint32_t n_vocab = cria_engine_info(r->eng)->n_vocab;
     const json *id = json_first(json_get(want, "greedy")), *gap = json_first(json_get(want, "gap"));
     struct err e = {0};
@@ -112,8 +112,8 @@ static void check_case(struct real *r, const json *test) {
                        cria_timeline_eval(tl, ids.ids, (uint32_t)ids.len, 1, logits, &e) == ST_OK,
                        r->name, "%s", e.msg)) {
             check_top(r, json_get(json_get(test, "f32_arithmetic"), "top16"), logits);
-            check_greedy(r, json_get(test, r->exact ? "f32_arithmetic" : "int8_activations"), tl,
-                         logits);
+            check_decoding(r, json_get(test, r->exact ? "f32_arithmetic" : "int8_activations"), tl,
+                           logits);
         }
         cria_timeline_close(tl);
     }

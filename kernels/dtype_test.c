@@ -1,5 +1,5 @@
-/* dtype_test.c - the type table, the 16-bit floats against arithmetic, every encoder against its own
- * decoder. (The bytes themselves are compared with golden data: golden/check_quants.c.) */
+/* dtype_test.c - the type table, the 16-bit floats against arithmetic, every encoder against its
+ * own decoder. (The bytes themselves are compared with golden data: golden/check_quants.c.) */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -134,9 +134,9 @@ static void test_tensor(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),      cmocka_unit_test(test_f16),
-        cmocka_unit_test(test_bf16),       cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_any_bits),   cmocka_unit_test(test_tensor),
+        cmocka_unit_test(test_names),    cmocka_unit_test(test_f16),
+        cmocka_unit_test(test_bf16),     cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_any_bits), cmocka_unit_test(test_tensor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

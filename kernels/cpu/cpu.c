@@ -17,11 +17,10 @@
 #include "base/os.h"
 
 static cpu_fn *const table[OP_COUNT] = {
-    [OP_EMBED] = cpu_embed,   [OP_ROWS] = cpu_rows,   [OP_LINEAR] = cpu_linear,
-    [OP_NORM] = cpu_norm,     [OP_ADD] = cpu_add,     [OP_SCALE] = cpu_scale,
-    [OP_ACT] = cpu_act,       [OP_GLU] = cpu_glu,     [OP_ROPE] = cpu_rope,
-    [OP_ATTN] = cpu_attn,     [OP_KV_STORE] = cpu_kv_store,
-    [OP_LINEAR_ID] = cpu_linear_id,
+    [OP_EMBED] = cpu_embed, [OP_ROWS] = cpu_rows,         [OP_LINEAR] = cpu_linear,
+    [OP_NORM] = cpu_norm,   [OP_ADD] = cpu_add,           [OP_SCALE] = cpu_scale,
+    [OP_ACT] = cpu_act,     [OP_GLU] = cpu_glu,           [OP_ROPE] = cpu_rope,
+    [OP_ATTN] = cpu_attn,   [OP_KV_STORE] = cpu_kv_store, [OP_LINEAR_ID] = cpu_linear_id,
 };
 
 static cpu_reserve_fn *const reserve[OP_COUNT] = {
@@ -48,8 +47,9 @@ static enum status no_isa(const char *name, struct err *e) {
     for (const struct cpu_isa *const *isa = cpu_isas; *isa != NULL; isa++) {
         if ((*isa)->usable()) buf_printf(&list, " %s", (*isa)->name);
     }
-    enum status st = err_set(e, ST_INVALID, "instruction set '%s' cannot be used here; there are:%s",
-                             name, list.failed ? "" : list.data);
+    enum status st =
+        err_set(e, ST_INVALID, "instruction set '%s' cannot be used here; there are:%s", name,
+                list.failed ? "" : list.data);
     buf_free(&list);
     return st;
 }
@@ -134,8 +134,10 @@ static void walk_ops(void *arg, unsigned id, unsigned n) {
         /* Nobody uses the other counter now: the op before is done, the op after not begun. */
         w.next = &c->next[i & 1];
         if (id == 0) atomic_store_explicit(&c->next[(i + 1) & 1], 0, memory_order_relaxed);
-        if (table[op->code] != NULL) table[op->code](&w, op);
-        else if (id == 0) ref_table[op->code](walk->step, op);
+        if (table[op->code] != NULL)
+            table[op->code](&w, op);
+        else if (id == 0)
+            ref_table[op->code](walk->step, op);
         team_barrier(c->team);
     }
 }

@@ -32,7 +32,7 @@ struct cpu {
     struct cpu_area list; /* LINEAR_ID: which rows chose which expert */
     struct cpu_area attn; /* scores, one part for each worker */
     struct cpu_rope rope;
-    atomic_uint next[2];  /* task counters: of this op, and of the next one (0) */
+    atomic_uint next[2]; /* task counters: of this op, and of the next one (0) */
 };
 
 struct cpu_worker {

@@ -89,8 +89,8 @@ void cpu_rope(struct cpu_worker *w, const struct op *op) {
 
 /* ---- KV_STORE ---- */
 
-static void store_heads(const struct step *s, const struct tensor *plane, const float *x, uint32_t t,
-                        uint32_t n_head) {
+static void store_heads(const struct step *s, const struct tensor *plane, const float *x,
+                        uint32_t t, uint32_t n_head) {
     const struct kv_seq *seq = &s->kv->seq[s->batch->seq[t]];
     const struct dtype_info *type = dtype_info(plane->type);
     size_t dim = (size_t)plane->dim[0];
@@ -107,7 +107,8 @@ void cpu_kv_store(struct cpu_worker *w, const struct op *op) {
     cpu_share(w, 2 * (size_t)s->batch->n_tokens, &begin, &end);
     for (size_t k = begin; k < end; k++) {
         const struct tensor *plane = k % 2 == 0 ? &s->kv->k[layer] : &s->kv->v[layer];
-        store_heads(s, plane, step_row(s, op->in[k % 2], (uint32_t)(k / 2)), (uint32_t)(k / 2), n_head);
+        store_heads(s, plane, step_row(s, op->in[k % 2], (uint32_t)(k / 2)), (uint32_t)(k / 2),
+                    n_head);
     }
 }
 
@@ -124,7 +125,8 @@ enum status cpu_reserve_attn(struct cpu *c, const struct step *s, const struct o
     return cpu_area_grow(&c->attn, attn_part(op) * team_size(c->team), e);
 }
 
-static void attn_task(const struct cpu_worker *w, const struct op *op, uint32_t t, uint32_t head_kv) {
+static void attn_task(const struct cpu_worker *w, const struct op *op, uint32_t t,
+                      uint32_t head_kv) {
     const struct step *s = w->step;
     const struct batch *b = s->batch;
     const uint32_t group = op->p.attn.n_head / op->p.attn.n_head_kv, window = op->p.attn.window;

@@ -17,7 +17,7 @@ enum { COL_BLOCK = 64, CHUNK_BYTES = 128 * 1024, CHUNKS_PER_WORKER = 8 };
 /* The activation rows of an op: `n` of them, each `width` long. */
 struct acts {
     size_t n, width;
-    size_t per_row;  /* activation rows in a row of the value: 1, or one for each expert slot */
+    size_t per_row; /* activation rows in a row of the value: 1, or one for each expert slot */
     val in;
 };
 
@@ -44,9 +44,9 @@ static bool uses_kind(const struct cpu_isa *isa, const struct op *op, enum act_r
 
 /* ---- before the walk: memory ---- */
 
-struct moe_list { /* in cpu->list */
-    uint32_t *first;  /* [n_expert + 1] where an expert's pairs begin */
-    uint32_t *pair;   /* [n_rows * n_used] row * n_used + slot, sorted by expert */
+struct moe_list {    /* in cpu->list */
+    uint32_t *first; /* [n_expert + 1] where an expert's pairs begin */
+    uint32_t *pair;  /* [n_rows * n_used] row * n_used + slot, sorted by expert */
 };
 static struct moe_list moe_list_at(const struct cpu *c, size_t n_expert) {
     uint32_t *first = (uint32_t *)(void *)c->list.data;
@@ -82,13 +82,14 @@ static void pack(struct cpu_worker *w, const struct op *op, const struct acts *a
         size_t bytes = act_row_bytes(kind, a->width);
         if (!uses_kind(w->isa, op, kind)) continue;
         for (size_t j = begin; j < end; j++) {
-            w->isa->pack[kind](act_source(w->step, a, j), a->width, packed(w->cpu, a, kind) + j * bytes);
+            w->isa->pack[kind](act_source(w->step, a, j), a->width,
+                               packed(w->cpu, a, kind) + j * bytes);
         }
     }
 }
 
-/* First activation row in the form that weight matrix k wants, and the bytes from row to row (of F32
- * from row to row of the value: expert_chunk knows the pieces in it). */
+/* First activation row in the form that weight matrix k wants, and the bytes from row to row (of
+ * F32 from row to row of the value: expert_chunk knows the pieces in it). */
 static const void *act_rows(const struct cpu_worker *w, const struct op *op, const struct acts *a,
                             int k, size_t *stride) {
     enum act_row kind = w->isa->act_row[op->w[k]->type];
@@ -121,8 +122,8 @@ static void linear_chunk(const struct cpu_worker *w, const struct op *op, int k,
     for (size_t j = 0; j < a->n; j += COL_BLOCK) {
         size_t cols = a->n - j < COL_BLOCK ? a->n - j : COL_BLOCK;
         float *y = step_row(w->step, op->out[k], (uint32_t)j) + first;
-        w->isa->dot[t->type](a->width, tensor_row(t, (int64_t)first), t->stride[1], n, x + j * stride,
-                             stride, cols, y, out->pitch);
+        w->isa->dot[t->type](a->width, tensor_row(t, (int64_t)first), t->stride[1], n,
+                             x + j * stride, stride, cols, y, out->pitch);
         for (size_t c = 0; bias != NULL && c < cols; c++) {
             w->isa->add(y + c * out->pitch, bias, y + c * out->pitch, n);
         }
@@ -136,7 +137,7 @@ void cpu_linear(struct cpu_worker *w, const struct op *op) {
     team_barrier(w->cpu->team);
     for (int k = 0; k < OP_MAX_W && op->w[k] != NULL; k++) total += (size_t)op->w[k]->dim[1];
     size_t task = cpu_task(w);
-    for (int k = 0; k < OP_MAX_W && op->w[k] != NULL; k++) { /* tasks of all matrices in one count */
+    for (int k = 0; k < OP_MAX_W && op->w[k] != NULL; k++) { /* one count for all matrices */
         size_t n = (size_t)op->w[k]->dim[1], rows = chunk_rows(op->w[k], total, w->n);
         size_t chunks = (n + rows - 1) / rows;
         assert(op->w[k]->dim[0] == op->w[0]->dim[0]);
@@ -164,7 +165,7 @@ static void sort_by_expert(const struct cpu_worker *w, const struct op *op) {
         }
     }
     for (uint32_t x = 0; x < n_expert; x++) l.first[x + 1] += l.first[x];
-    for (uint32_t p = n_rows * n_used; p-- > 0;) { /* backwards: first[x + 1] falls to the start of x */
+    for (uint32_t p = n_rows * n_used; p-- > 0;) { /* first[x + 1] falls to the start of x */
         uint32_t x = (uint32_t)step_row(w->step, op->in[1], p / n_used)[p % n_used];
         l.pair[--l.first[x + 1]] = p;
     }

@@ -1,5 +1,5 @@
-/* cpu_row.c - the ops that work row by row, shared out to workers in pieces of a row, so that a step
- * of one row keeps all of them busy. */
+/* cpu_row.c - the ops that work row by row, shared out to workers in pieces of a row, so that a
+ * step of one row keeps all of them busy. */
 #include <assert.h>
 #include <string.h>
 
@@ -58,7 +58,8 @@ typedef void piece_fn(const struct cpu_worker *w, const struct op *op, const str
 
 static void pointwise(struct cpu_worker *w, const struct op *op, piece_fn *fn) {
     const struct step *s = w->step;
-    size_t width = s->prog->vals[op->out[0]].width, pieces = (width + PIECE - 1) / PIECE, begin, end;
+    size_t width = s->prog->vals[op->out[0]].width, pieces = (width + PIECE - 1) / PIECE, begin,
+           end;
     cpu_share(w, step_rows(s, op->out[0]) * pieces, &begin, &end);
     for (size_t k = begin; k < end; k++) {
         uint32_t r = (uint32_t)(k / pieces);

@@ -1,6 +1,6 @@
-/* cpu_test.c - the CPU backend against the definitions: every op, several weight types, threads, and
- * batches. Results must not depend on the number of threads or on the other rows of a batch: those
- * are compared bit by bit. */
+/* cpu_test.c - the CPU backend against the definitions: every op, several weight types, threads,
+ * and batches. Results must not depend on the number of threads or on the other rows of a batch:
+ * those are compared bit by bit. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -54,8 +54,8 @@ static void rig_rows(struct rig *g, uint32_t n) {
     }
     g->output[0] = 0;
     g->output[1] = n - 1;
-    g->batch = (struct batch){n,         2,         g->token,  NULL,     g->pos,
-                              g->seq_of, g->index,  g->kv_len, g->output};
+    g->batch =
+        (struct batch){n, 2, g->token, NULL, g->pos, g->seq_of, g->index, g->kv_len, g->output};
     g->step.n_rows[ROWS_TOKENS] = n;
     g->step.n_rows[ROWS_OUTPUTS] = 2;
 }
@@ -75,7 +75,8 @@ static void rig_init(struct rig *g, enum op_code code, uint32_t n_rows) {
 
 static val rig_value(struct rig *g, uint32_t width, enum rows rows) {
     uint32_t pitch = width + 16 - width % 16;
-    g->vals[g->prog.n_vals] = (struct value){"x", width, pitch, rows, VAL_NONE, 0, g->prog.scratch, 0, 0};
+    g->vals[g->prog.n_vals] =
+        (struct value){"x", width, pitch, rows, VAL_NONE, 0, g->prog.scratch, 0, 0};
     g->prog.scratch += (size_t)pitch * MAX_ROWS * sizeof(float);
     return (val)g->prog.n_vals++;
 }
@@ -119,7 +120,8 @@ static void rig_free(struct rig *g) {
     for (int k = 0; k < 2 * N_LAYER; k++) mem_free(g->plane[k].data);
 }
 
-/* Runs the rig's program on a backend with the given input values; the scratch memory is the result. */
+/* Runs the rig's program on a backend with the given input values; the scratch memory is the
+ * result. */
 static unsigned char *rig_run(struct rig *g, const char *backend, unsigned threads,
                               const unsigned char *inputs) {
     struct device d;
@@ -155,7 +157,8 @@ static double difference(struct rig *g, val v, unsigned char *a, unsigned char *
         g->step.scratch = b;
         const float *y = step_row(&g->step, v, r);
         for (uint32_t i = 0; i < g->vals[v].width; i++) {
-            if (!(fabs((double)x[i] - (double)y[i]) <= diff)) diff = fabs((double)x[i] - (double)y[i]);
+            if (!(fabs((double)x[i] - (double)y[i]) <= diff))
+                diff = fabs((double)x[i] - (double)y[i]);
             max = fmax(max, fabs((double)y[i]));
         }
     }
@@ -164,11 +167,13 @@ static double difference(struct rig *g, val v, unsigned char *a, unsigned char *
 
 /* The op on the cpu backend: close to ref, and equal for 1, 2 and 3 threads. */
 static void rig_check(struct rig *g, double tolerance) {
-    unsigned char *in = rig_inputs(g), *ref = rig_run(g, "ref", 1, in), *one = rig_run(g, "cpu", 1, in);
+    unsigned char *in = rig_inputs(g), *ref = rig_run(g, "ref", 1, in),
+                  *one = rig_run(g, "cpu", 1, in);
     for (int k = 0; k < OP_MAX_OUT; k++) {
         if (g->op[0].out[k] == VAL_NONE) continue;
         double diff = difference(g, g->op[0].out[k], one, ref);
-        if (!(diff <= tolerance)) fail_msg("op %s: differs by %g", op_infos[g->op[0].code].name, diff);
+        if (!(diff <= tolerance))
+            fail_msg("op %s: differs by %g", op_infos[g->op[0].code].name, diff);
     }
     for (unsigned n = 2; n <= 3; n++) {
         unsigned char *more = rig_run(g, "cpu", n, in);
@@ -235,7 +240,7 @@ static void test_rowwise(void **state) {
 static void test_linear(void **state) {
     (void)state;
     static const enum dtype types[][3] = {
-        {DT_F32, DT_F16, DT_BF16},   {DT_Q4_0, DT_Q8_0, DT_Q5_1}, {DT_Q4_K, DT_Q4_K, DT_Q6_K},
+        {DT_F32, DT_F16, DT_BF16},  {DT_Q4_0, DT_Q8_0, DT_Q5_1}, {DT_Q4_K, DT_Q4_K, DT_Q6_K},
         {DT_Q5_K, DT_Q8_0, DT_F16}, {DT_Q4_1, DT_Q5_0, DT_F32},
     };
     for (int k = 0; k < 5; k++) {
@@ -361,8 +366,8 @@ static void check_attn(enum dtype type, uint32_t rows, uint32_t window) {
     g.op[0].p.attn.window = window;
     g.op[0].p.attn.scale = 0.144f;
     for (int k = 0; k < 2 * N_LAYER; k++) {
-        size_t bytes = tensor_shape(&g.plane[k], type,
-                                    (int64_t[4]){k < N_LAYER ? dim : dim_v, KV_PAGE, n_kv, N_PAGES});
+        size_t bytes = tensor_shape(
+            &g.plane[k], type, (int64_t[4]){k < N_LAYER ? dim : dim_v, KV_PAGE, n_kv, N_PAGES});
         const struct dtype_info *info = dtype_info(type);
         g.plane[k].data = mem_alloc(bytes);
         for (size_t i = 0; i < bytes; i += info->bytes) {
@@ -462,10 +467,14 @@ static void test_failing_allocations(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_open),       cmocka_unit_test(test_embed_rows),
-        cmocka_unit_test(test_rowwise),    cmocka_unit_test(test_linear),
-        cmocka_unit_test(test_linear_id),  cmocka_unit_test(test_moe),
-        cmocka_unit_test(test_rope),       cmocka_unit_test(test_attn),
+        cmocka_unit_test(test_open),
+        cmocka_unit_test(test_embed_rows),
+        cmocka_unit_test(test_rowwise),
+        cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_linear_id),
+        cmocka_unit_test(test_moe),
+        cmocka_unit_test(test_rope),
+        cmocka_unit_test(test_attn),
         cmocka_unit_test(test_batch_invariance),
         cmocka_unit_test(test_failing_allocations),
     };

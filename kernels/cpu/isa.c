@@ -11,37 +11,33 @@
 
 bool cpu_has_scalar(void) { return true; }
 
-/* ISA(name): best first. */
+/* ISAS(X): X(name) for each, best first. */
 #if defined(__x86_64__)
-#define ISAS ISA(avx512vnni) ISA(avx512) ISA(avx2) ISA(scalar)
+#define ISAS(X) X(avx512vnni) X(avx512) X(avx2) X(scalar)
 
-/* The builtin asks cpuid, and xgetbv whether the system saves the registers. It has no word for F16C
- * in clang 16, but every processor with AVX2 has that (it came a generation earlier). */
+/* The builtin asks cpuid, and xgetbv whether the system saves the registers. It has no word for
+ * F16C in clang 16, but every processor with AVX2 has that (it came a generation earlier). */
 bool cpu_has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 bool cpu_has_avx512(void) {
     return cpu_has_avx2() && __builtin_cpu_supports("avx512f") &&
            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512vl");
 }
-bool cpu_has_avx512vnni(void) {
-    return cpu_has_avx512() && __builtin_cpu_supports("avx512vnni");
-}
+bool cpu_has_avx512vnni(void) { return cpu_has_avx512() && __builtin_cpu_supports("avx512vnni"); }
 #elif defined(__aarch64__)
-#define ISAS ISA(dotprod) ISA(neon) ISA(scalar)
+#define ISAS(X) X(dotprod) X(neon) X(scalar)
 
 bool cpu_has_neon(void) { return true; } /* part of the architecture */
 bool cpu_has_dotprod(void) { return (getauxval(AT_HWCAP) & 1ul << 20) != 0; } /* HWCAP_ASIMDDP */
 #else
-#define ISAS ISA(scalar)
+#define ISAS(X) X(scalar)
 #endif
 
-#define ISA(name) extern const struct cpu_isa cpu_isa_##name;
-ISAS
-#undef ISA
+#define DECLARE(name) extern const struct cpu_isa cpu_isa_##name;
+ISAS(DECLARE)
 
-#define ISA(name) &cpu_isa_##name,
-const struct cpu_isa *const cpu_isas[] = {ISAS NULL};
-#undef ISA
+#define ENTRY(name) &cpu_isa_##name,
+const struct cpu_isa *const cpu_isas[] = {ISAS(ENTRY) NULL};
 
 const struct cpu_isa *cpu_pick(const char *name) {
     for (const struct cpu_isa *const *isa = cpu_isas; *isa != NULL; isa++) {

@@ -20,9 +20,9 @@
 /* Activations as the dot kernels want them. One row of n elements in one piece of memory,
  * act_row_bytes(kind, n) long, 64-byte aligned; the parts follow each other:
  *   ACT_ROW_F32   float x[n]
- *   ACT_ROW_Q8    int8 q[n]; float d[n/32]; int32 sum[n/32]     blocks of 32: codes, scale, sum of codes
+ *   ACT_ROW_Q8    int8 q[n]; float d[n/32]; int32 sum[n/32]    blocks of 32, sums of their codes
  *                 (codes and d as Q8_0 of spec/quants.md 4: d rounded to f16)
- *   ACT_ROW_Q8K   int8 q[n]; float d[n/256]; int16 sum[n/16]    blocks of 256, sums of 16 (Q8_K) */
+ *   ACT_ROW_Q8K   int8 q[n]; float d[n/256]; int16 sum[n/16]   blocks of 256, sums of 16 (Q8_K) */
 enum act_row { ACT_ROW_F32, ACT_ROW_Q8, ACT_ROW_Q8K, ACT_ROW_KINDS };
 size_t act_row_bytes(enum act_row kind, size_t n);
 
@@ -33,9 +33,9 @@ typedef void dot_fn(size_t n, const void *w, size_t w_stride, size_t n_rows, con
 
 /* Attention of one row and one kv head: the n_head / n_head_kv query heads of its group. */
 struct attn_args {
-    const float *q;       /* [group][head_dim] */
-    float *out;           /* [group][head_dim_v] */
-    float *tmp;           /* group * (KV_PAGE + 2) floats */
+    const float *q; /* [group][head_dim] */
+    float *out;     /* [group][head_dim_v] */
+    float *tmp;     /* group * (KV_PAGE + 2) floats */
     uint32_t group, head_dim, head_dim_v;
     float scale, softcap;
     const struct tensor *k, *v; /* cache planes */
@@ -45,9 +45,9 @@ struct attn_args {
 
 struct cpu_isa {
     const char *name;
-    bool (*usable)(void);             /* the processor and the system support it */
-    enum act_row act_row[DT_COUNT];   /* what the dot kernel of a weight type wants */
-    dot_fn *dot[DT_COUNT];            /* NULL: not a type of arithmetic */
+    bool (*usable)(void);           /* the processor and the system support it */
+    enum act_row act_row[DT_COUNT]; /* what the dot kernel of a weight type wants */
+    dot_fn *dot[DT_COUNT];          /* NULL: not a type of arithmetic */
     void (*pack[ACT_ROW_KINDS])(const float *x, size_t n, void *row); /* f32 to activation row */
     void (*norm)(const float *x, const float *w, float *y, size_t n, float eps); /* w may be NULL */
     void (*add)(const float *a, const float *b, float *y, size_t n);

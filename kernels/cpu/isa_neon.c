@@ -1,4 +1,4 @@
-/* isa_neon.c - 64-bit ARM. Compiled with the flags of isa.cmake. */
+/* isa_neon.c - 64-bit ARM. */
 #ifdef __aarch64__
 #define ISA_NAME neon
 #define ISA_SIMD "kernels/cpu/simd_neon.h"

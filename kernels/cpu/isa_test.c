@@ -1,6 +1,7 @@
 /* isa_test.c - the kernels of every instruction set this processor has, each type and many shapes:
  * against plain arithmetic, and against themselves (results must not depend on what else is
- * computed in the same call). A new type or instruction set is in the loops by being in the tables. */
+ * computed in the same call). A new type or instruction set is in the loops by being in the tables.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,8 +42,8 @@ static bool sensible(const float *x, size_t n) {
     return max > 0.01f && max < 100;
 }
 
-/* n elements of a type: encoded noise, or, where there is no encoder, random bytes drawn again until
- * the block's values are of ordinary size. */
+/* n elements of a type: encoded noise, or, where there is no encoder, random bytes drawn again
+ * until the block's values are of ordinary size. */
 static void make_weights(enum dtype t, uint8_t *out, size_t n) {
     const struct dtype_info *info = dtype_info(t);
     float x[256];
@@ -107,9 +108,9 @@ static void test_pack(void **state) {
     (void)state;
     enum { N = 2048 };
     float *x = new_floats(N);
-    for (size_t i = 256; i < 512; i++) x[i] = 0;                            /* zeros */
+    for (size_t i = 256; i < 512; i++) x[i] = 0;                               /* zeros */
     for (size_t i = 512; i < 768; i++) x[i] = (float)((int)i % 255 - 127) / 2; /* ties */
-    for (size_t i = 768; i < 1024; i++) x[i] = i % 2 != 0 ? 3 : -3;         /* equal maxima */
+    for (size_t i = 768; i < 1024; i++) x[i] = i % 2 != 0 ? 3 : -3;            /* equal maxima */
     x[1100] = 1e20f;
     x[1400] = 1e-41f;
     FOR_EACH_ISA {
@@ -216,8 +217,8 @@ static void test_dot(void **state) {
         size_t elems = dtype_info(t)->elems;
         for (size_t b = 0; b < 5; b++) {
             for (size_t c = 0; c < 25; c++) {
-                struct dot_case k = new_dot((enum dtype)t, blocks[b] * elems, counts[c / 5],
-                                            counts[c % 5]);
+                struct dot_case k =
+                    new_dot((enum dtype)t, blocks[b] * elems, counts[c / 5], counts[c % 5]);
                 check_dot(&k);
                 check_dot_alone(&k);
                 free_dot(&k);
@@ -262,7 +263,8 @@ static void assert_close(float got, double want, double tolerance, const char *w
 
 static double act1(enum act kind, double cap, double x) {
     if (kind == ACT_SILU) return x / (1 + exp(-x));
-    if (kind == ACT_GELU) return 0.5 * x * (1 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
+    if (kind == ACT_GELU)
+        return 0.5 * x * (1 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
     if (kind == ACT_SOFTCAP) return cap * tanh(x / cap);
     return x;
 }
@@ -303,7 +305,8 @@ static void check_rows(size_t n) {
     for (size_t i = 0; i < n; i++)
         assert_close(y[i], (double)x[i] * scale * (double)w[i], 1e-6 * scale * 16, "norm", x[i]);
     isa->norm(x, NULL, y, n, 1e-5f);
-    for (size_t i = 0; i < n; i++) assert_close(y[i], (double)x[i] * scale, 1e-6 * scale * 4, "norm", x[i]);
+    for (size_t i = 0; i < n; i++)
+        assert_close(y[i], (double)x[i] * scale, 1e-6 * scale * 4, "norm", x[i]);
     isa->add(x, w, y, n);
     for (size_t i = 0; i < n; i++) assert_true(y[i] == x[i] + w[i]);
     isa->scale(x, y, n, 3, 0.5f);
@@ -345,8 +348,12 @@ static void fill_plane(struct tensor *t, enum dtype type, uint32_t dim, uint32_t
 
 static struct attn_case new_attn(enum dtype type, uint32_t group, uint32_t dim, uint32_t dim_v) {
     static uint32_t pages[N_PAGES] = {4, 7, 0, 2, 8, 1, 6, 3, 5};
-    struct attn_case c = {.seq = {pages, N_PAGES, N_PAGES * KV_PAGE}, .group = group, .dim = dim,
-                          .dim_v = dim_v, .n_head_kv = 3, .q = new_floats((size_t)group * dim)};
+    struct attn_case c = {.seq = {pages, N_PAGES, N_PAGES * KV_PAGE},
+                          .group = group,
+                          .dim = dim,
+                          .dim_v = dim_v,
+                          .n_head_kv = 3,
+                          .q = new_floats((size_t)group * dim)};
     fill_plane(&c.k, type, dim, c.n_head_kv);
     fill_plane(&c.v, type, dim_v, c.n_head_kv);
     return c;
@@ -361,8 +368,8 @@ static void free_attn(struct attn_case *c) {
 static void run_attn(const struct attn_case *c, uint32_t head, uint32_t begin, uint32_t end,
                      float softcap, float *out) {
     float tmp[16 * (KV_PAGE + 2)];
-    const struct attn_args a = {c->q, out, tmp, c->group, c->dim, c->dim_v, 0.3f, softcap, &c->k, &c->v,
-                                &c->seq, head, begin, end};
+    const struct attn_args a = {c->q,    out,   tmp,   c->group, c->dim, c->dim_v, 0.3f,
+                                softcap, &c->k, &c->v, &c->seq,  head,   begin,    end};
     isa->attn(&a);
 }
 
@@ -410,10 +417,12 @@ static void test_attn(void **state) {
     static const struct {
         enum dtype type;
         uint32_t group, dim, dim_v;
-    } shapes[] = {{DT_F16, 4, 64, 64}, {DT_F32, 1, 128, 128}, {DT_F16, 7, 24, 40}, {DT_F32, 9, 5, 3}};
+    } shapes[] = {
+        {DT_F16, 4, 64, 64}, {DT_F32, 1, 128, 128}, {DT_F16, 7, 24, 40}, {DT_F32, 9, 5, 3}};
     const uint32_t cells = N_PAGES * KV_PAGE;
     FOR_EACH_ISA for (size_t k = 0; k < 4; k++) {
-        struct attn_case c = new_attn(shapes[k].type, shapes[k].group, shapes[k].dim, shapes[k].dim_v);
+        struct attn_case c =
+            new_attn(shapes[k].type, shapes[k].group, shapes[k].dim, shapes[k].dim_v);
         for (uint32_t end = 1; end <= cells; end += end < KV_PAGE + 3 ? 1 : 37) {
             check_attn(&c, 0, end, 0);
             check_attn(&c, end / 3, end, 0);
@@ -472,10 +481,14 @@ static void test_pick(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pick),         cmocka_unit_test(test_pack),
-        cmocka_unit_test(test_pack_poison),  cmocka_unit_test(test_dot),
-        cmocka_unit_test(test_dot_extremes), cmocka_unit_test(test_act),
-        cmocka_unit_test(test_rows),         cmocka_unit_test(test_attn),
+        cmocka_unit_test(test_pick),
+        cmocka_unit_test(test_pack),
+        cmocka_unit_test(test_pack_poison),
+        cmocka_unit_test(test_dot),
+        cmocka_unit_test(test_dot_extremes),
+        cmocka_unit_test(test_act),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_attn),
         cmocka_unit_test(test_attn_invariance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,20 +7,18 @@
  *
  *   vf   VF_N floats
  *     vf_load(p) vf_store(p, v) vf_set1(x)
- *     vf_add vf_sub vf_mul vf_div(a, b)  vf_fma(a, b, c) = a b + c (one rounding where there is one)
- *     vf_max(a, b) vf_min(a, b)          if b is NaN the result is b: constants go first
- *     vf_abs(a) vf_round(a) (nearest even, abs(a) < 2^22) vf_trunc(a) vf_copysign(a, sign)
- *     vf_less(a, b, x, y)                x where a < b, else y
- *     vf_pow2(n)                         2^n for whole n in -126..127
- *     vf_hsum(a) vf_hmax(a)              over the lanes, in one fixed order
- *     vf_f16(p) vf_bf16(p)               VF_N 16-bit floats, unaligned
- *     vf_store_i8(p, v)                  whole numbers as int8
- *   simd_f16(p)                          one f16, unaligned, as float
+ *     vf_add vf_sub vf_mul vf_div(a, b)  vf_fma(a, b, c) = a b + c (one rounding where there is
+ * one) vf_max(a, b) vf_min(a, b)          if b is NaN the result is b: constants go first vf_abs(a)
+ * vf_round(a) (nearest even, abs(a) < 2^22) vf_trunc(a) vf_copysign(a, sign) vf_less(a, b, x, y) x
+ * where a < b, else y vf_pow2(n)                         2^n for whole n in -126..127 vf_hsum(a)
+ * vf_hmax(a)              over the lanes, in one fixed order vf_f16(p) vf_bf16(p) VF_N 16-bit
+ * floats, unaligned vf_store_i8(p, v)                  whole numbers as int8 simd_f16(p) one f16,
+ * unaligned, as float
  *
  *   vb   64 bytes: two halves of 32, the codes of two blocks of 32 (or of 64 values in a row)
  *     vb_load(p0, p1)                    32 bytes from each
- *     vb_nibbles(p0, p1)                 16 bytes from each, low nibbles of all 16, then the high ones
- *     vb_bits(p0, p1)                    16 where bit i of the 32 bits at p is set, else 0
+ *     vb_nibbles(p0, p1)                 16 bytes from each, low nibbles of all 16, then the high
+ * ones vb_bits(p0, p1)                    16 where bit i of the 32 bits at p is set, else 0
  *     vb_shr(v, n0, n1)                  the halves shifted right; bits of the next byte come in
  *     vb_shl4(v) vb_and(v, mask) vb_or(a, b)  per byte; shl4 only for bytes < 16
  *   vi   int32 lanes in two halves: partial sums of a dot product, any number of lanes a half
@@ -30,13 +28,11 @@
  *     vi_zero() vi_sub32(x, y) = x - 32 y
  *   vs   16 scales of a superblock as 16-bit numbers
  *     vs_load(p) 16 int8   vs_load_twice(p) 8 bytes, each for two
- *     vs_dot(x, u, a, s, g)              x + sum over 64 values of scale u a; s[4g..4g+3], 16 values each
- *     vs_sums(s, sums)                   sum of s[j] sums[j], j < 16
- *   vp   float lanes as vi has them: the accumulator of a weight row and an activation row. A number
- *        set into it stands once for each lane, so sums that are not a vi use VP_LANES
- *     vp_zero() vp_set(x0, x1) vp_f16(p0, p1) (an f16 from each)
- *     vp_mul(a, b) vp_fma(a, b, c) vp_dot(vi x, scale, acc) = acc + scale x
- *     vp_hsum(v)
+ *     vs_dot(x, u, a, s, g)              x + sum over 64 values of scale u a; s[4g..4g+3], 16
+ * values each vs_sums(s, sums)                   sum of s[j] sums[j], j < 16 vp   float lanes as vi
+ * has them: the accumulator of a weight row and an activation row. A number set into it stands once
+ * for each lane, so sums that are not a vi use VP_LANES vp_zero() vp_set(x0, x1) vp_f16(p0, p1) (an
+ * f16 from each) vp_mul(a, b) vp_fma(a, b, c) vp_dot(vi x, scale, acc) = acc + scale x vp_hsum(v)
  *     VP_LANES                           lanes of a half */
 #ifndef CRIA_KERNELS_CPU_SIMD_H
 #define CRIA_KERNELS_CPU_SIMD_H
@@ -79,7 +75,8 @@ INLINE void vf_put(float *p, vf v, size_t k) {
     memcpy(p, tmp, k * sizeof *p);
 }
 
-/* The same for stored rows of F32, F16 or BF16, from element i on; t is a constant at every call. */
+/* The same for stored rows of F32, F16 or BF16, from element i on; t is a constant at every call.
+ */
 INLINE size_t simd_size(enum dtype t) { return t == DT_F32 ? 4 : 2; }
 INLINE vf vf_any(enum dtype t, const uint8_t *row, size_t i) {
     const uint8_t *p = row + i * simd_size(t);

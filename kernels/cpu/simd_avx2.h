@@ -92,8 +92,8 @@ static inline vb vb_nibbles(const uint8_t *p0, const uint8_t *p1) {
 static inline __m256i avx2_bits(const uint8_t *p) {
     int32_t bits;
     memcpy(&bits, p, 4);
-    const __m256i spread = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202,
-                                              0x0303030303030303);
+    const __m256i spread =
+        _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
     const __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201);
     __m256i x = _mm256_shuffle_epi8(_mm256_set1_epi32(bits), spread); /* bits are in both lanes */
     x = _mm256_cmpeq_epi8(_mm256_and_si256(x, bit), bit);

@@ -1,5 +1,5 @@
-/* simd_neon.h - the vector language (simd.h) for 64-bit ARM; with the dot product instructions where
- * the compiler's flags have them. */
+/* simd_neon.h - the vector language (simd.h) for 64-bit ARM; with the dot product instructions
+ * where the compiler's flags have them. */
 #ifndef CRIA_KERNELS_CPU_SIMD_NEON_H
 #define CRIA_KERNELS_CPU_SIMD_NEON_H
 
@@ -36,9 +36,7 @@ static inline vf vf_min(vf a, vf b) { return vminq_f32(a, b); }
 static inline vf vf_abs(vf a) { return vabsq_f32(a); }
 static inline vf vf_round(vf a) { return vrndnq_f32(a); }
 static inline vf vf_trunc(vf a) { return vrndq_f32(a); }
-static inline vf vf_copysign(vf a, vf sign) {
-    return vbslq_f32(vdupq_n_u32(0x80000000u), sign, a);
-}
+static inline vf vf_copysign(vf a, vf sign) { return vbslq_f32(vdupq_n_u32(0x80000000u), sign, a); }
 static inline vf vf_less(vf a, vf b, vf x, vf y) { return vbslq_f32(vcltq_f32(a, b), x, y); }
 static inline vf vf_pow2(vf n) {
     int32x4_t e = vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127));
@@ -46,9 +44,7 @@ static inline vf vf_pow2(vf n) {
 }
 static inline float vf_hsum(vf a) { return vaddvq_f32(a); }
 static inline float vf_hmax(vf a) { return vmaxvq_f32(a); }
-static inline vf vf_f16(const uint8_t *p) {
-    return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p)));
-}
+static inline vf vf_f16(const uint8_t *p) { return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p))); }
 static inline float simd_f16(const uint8_t *p) {
     uint16x4_t x = vdup_n_u16(quant_u16(p));
     return vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(x)), 0);
@@ -81,8 +77,8 @@ static inline vb vb_bits(const uint8_t *p0, const uint8_t *p1) {
 }
 static inline vb vb_shr(vb v, int n0, int n1) {
     int8x16_t s0 = vdupq_n_s8((int8_t)-n0), s1 = vdupq_n_s8((int8_t)-n1);
-    return (vb){{vshlq_u8(v.v[0], s0), vshlq_u8(v.v[1], s0), vshlq_u8(v.v[2], s1),
-                 vshlq_u8(v.v[3], s1)}};
+    return (vb){
+        {vshlq_u8(v.v[0], s0), vshlq_u8(v.v[1], s0), vshlq_u8(v.v[2], s1), vshlq_u8(v.v[3], s1)}};
 }
 static inline vb vb_shl4(vb v) {
     for (int k = 0; k < 4; k++) v.v[k] = vshlq_n_u8(v.v[k], 4);
@@ -120,8 +116,8 @@ static inline vi vb_dot_less(vb u, int x, vb a) {
 }
 static inline vi vb_dot_signed(vb w, vb a) { return vb_dot(w, a); }
 static inline vi vi_sub32(vi x, vi y) {
-    return (vi){{vsubq_s32(x.v[0], vshlq_n_s32(y.v[0], 5)),
-                 vsubq_s32(x.v[1], vshlq_n_s32(y.v[1], 5))}};
+    return (vi){
+        {vsubq_s32(x.v[0], vshlq_n_s32(y.v[0], 5)), vsubq_s32(x.v[1], vshlq_n_s32(y.v[1], 5))}};
 }
 
 static inline vs vs_load(const uint8_t *p) {

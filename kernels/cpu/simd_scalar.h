@@ -135,9 +135,7 @@ static inline vi vb_dot_less(vb u, int x, vb a) {
     return vb_dot(u, a);
 }
 static inline vi vb_dot_signed(vb w, vb a) { return vb_dot(w, a); }
-static inline vi vi_sub32(vi x, vi y) {
-    return (vi){{x.v[0] - 32 * y.v[0], x.v[1] - 32 * y.v[1]}};
-}
+static inline vi vi_sub32(vi x, vi y) { return (vi){{x.v[0] - 32 * y.v[0], x.v[1] - 32 * y.v[1]}}; }
 
 static inline vs vs_load(const uint8_t *p) {
     vs s;

@@ -3,17 +3,17 @@
  * quant/<format>.h holds a picture of the block, `float <prefix>_at(quant_block b, int i)`, which
  * decodes element i of the block b, and (C only, where QUANT_ENCODE is defined) the encoder
  * `void <prefix>_encode(uint8_t *block, const float *x)`. The decoders are the one definition of a
- * format for every backend: the text is meant to compile unchanged as C, CUDA, HIP and GLSL. So they
- * know int and float only, no pointers, no casts, no arrays, and read the block through
+ * format for every backend: the text is meant to compile unchanged as C, CUDA, HIP and GLSL. So
+ * they know int and float only, no pointers, no casts, no arrays, and read the block through
  *
  *   QUANT_U8(b, o)  QUANT_I8(b, o)       the byte at offset o, as int
- *   QUANT_F16(b, o) QUANT_BF16  QUANT_F32  the number at offset o, little-endian, unaligned, as float
- *   QUANT_FLOAT(n)                       int to float
- *   QUANT_MUL(x, y)                      a product that is rounded before it is used in a sum
+ *   QUANT_F16(b, o) QUANT_BF16  QUANT_F32  the number at offset o, little-endian, unaligned, as
+ * float QUANT_FLOAT(n)                       int to float QUANT_MUL(x, y)                      a
+ * product that is rounded before it is used in a sum
  *
- * QUANT_MUL matters: decoding is IEEE binary32 with one rounding per operation (spec/quants.md 1.1),
- * and compilers like to make one fused operation of a product and a sum. C is compiled with
- * -ffp-contract=off; other languages define the macro as their unfused product.
+ * QUANT_MUL matters: decoding is IEEE binary32 with one rounding per operation
+ * (spec/quants.md 1.1), and compilers like to make one fused operation of a product and a sum. C is
+ * compiled with -ffp-contract=off; other languages define the macro as their unfused product.
  *
  * This file is the C side of it. The encoders follow spec/quants.md 4 operation by operation: equal
  * bytes are required, not only equal quality. */
@@ -120,7 +120,8 @@ static inline void quant_range(const float *x, unsigned n, float *lo, float *hi)
     }
 }
 
-/* Codes of 32 values: low four bits to 16 bytes of nibbles, the fifth bits to high (may be NULL). */
+/* Codes of 32 values: low four bits to 16 bytes of nibbles, the fifth bits to high (may be NULL).
+ */
 static inline void quant_put_codes(const unsigned q[32], uint8_t *nibbles, uint8_t *high) {
     for (unsigned j = 0; j < 16; j++) {
         nibbles[j] = (uint8_t)((q[j] & 15) | (q[j + 16] & 15) << 4);
