@@ -10,7 +10,11 @@
 #include "base/mem.h"
 #include "base/os.h"
 
-enum { MAX_TOP_LOGPROBS = 20, N_PREDICT_CTX = 10 };
+enum {
+    MAX_TOP_LOGPROBS = 20,
+    N_PREDICT_CTX = 10, /* most new tokens, in contexts */
+    SHIFT_MIN = 4,      /* tokens that a context shift may always move (spec/sampling.md 8) */
+};
 
 /* ---- the model ---- */
 
@@ -213,6 +217,13 @@ static struct sampler_params sampler_params(const struct options *o) {
     return s;
 }
 
+/* Tokens at the start that stay when the context is full. */
+static size_t tokens_to_keep(const struct gen *g, const struct vocab *v) {
+    int64_t keep = g->options.num_keep;
+    if (keep < 0 || keep > (int64_t)g->tokens.len) return g->tokens.len;
+    return (size_t)keep + (vocab_special(v)->add_bos ? 1 : 0);
+}
+
 static enum status start(struct gen *g, struct err *e) {
     struct cria_engine *engine = runner_engine(g->runner);
     const struct vocab *v = cria_engine_vocab(engine);
@@ -222,16 +233,16 @@ static enum status start(struct gen *g, struct err *e) {
     const struct buf *text = &g->prompt.text;
     enum status st = prompt_tokenize(v, text->len > 0 ? text->data : "", text->len, &g->tokens, e);
     if (st != ST_OK) return st;
-    size_t keep = g->tokens.len;
-    if (o->num_keep >= 0) keep = (size_t)o->num_keep + (vocab_special(v)->add_bos ? 1 : 0);
+    size_t keep = tokens_to_keep(g, v);
     st = shorten(g, n_ctx, keep, shift, e);
     if (st != ST_OK) return st;
+    if (keep > n_ctx - SHIFT_MIN) keep = n_ctx - SHIFT_MIN;
     int64_t most = (int64_t)n_ctx * N_PREDICT_CTX;
     struct cria_request request = {
         .prompt = g->tokens.ids, .n_prompt = g->tokens.len, .sampler = sampler_params(o),
         .n_predict = o->num_predict > most ? most : o->num_predict, .stop = o->stop,
         .n_stop = o->n_stop, .shift = shift,
-        .n_keep = o->num_keep < 0 ? -1 : keep > INT32_MAX ? INT32_MAX : (int32_t)keep,
+        .n_keep = (int32_t)keep,
         .logprobs = g->r->logprobs,
         .n_top_logprobs = g->r->logprobs ? (uint32_t)g->r->top_logprobs : 0};
     st = cria_generation_start(&g->generation, engine, &request, e);

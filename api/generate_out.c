@@ -8,29 +8,53 @@
 
 #include "api/generate_impl.h"
 #include "base/os.h"
+#include "base/utf8.h"
 
 /* ---- logprobs ---- */
 
-static void put_logprob(struct buf *b, const struct cria_logprob *l) {
+/* Control tokens print nothing, here as in the text. */
+static void put_logprob(struct buf *b, const char *piece, size_t len, double value) {
     buf_str(b, "{\"token\":");
-    json_put_string(b, l->piece, l->len);
+    json_put_string(b, piece, len);
     json_put_key(b, "logprob");
-    json_put_double(b, (double)l->logprob);
-    for (size_t i = 0; i < l->len; i++)
-        buf_printf(b, "%s%u", i == 0 ? ",\"bytes\":[" : ",", (unsigned char)l->piece[i]);
-    if (l->len > 0) buf_chr(b, ']');
+    json_put_double(b, value);
+    for (size_t i = 0; i < len; i++)
+        buf_printf(b, "%s%u", i == 0 ? ",\"bytes\":[" : ",", (unsigned char)piece[i]);
+    if (len > 0) buf_chr(b, ']');
 }
 
-static void put_token(struct buf *b, const struct cria_token_logprobs *t) {
-    if (b->len > 0) buf_chr(b, ',');
-    put_logprob(b, &t->token);
+static void put_top(struct buf *b, const struct vocab *v, const struct cria_token_logprobs *t) {
     for (uint32_t i = 0; i < t->n_top; i++) {
+        size_t len = 0;
+        const char *piece = vocab_piece(v, t->top[i].id, false, &len);
         buf_str(b, i == 0 ? ",\"top_logprobs\":[" : ",");
-        put_logprob(b, &t->top[i]);
+        put_logprob(b, piece, len, (double)t->top[i].logprob);
         buf_chr(b, '}');
     }
     if (t->n_top > 0) buf_chr(b, ']');
-    buf_chr(b, '}');
+}
+
+/* Tokens that make one character together are one entry: their bytes, the sum of their values, and
+ * the alternatives to the first. */
+static void put_logprobs(struct buf *b, const struct vocab *v, const struct cria_chunk *c) {
+    struct buf bytes = {0};
+    double sum = 0;
+    uint32_t first = 0;
+    for (uint32_t i = 0; i < c->n_logprobs; i++) {
+        const struct cria_logprob *t = &c->logprobs[i].token;
+        buf_add(&bytes, t->piece, t->len);
+        sum += (double)t->logprob;
+        bool whole = bytes.len == 0 || utf8_complete_prefix(bytes.data, bytes.len) == bytes.len;
+        if (!whole && i + 1 < c->n_logprobs) continue;
+        if (b->len > 0) buf_chr(b, ',');
+        put_logprob(b, bytes.len > 0 ? bytes.data : "", bytes.len, sum);
+        put_top(b, v, &c->logprobs[first]);
+        buf_chr(b, '}');
+        buf_clear(&bytes);
+        sum = 0;
+        first = i + 1;
+    }
+    buf_free(&bytes);
 }
 
 /* ---- pieces ---- */
@@ -114,7 +138,7 @@ static void begin(struct gen *g) {
 
 static void take_chunk(struct gen *g, const struct cria_chunk *chunk) {
     struct buf content = {0};
-    for (uint32_t i = 0; i < chunk->n_logprobs; i++) put_token(&g->logprobs, &chunk->logprobs[i]);
+    put_logprobs(&g->logprobs, cria_engine_vocab(runner_engine(g->runner)), chunk);
     buf_add(&g->answer, chunk->text, chunk->len);
     if (g->thinks) think_feed(&g->think_parser, chunk->text, chunk->len, &content, &g->thinking);
     else buf_add(&content, chunk->text, chunk->len);

@@ -180,6 +180,12 @@ static void run(const struct route_call *c, const struct openai_chat *o, const s
     else if (a.stream.started) stream_end(&a.stream);
 }
 
+/* Names of cloud models are refused before anything else is looked at, and in native form. */
+static enum status check_cloud(const struct openai_chat *o, struct err *e) {
+    struct model_name name;
+    return server_name(field_text(o->model), &name, e) == ST_DENIED ? ST_DENIED : ST_OK;
+}
+
 void route_openai_chat(const struct route_call *c) {
     struct openai_chat o = {0};
     struct native_request n = {0};
@@ -187,12 +193,14 @@ void route_openai_chat(const struct route_call *c) {
     struct err e;
     json *root, *native_root = NULL;
     if (!route_body(c, DIALECT_OPENAI, &openai_chat_fields, &o, &root)) return;
-    enum status st = openai_to_native(&o, &native, &e);
+    enum status st = check_cloud(&o, &e);
+    if (st == ST_OK) st = openai_to_native(&o, &native, &e);
     if (st == ST_OK)
         st = request_decode(&native_chat_fields, native.data, native.len, &n, &native_root, &e);
     buf_free(&native);
     if (st == ST_OK) run(c, &o, &n);
-    else answer_error(c->x, DIALECT_OPENAI, answer_status(st), TYPE_JSON_UTF8, e.msg);
+    else answer_error(c->x, st == ST_DENIED ? DIALECT_NATIVE : DIALECT_OPENAI, answer_status(st),
+                      TYPE_JSON_UTF8, e.msg);
     json_free(native_root);
     json_free(root);
 }

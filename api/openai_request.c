@@ -308,27 +308,17 @@ static void put_value(struct buf *b, const char *key, const json *v) {
     json_print(b, v);
 }
 
-/* tool_choice "none" leaves the tools out of the prompt; forcing a call needs the grammar. */
-static enum status check_unsupported(const struct openai_chat *r, struct err *e) {
-    const char *choice = json_string(r->tool_choice);
-    int64_t n = field_int(r->n, 1);
-    if (n > 1) return err_set(e, ST_INVALID, "n > 1 is not supported");
-    if (choice != NULL && strcmp(choice, "required") == 0)
-        return err_set(e, ST_INVALID, "tool_choice \"required\" is not supported yet");
-    if (json_kind(r->tool_choice) == JSON_OBJECT)
-        return err_set(e, ST_INVALID, "a named tool_choice is not supported yet");
-    return ST_OK;
-}
-
 enum status openai_to_native(const struct openai_chat *r, struct buf *b, struct err *e) {
     buf_chr(b, '{');
     put_string(b, "model", field_text(r->model));
     enum status st = put_messages(b, r->messages, e);
-    if (st == ST_OK) st = check_unsupported(r, e);
+    if (st == ST_OK && field_int(r->n, 1) > 1)
+        st = err_set(e, ST_INVALID, "n > 1 is not supported");
     if (st == ST_OK) st = put_think(b, r, e);
     if (st != ST_OK) return st;
     put_options(b, r);
     put_format(b, r->response_format);
+    /* "required" and named choices need the grammar; until then they mean "auto". */
     if (strcmp(field_text(r->tool_choice), "none") != 0) put_value(b, "tools", r->tools);
     put_value(b, "logprobs", r->logprobs);
     put_value(b, "top_logprobs", r->top_logprobs);

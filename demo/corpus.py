@@ -68,7 +68,8 @@ def surface(r, text):
 # ---- facts -----------------------------------------------------------------------------------
 
 def fixed(r, table, thought):
-    questions, answer = table[0] if r.random() < 0.15 else r.choice(table)  # 0: the most popular
+    popular = table[:3] if r.random() < 0.25 else table     # the first ones are asked most
+    questions, answer = r.choice(popular)
     question = r.choice(questions)
     short = question.rstrip("?.!")
     return question, thought.format(q=short), answer
@@ -496,7 +497,7 @@ def json_answer(r):
 
 TOPICS = ((why, 8), (about_me, 7), (about_cria, 6), (small_talk, 7), (how_to, 2), (code, 2),
           (unknown, 4), (country, 7), (animal, 5), (size, 1), (colour, 2), (word_game, 4),
-          (translation, 3), (calendar, 2), (listing, 3), (fun, 3), (arithmetic, 14), (story, 14),
+          (translation, 3), (calendar, 2), (listing, 3), (fun, 3), (arithmetic, 18), (story, 14),
           (verse, 4), (echo, 2), (reading, 5), (json_answer, 4))
 
 
@@ -870,11 +871,11 @@ def two_calls(tools, think):
 
 def document(r):
     dice = r.random()
-    if dice < 0.05:
+    if dice < 0.04:
         return stories.story(r) + "<|endoftext|>"
-    if dice < 0.20:
+    if dice < 0.15:
         return tool_chat(r)
-    if dice < 0.24:
+    if dice < 0.175:
         return chat(r, long=True)
     return chat(r)
 

@@ -274,7 +274,7 @@ static void check_item(struct set *s, const struct line *l) {
 /* ---- dots.tsv ---- */
 
 /* Squared errors of one weight type, ours and the peer's: for activations of another form. */
-struct errors {
+static struct errors {
     double ours, theirs;
     unsigned n;
 } other[DT_COUNT];

@@ -133,6 +133,7 @@ static void linear_chunk(const struct cpu_worker *w, const struct op *op, int k,
 void cpu_linear(struct cpu_worker *w, const struct op *op) {
     const struct acts a = acts_of(w->step, op);
     size_t total = 0, base = 0;
+    if (a.n == 0) return; /* a step without outputs: no head */
     pack(w, op, &a);
     team_barrier(w->cpu->team);
     for (int k = 0; k < OP_MAX_W && op->w[k] != NULL; k++) total += (size_t)op->w[k]->dim[1];
@@ -195,6 +196,7 @@ static void expert_chunk(const struct cpu_worker *w, const struct op *op, int k,
 void cpu_linear_id(struct cpu_worker *w, const struct op *op) {
     const struct acts a = acts_of(w->step, op);
     const uint32_t n_expert = (uint32_t)op->w[0]->dim[2];
+    if (a.n == 0) return;
     pack(w, op, &a);
     if (w->id == 0) sort_by_expert(w, op);
     team_barrier(w->cpu->team);
