@@ -298,7 +298,7 @@ enum status http_open(struct http **out, const struct http_params *p, struct err
 
 void http_close(struct http *h) {
     if (h == NULL) return;
-    if (h->ctx != NULL) mg_stop(h->ctx);
+    if (h->ctx != NULL) http_stop_library(h->ctx, h->port);
     http_watcher_close(h->watcher);
     mem_free(h);
 }

@@ -32,13 +32,22 @@ static bool length_ok(const char *s) {
     return n > 0 && n <= MAX_LENGTH_DIGITS && s[n] == '\0';
 }
 
+/* The library ends name and value with NULs inside the bytes it received, and lets pass what those
+ * show: a space before the colon (the NUL then stands there, and the colon behind it) and a line that
+ * ends without a carriage return (the NUL then stands on the line feed). */
+static bool line_ok(const struct mg_header *line) {
+    for (const char *p = line->name + strlen(line->name) + 1; p < line->value; p++)
+        if (*p == ':') return false;
+    return line->value[strlen(line->value) + 1] == '\n';
+}
+
 struct head { /* what the headers say */
     const char *host, *length, *coding;
     unsigned n_host, n_coding;
 };
 
 static int read_header(struct head *h, const struct mg_header *line) {
-    if (!token_ok(line->name) || !value_ok(line->value)) return 400;
+    if (!token_ok(line->name) || !value_ok(line->value) || !line_ok(line)) return 400;
     if (strcasecmp(line->name, "Host") == 0) {
         h->n_host++;
         h->host = line->value;

@@ -44,4 +44,7 @@ void http_watcher_remove(struct http_watcher *w, uint64_t id);
  * library does not tell it. */
 int http_socket_of(const struct mg_request_info *info);
 
+/* http_stop.c: mg_stop without its long waits. */
+void http_stop_library(struct mg_context *ctx, int port);
+
 #endif

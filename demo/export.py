@@ -1,6 +1,6 @@
 """Writes a trained checkpoint as GGUF (Q8_0, version 3) and records golden answers of it.
 
-    python3 export.py --out /tmp/cria-tiny                 writes cria-tiny.gguf and prompts.json
+    python3 export.py --out /tmp/cria-tiny                 writes the GGUF and golden/greedy/cria-tiny.json
     python3 export.py --out /tmp/cria-tiny --ask "hi"      asks the rounded weights something
 
 The file is a function of the checkpoint alone: keys sorted, tensors in a fixed order, padding of
@@ -213,7 +213,7 @@ def write_goldens(path, model, tok, least):
               json.dumps(a["text"], ensure_ascii=False))
     lines = ",\n".join(json.dumps(a, ensure_ascii=False) for a in kept)
     with open(path, "w", encoding="utf-8") as f:
-        f.write('{"model": "cria-tiny.gguf", "sampling": "greedy, f32 arithmetic", "answers": [\n'
+        f.write('{"model": "../../demo/cria-tiny.gguf", "sampling": "greedy, f32 arithmetic", "answers": [\n'
                 + lines + "\n]}\n")
     print(f"{len(kept)} of {len(found)} prompts have a margin above {least}")
 
@@ -231,7 +231,7 @@ def main():
     p.add_argument("--out", default="/tmp/cria-tiny", help="folder of the training run")
     p.add_argument("--checkpoint", default="final.pt")
     p.add_argument("--gguf", default=os.path.join(HERE, "cria-tiny.gguf"))
-    p.add_argument("--goldens", default=os.path.join(HERE, "prompts.json"))
+    p.add_argument("--goldens", default=os.path.join(HERE, "..", "golden", "greedy", "cria-tiny.json"))
     p.add_argument("--least-margin", type=float, default=0.3)
     p.add_argument("--ask", action="append", help="only ask this; nothing is written")
     p.add_argument("--think", action="store_true")
