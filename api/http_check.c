@@ -32,13 +32,16 @@ static bool length_ok(const char *s) {
     return n > 0 && n <= MAX_LENGTH_DIGITS && s[n] == '\0';
 }
 
-/* The library ends name and value with NULs inside the bytes it received, and lets pass what those
- * show: a space before the colon (the NUL then stands there, and the colon behind it) and a line that
- * ends without a carriage return (the NUL then stands on the line feed). */
-static bool line_ok(const struct mg_header *line) {
+/* The library overwrites the ends of name, value and line with NULs inside the bytes it received, and
+ * lets pass what those show: a space before the colon (there is then more than white space before the
+ * value), a line that ends without a carriage return (one NUL behind the value, not two), and a line
+ * that is no header, such as a folded one (it stops reading there: the rest of the head is lost). */
+static bool line_ok(const struct mg_header *line, const struct mg_header *next) {
     for (const char *p = line->name + strlen(line->name) + 1; p < line->value; p++)
-        if (*p == ':') return false;
-    return line->value[strlen(line->value) + 1] == '\n';
+        if (*p != ' ' && *p != '\t') return false;
+    const char *end = line->value + strlen(line->value);
+    if (end[1] != '\0') return false;
+    return next != NULL ? end + 2 == next->name : end[2] == '\r' && end[3] == '\0';
 }
 
 struct head { /* what the headers say */
@@ -46,8 +49,8 @@ struct head { /* what the headers say */
     unsigned n_host, n_coding;
 };
 
-static int read_header(struct head *h, const struct mg_header *line) {
-    if (!token_ok(line->name) || !value_ok(line->value) || !line_ok(line)) return 400;
+static int read_header(struct head *h, const struct mg_header *line, const struct mg_header *next) {
+    if (!token_ok(line->name) || !value_ok(line->value) || !line_ok(line, next)) return 400;
     if (strcasecmp(line->name, "Host") == 0) {
         h->n_host++;
         h->host = line->value;
@@ -79,7 +82,8 @@ int http_check(struct http_exchange *x) {
     x->old = strcmp(version, "1.0") == 0;
     if (info->num_headers >= MG_MAX_HEADERS) return 431; /* those behind it are lost */
     for (int i = 0; i < info->num_headers; i++) {
-        int status = read_header(&h, &info->http_headers[i]);
+        const struct mg_header *line = &info->http_headers[i];
+        int status = read_header(&h, line, i + 1 < info->num_headers ? line + 1 : NULL);
         if (status != 0) return status;
     }
     if (h.n_host > 1 || (h.n_host == 0 && !x->old)) return 400;

@@ -42,10 +42,14 @@ void think_begin(struct think_parser *p, const char *open, const char *close) {
     *p = (struct think_parser){.open = open, .close = close};
 }
 
+/* The text stops within its first character, which may yet become white space. */
+static bool cut_inside(const char *s, size_t n) { return n > 0 && utf8_complete_prefix(s, n) == 0; }
+
 static bool look(struct think_parser *p, struct buf *content) {
     struct buf *h = &p->held;
     size_t skip = text_skip_space(h->data, h->len), n = h->len - skip;
     const char *t = h->data + skip;
+    if (cut_inside(t, n)) return false;
     if (has_prefix(t, n, p->open)) {
         buf_drop(h, skip + strlen(p->open));
         p->state = THINK_SKIP_IN;
@@ -60,7 +64,7 @@ static bool look(struct think_parser *p, struct buf *content) {
 
 static bool skip_space(struct think_parser *p, enum think_state next) {
     buf_drop(&p->held, text_skip_space(p->held.data, p->held.len));
-    if (p->held.len == 0) return false;
+    if (p->held.len == 0 || cut_inside(p->held.data, p->held.len)) return false;
     p->state = next;
     return true;
 }

@@ -6,4 +6,4 @@ cd "$(dirname "$0")/.." || exit 1
 CRIA_BIN=$1
 export CRIA_BIN
 shift
-exec build/venv/bin/python -m pytest -q -p no:cacheprovider conformance "$@"
+exec build/venv/bin/python -m pytest -q --tb=short -p no:cacheprovider conformance "$@"

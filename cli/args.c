@@ -20,7 +20,9 @@ const struct flag cli_flags[] = {
 };
 const size_t cli_n_flags = sizeof cli_flags / sizeof *cli_flags;
 
-static enum command_id id_of(const struct command *c) { return (enum command_id)(c - cli_commands); }
+static enum command_id id_of(const struct command *c) {
+    return (enum command_id)(c - cli_commands);
+}
 
 static const struct flag *find_flag(const struct command *c, const char *name, size_t len) {
     for (size_t i = 0; i < cli_n_flags; i++) {
@@ -73,9 +75,10 @@ static enum status add_value(struct args *a, const struct flag *f, const char *t
     char letter[8] = "";
     if (f->letter != 0) memcpy(letter, (char[]){'-', f->letter, ',', ' ', '\0'}, 5);
     if (problem != NULL)
-        return err_set(e, ST_INVALID,
-                       "invalid argument \"%s\" for \"%s--%s\" flag: strconv.%s: parsing \"%s\": %s",
-                       text, letter, f->name, function, text, problem);
+        return err_set(
+            e, ST_INVALID,
+            "invalid argument \"%s\" for \"%s--%s\" flag: strconv.%s: parsing \"%s\": %s", text,
+            letter, f->name, function, text, problem);
     struct arg_value *grown = mem_grow(a->values, a->n_values + 1, sizeof *grown);
     if (grown == NULL) return err_no_memory(e);
     a->values = grown;
@@ -118,8 +121,7 @@ static enum status parse_letters(struct args *a, struct words w, int *i, struct 
             a->help = true;
             continue;
         }
-        if (f == NULL)
-            return err_set(e, ST_INVALID, "unknown shorthand flag: '%c' in %s", *s, all);
+        if (f == NULL) return err_set(e, ST_INVALID, "unknown shorthand flag: '%c' in %s", *s, all);
         if (s[1] == '=') return add_value(a, f, s + 2, e);
         if (bare_value(f) != NULL) {
             enum status st = add_value(a, f, bare_value(f), e);
@@ -144,10 +146,14 @@ enum status args_parse(struct args *a, const struct command *c, int argc, char *
     enum status st = ST_OK;
     for (int i = 0; i < argc && st == ST_OK; i++) {
         const char *s = argv[i];
-        if (flags && strcmp(s, "--") == 0) flags = false;
-        else if (flags && s[0] == '-' && s[1] == '-') st = parse_long(a, w, &i, e);
-        else if (flags && s[0] == '-' && s[1] != '\0') st = parse_letters(a, w, &i, e);
-        else a->words[a->n_words++] = s;
+        if (flags && strcmp(s, "--") == 0)
+            flags = false;
+        else if (flags && s[0] == '-' && s[1] == '-')
+            st = parse_long(a, w, &i, e);
+        else if (flags && s[0] == '-' && s[1] != '\0')
+            st = parse_letters(a, w, &i, e);
+        else
+            a->words[a->n_words++] = s;
     }
     return st;
 }

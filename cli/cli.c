@@ -52,8 +52,10 @@ enum status cmd_help(const struct args *a, struct err *e) {
     struct buf out = {0};
     const struct command *c = a->n_words > 0 ? cli_find(a->words[0]) : NULL;
     if (c == NULL && a->n_words > 0) buf_printf(&out, "Unknown help topic `%s`\n", a->words[0]);
-    if (c != NULL) help_command(&out, c);
-    else help_root(&out);
+    if (c != NULL)
+        help_command(&out, c);
+    else
+        help_root(&out);
     return cli_put(&out, e);
 }
 
@@ -64,8 +66,10 @@ static enum status run_command(const struct command *c, int argc, char **argv, s
     enum status st = args_parse(&a, c, argc, argv, e);
     if (st == ST_OK && a.help) {
         struct buf out = {0};
-        if (c == &cli_commands[CMD_root]) help_root(&out);
-        else help_command(&out, c);
+        if (c == &cli_commands[CMD_root])
+            help_root(&out);
+        else
+            help_command(&out, c);
         st = cli_put(&out, e);
     } else {
         if (st == ST_OK) st = args_check_count(&a, e);

@@ -32,7 +32,7 @@ struct command {
     const char *usage;        /* what stands behind the name: "MODEL [PROMPT]" */
     int min, max;             /* positional arguments; max -1: any number */
     const char *help;
-    unsigned shows;           /* enum help_section bits: variables that the help lists */
+    unsigned shows; /* enum help_section bits: variables that the help lists */
     command_fn *run;
 };
 extern const struct command cli_commands[CMD_COUNT];

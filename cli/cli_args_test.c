@@ -32,8 +32,9 @@ static void check_error(enum command_id id, const char *const *words, const char
 
 static void test_flags_anywhere(void **state) {
     struct args a;
-    const char *words[] = {"m", "--format=json", "why", "-o", "seed=1", "--verbose", "-otop_k=2",
-                           "--", "--not", "-a-flag", NULL};
+    const char *words[] = {"m",      "--format=json", "why",       "-o",
+                           "seed=1", "--verbose",     "-otop_k=2", "--",
+                           "--not",  "-a-flag",       NULL};
     (void)state;
     assert_int_equal(parse(&a, CMD_run, words, NULL), ST_OK);
     assert_int_equal(a.n_words, 4);
@@ -85,10 +86,11 @@ static void test_errors(void **state) {
           "invalid argument \"99999999999999999999\" for \"-p, --prompt\" flag: strconv.ParseInt: "
           "parsing \"99999999999999999999\": value out of range",
           "-p", "99999999999999999999");
-    ERROR(run,
-          "invalid argument \"maybe\" for \"--verbose\" flag: strconv.ParseBool: parsing \"maybe\": "
-          "invalid syntax",
-          "--verbose=maybe");
+    ERROR(
+        run,
+        "invalid argument \"maybe\" for \"--verbose\" flag: strconv.ParseBool: parsing \"maybe\": "
+        "invalid syntax",
+        "--verbose=maybe");
     ERROR(cp, "accepts 2 arg(s), received 1", "a");
     ERROR(show, "accepts 1 arg(s), received 2", "a", "b");
     ERROR(rm, "requires at least 1 arg(s), only received 0", "--");
@@ -106,11 +108,12 @@ static void test_help(void **state) {
     struct buf out = {0};
     (void)state;
     help_command(&out, cli_find("list"));
-    assert_string_equal(out.data, "List models\n\nUsage:\n  cria list [PREFIX] [flags]\n\nAliases:\n"
-                                  "  list, ls\n\nFlags:\n  -h, --help   help for list\n\n"
-                                  "Environment Variables:\n"
-                                  "      OLLAMA_HOST                   Address of the server (default "
-                                  "127.0.0.1:11434)\n");
+    assert_string_equal(out.data,
+                        "List models\n\nUsage:\n  cria list [PREFIX] [flags]\n\nAliases:\n"
+                        "  list, ls\n\nFlags:\n  -h, --help   help for list\n\n"
+                        "Environment Variables:\n"
+                        "      OLLAMA_HOST                   Address of the server (default "
+                        "127.0.0.1:11434)\n");
     buf_clear(&out);
     help_root(&out);
     assert_non_null(strstr(out.data, "\nAvailable Commands:\n  serve        Start the server\n"));

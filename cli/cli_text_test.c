@@ -57,12 +57,13 @@ static void check_wrap(int columns, const char *text, const char *want) {
 
 static void test_wrap(void **state) {
     (void)state;
-    check_wrap(0, "any length at all goes through as it is", "any length at all goes through as it is");
+    check_wrap(0, "any length at all goes through as it is",
+               "any length at all goes through as it is");
     check_wrap(20, "short", "short");
     check_wrap(20, "one two three four", "one two three f\x1b[1D\x1b[K\nfour");
     check_wrap(20, "0123456789 12345", "0123456789 1234\x1b[4D\x1b[K\n12345");
-    check_wrap(20, "0123456789abcdefgh", "0123456789abcde\nfgh");      /* too long to move */
-    check_wrap(20, "0123456789abcde next", "0123456789abcde\nnext");   /* the blank is the break */
+    check_wrap(20, "0123456789abcdefgh", "0123456789abcde\nfgh");    /* too long to move */
+    check_wrap(20, "0123456789abcde next", "0123456789abcde\nnext"); /* the blank is the break */
     check_wrap(20, "a\nb", "a\nb");
     check_wrap(20, "漢字漢字漢字漢字", "漢字漢字漢字漢\n字"); /* two columns each */
 }
@@ -161,8 +162,8 @@ static int leaks(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table), cmocka_unit_test(test_wrap),     cmocka_unit_test(test_width),
-        cmocka_unit_test(test_time),  cmocka_unit_test(test_host),     cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_table), cmocka_unit_test(test_wrap), cmocka_unit_test(test_width),
+        cmocka_unit_test(test_time),  cmocka_unit_test(test_host), cmocka_unit_test(test_settings),
         cmocka_unit_test(test_info),
     };
     return cmocka_run_group_tests(tests, NULL, leaks);

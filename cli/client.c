@@ -35,20 +35,34 @@ struct client {
 
 static const char *reason_of(long code) {
     switch (code) {
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 409: return "Conflict";
-    case 413: return "Request Entity Too Large";
-    case 499: return "Client Closed Request";
-    case 500: return "Internal Server Error";
-    case 501: return "Not Implemented";
-    case 502: return "Bad Gateway";
-    case 503: return "Service Unavailable";
-    case 504: return "Gateway Timeout";
-    default: return "";
+    case 400:
+        return "Bad Request";
+    case 401:
+        return "Unauthorized";
+    case 403:
+        return "Forbidden";
+    case 404:
+        return "Not Found";
+    case 405:
+        return "Method Not Allowed";
+    case 409:
+        return "Conflict";
+    case 413:
+        return "Request Entity Too Large";
+    case 499:
+        return "Client Closed Request";
+    case 500:
+        return "Internal Server Error";
+    case 501:
+        return "Not Implemented";
+    case 502:
+        return "Bad Gateway";
+    case 503:
+        return "Service Unavailable";
+    case 504:
+        return "Gateway Timeout";
+    default:
+        return "";
     }
 }
 
@@ -60,21 +74,26 @@ static const char *error_text(const json *v) {
 }
 
 static enum status http_error(struct client *c, long code, struct err *e) {
-    json *v = json_parse(c->in.data != NULL ? c->in.data : "", c->in.len, &answer_limits, NULL, NULL);
+    json *v =
+        json_parse(c->in.data != NULL ? c->in.data : "", c->in.len, &answer_limits, NULL, NULL);
     const char *text = error_text(v);
     const enum status st = code == 404 ? ST_NOT_FOUND : ST_INVALID;
     if (text == NULL && c->in.len > 0) text = c->in.data;
-    if (c->call->on_line == NULL && text != NULL) err_set(e, st, "%s", text);
-    else if (text != NULL) err_set(e, st, "%ld %s: %s", code, reason_of(code), text);
-    else err_set(e, st, "%ld %s", code, reason_of(code));
+    if (c->call->on_line == NULL && text != NULL)
+        err_set(e, st, "%s", text);
+    else if (text != NULL)
+        err_set(e, st, "%ld %s: %s", code, reason_of(code), text);
+    else
+        err_set(e, st, "%ld %s", code, reason_of(code));
     json_free(v);
     return st;
 }
 
 static enum status transport_error(struct client *c, CURLcode result, struct err *e) {
     if (result == CURLE_COULDNT_CONNECT)
-        return err_set(e, ST_UNAVAILABLE, "could not connect to %s server, run '%s serve' to start it",
-                       cli_name(), cli_name());
+        return err_set(e, ST_UNAVAILABLE,
+                       "could not connect to %s server, run '%s serve' to start it", cli_name(),
+                       cli_name());
     return err_set(e, ST_IO, "%s \"%s%s\": %s", c->call->method, c->url, c->call->path,
                    curl_easy_strerror(result));
 }
@@ -169,7 +188,8 @@ static void set_body(struct client *c, const struct client_call *call) {
         curl_easy_setopt(c->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body->len);
         curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, call->body->data);
     }
-    if (strcmp(call->method, "HEAD") == 0) curl_easy_setopt(c->easy, CURLOPT_NOBODY, 1L);
+    if (strcmp(call->method, "HEAD") == 0)
+        curl_easy_setopt(c->easy, CURLOPT_NOBODY, 1L);
     else if (strcmp(call->method, "GET") != 0)
         curl_easy_setopt(c->easy, CURLOPT_CUSTOMREQUEST, call->method);
 }
@@ -208,9 +228,9 @@ enum status client_call(struct client *c, const struct client_call *call, struct
     buf_printf(&url, "%s%s", c->url, call->path);
     /* The empty Expect: keeps libcurl from waiting a second before it sends a large body. */
     struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
-    headers = curl_slist_append(headers, call->upload_size > 0
-                                             ? "Content-Type: application/octet-stream"
-                                             : "Content-Type: application/json");
+    headers =
+        curl_slist_append(headers, call->upload_size > 0 ? "Content-Type: application/octet-stream"
+                                                         : "Content-Type: application/json");
     struct err local = {0}; /* so that callbacks can rely on there being one */
     c->call = call;
     c->err = &local;

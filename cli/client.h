@@ -1,8 +1,8 @@
 /* client.h - requests to the server, over libcurl.
  *
  * One client, one connection, one call at a time. While a call waits, the caller's tick runs about
- * every 100 ms (for spinners) and Ctrl-C is looked at: then the result is ST_CANCELLED with an empty
- * message, and the server sees the connection close, which stops the generation. */
+ * every 100 ms (for spinners) and Ctrl-C is looked at: then the result is ST_CANCELLED with an
+ * empty message, and the server sees the connection close, which stops the generation. */
 #ifndef CRIA_CLI_CLIENT_H
 #define CRIA_CLI_CLIENT_H
 
@@ -42,8 +42,8 @@ enum status client_json(struct client *c, const char *path, const struct buf *bo
                         struct err *e);
 
 /* METHOD path with {"model":model}; the answer is ignored. */
-enum status client_model(struct client *c, const char *method, const char *path,
-                         const char *model, struct err *e);
+enum status client_model(struct client *c, const char *method, const char *path, const char *model,
+                         struct err *e);
 /* Unloads a model: an empty prompt with keep_alive 0. */
 enum status client_unload(struct client *c, const char *model, struct err *e);
 

@@ -9,8 +9,8 @@ static enum status send_body(struct client *c, const char *method, const char *p
     return st;
 }
 
-enum status client_model(struct client *c, const char *method, const char *path,
-                          const char *model, struct err *e) {
+enum status client_model(struct client *c, const char *method, const char *path, const char *model,
+                         struct err *e) {
     struct buf body = {0};
     buf_chr(&body, '{');
     json_put_field(&body, "model", model);

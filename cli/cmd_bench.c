@@ -2,8 +2,8 @@
  *
  * One sequence: a timeline is driven directly, the median of the repetitions counts. Several
  * (-b N): N requests run at once through the scheduler, as a server would; generation speed comes
- * from the difference of two runs, so that the prompts drop out. Tokens are pseudo-random: speed does
- * not depend on them, and no prompt shares a prefix with another. */
+ * from the difference of two runs, so that the prompts drop out. Tokens are pseudo-random: speed
+ * does not depend on them, and no prompt shares a prefix with another. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,7 +76,8 @@ static enum status run_single(struct bench *b, uint32_t rep, struct err *e) {
     if (st == ST_OK && b->n_prompt > 0)
         st = eval_timed(b, tl, prompt, b->n_prompt, b->n_prompt, &b->pp_samples[rep], e);
     cria_timeline_truncate(tl, b->depth);
-    if (st == ST_OK) st = eval_timed(b, tl, prompt + b->n_prompt, b->n_gen, 1, &b->tg_samples[rep], e);
+    if (st == ST_OK)
+        st = eval_timed(b, tl, prompt + b->n_prompt, b->n_gen, 1, &b->tg_samples[rep], e);
     cria_timeline_close(tl);
     return st;
 }
@@ -105,7 +106,8 @@ static enum status run_requests(struct bench *b, uint32_t n, int64_t n_predict, 
     for (uint32_t i = 0; i < n && st == ST_OK; i++) st = start(b, &g[i], n_predict, e);
     for (uint32_t i = 0; i < n && st == ST_OK; i++) {
         struct cria_chunk chunk = {.done = CRIA_RUNNING};
-        while (st == ST_OK && chunk.done == CRIA_RUNNING) st = cria_generation_next(g[i], &chunk, e);
+        while (st == ST_OK && chunk.done == CRIA_RUNNING)
+            st = cria_generation_next(g[i], &chunk, e);
     }
     *seconds = os_time_mono() - begin;
     for (uint32_t i = 0; i < n; i++) cria_generation_free(g[i]);
@@ -152,8 +154,7 @@ static bool is_float_type(const char *type) {
 
 /* A step reads the weights once for all sequences, and each one's cache. */
 static double percent_tg(const struct bench *b, const struct roofline *r) {
-    const double bytes =
-        (double)b->info->weight_bytes_per_token / b->batch + kv_bytes_per_token(b);
+    const double bytes = (double)b->info->weight_bytes_per_token / b->batch + kv_bytes_per_token(b);
     return 100 * b->tg_tps * bytes / r->read_bytes;
 }
 
@@ -239,7 +240,8 @@ static enum status read_args(struct bench *b, const struct args *a, struct err *
                     read_size(a, "repetitions", 3, 1, REPS_MAX, &b->reps);
     if (args_text(a, "model", NULL) == NULL)
         return err_set(e, ST_INVALID, "required flag(s) \"model\" not set");
-    if (!ok) return err_set(e, ST_INVALID, "a size is out of range (sequences: 1 to %d)", BATCH_MAX);
+    if (!ok)
+        return err_set(e, ST_INVALID, "a size is out of range (sequences: 1 to %d)", BATCH_MAX);
     if (b->n_prompt + b->depth == 0) b->n_prompt = 1; /* a generation needs something to follow */
     return ST_OK;
 }
@@ -268,8 +270,9 @@ static enum status open_model(struct bench *b, const struct args *a, struct err 
     b->load_ms = (os_time_mono() - start_time) * 1e3;
     b->info = cria_engine_info(b->eng);
     if (b->info->n_ctx < p.n_ctx)
-        return err_set(e, ST_INVALID, "depth, prompt and generation need %u tokens, the model has %u",
-                       p.n_ctx, b->info->n_ctx);
+        return err_set(e, ST_INVALID,
+                       "depth, prompt and generation need %u tokens, the model has %u", p.n_ctx,
+                       b->info->n_ctx);
     b->tokens = mem_array(total_tokens(b), sizeof *b->tokens);
     b->logits = mem_array(b->info->n_output, sizeof *b->logits);
     return b->tokens != NULL && b->logits != NULL ? forbid_ends(b, e) : err_no_memory(e);
@@ -285,8 +288,10 @@ enum status cmd_bench(const struct args *a, struct err *e) {
     b.rss = os_rss_peak_bytes(); /* before the roofline, whose buffer is not the model's */
     if (st == ST_OK) st = roofline_measure(&r, b.info->n_threads, e);
     if (st == ST_OK) {
-        if (args_bool(a, "json")) put_json(&out, &b, &r, args_text(a, "model", ""));
-        else put_text(&out, &b, &r);
+        if (args_bool(a, "json"))
+            put_json(&out, &b, &r, args_text(a, "model", ""));
+        else
+            put_text(&out, &b, &r);
         st = cli_put(&out, e);
     }
     cria_engine_close(b.eng);

@@ -125,14 +125,15 @@ static enum status read_modelfile(struct create *c, const struct args *a, char *
     if (path != NULL && !os_file_exists(path))
         return err_set(e, ST_NOT_FOUND, "specified Modelfile wasn't found");
     if (path == NULL) path = "Modelfile";
-    if (os_file_exists(path)) st = os_file_read(path, MODELFILE_MAX_BYTES, &text, &len, e);
-    else text = mem_strdup("FROM .\n"); /* a folder that holds a model needs no Modelfile */
+    if (os_file_exists(path))
+        st = os_file_read(path, MODELFILE_MAX_BYTES, &text, &len, e);
+    else
+        text = mem_strdup("FROM .\n"); /* a folder that holds a model needs no Modelfile */
     if (st == ST_OK && text == NULL) st = err_no_memory(e);
-    if (st == ST_OK)
-        st = modelfile_parse(&c->modelfile, text, len != 0 ? len : strlen(text), e);
+    if (st == ST_OK) st = modelfile_parse(&c->modelfile, text, len != 0 ? len : strlen(text), e);
     mem_free(text);
     const char *slash = strrchr(path, '/');
-    *dir = slash == NULL    ? mem_strdup(".")
+    *dir = slash == NULL   ? mem_strdup(".")
            : slash == path ? mem_strdup("/")
                            : mem_strndup(path, (size_t)(slash - path));
     return st == ST_OK && *dir == NULL ? err_no_memory(e) : st;
@@ -148,8 +149,10 @@ static enum status create(struct create *c, const struct args *a, struct err *e)
     }
     for (size_t i = 0; i < c->files.n_files && st == ST_OK; i++)
         st = send_file(c, &c->files.files[i], e);
-    if (st == ST_OK) st = request(c, a, e);
-    else progress_stop(c->progress);
+    if (st == ST_OK)
+        st = request(c, a, e);
+    else
+        progress_stop(c->progress);
     mem_free(dir);
     return st;
 }

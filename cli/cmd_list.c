@@ -1,7 +1,6 @@
 /* cmd_list.c - lists the models of the server. */
-#include <math.h>
-#include <strings.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/os.h"
 #include "cli/cli.h"
@@ -25,8 +24,10 @@ static void put_row(struct table *t, const json *m, const char *name) {
     listing_id(&text, m);
     table_cell_buf(t, &text);
     json_int(json_get(m, "size"), &size);
-    if (remote != NULL && *remote != '\0') buf_chr(&text, '-');
-    else format_bytes(&text, size > 0 ? (uint64_t)size : 0);
+    if (remote != NULL && *remote != '\0')
+        buf_chr(&text, '-');
+    else
+        format_bytes(&text, size > 0 ? (uint64_t)size : 0);
     table_cell_buf(t, &text);
     if (when == NULL || !parse_time(when, &modified) || modified == INT64_MIN) {
         buf_str(&text, "Never");

@@ -75,11 +75,13 @@ static enum status prepare(struct perplexity *p, const struct args *a, struct er
     params.n_ctx = p->n_ctx = (uint32_t)n_ctx;
     params.n_threads = (unsigned)args_int(a, "threads", 0);
     params.backend = args_text(a, "backend", NULL);
-    const size_t row = 262144 * sizeof(float); /* the largest vocabularies; the real one is not known yet */
+    const size_t row =
+        262144 * sizeof(float); /* the largest vocabularies; the real one is not known yet */
     params.n_outputs = p->slice = SLICE_BYTES / row > SLICE_MIN ? SLICE_BYTES / row : SLICE_MIN;
     enum status st = model_engine(&p->eng, model, &params, e);
     if (st == ST_OK && cria_engine_info(p->eng)->n_ctx < p->n_ctx)
-        st = err_set(e, ST_INVALID, "the model's context is %u tokens", cria_engine_info(p->eng)->n_ctx);
+        st = err_set(e, ST_INVALID, "the model's context is %u tokens",
+                     cria_engine_info(p->eng)->n_ctx);
     if (st == ST_OK) st = cria_timeline_open(&p->tl, p->eng, e);
     if (st == ST_OK) {
         p->logits = mem_array((size_t)p->slice * cria_engine_info(p->eng)->n_vocab, sizeof(float));

@@ -1,7 +1,7 @@
 /* cmd_ps.c - lists the models that are loaded. */
 #include <math.h>
-#include <strings.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/os.h"
 #include "cli/cli.h"

@@ -125,17 +125,19 @@ static enum status embed(struct session *s, const struct args *a, const struct b
 
 /* ---- all together ---- */
 
-static enum status run(struct session *s, const struct args *a, const char *model,
-                       struct err *e) {
+static enum status run(struct session *s, const struct args *a, const char *model, struct err *e) {
     struct buf prompt = {0};
     const bool interactive =
         a->n_words == 1 && terminal_is(STDIN_FILENO) && terminal_is(STDOUT_FILENO);
     enum status st = make_prompt(&prompt, a, e);
     if (st == ST_OK) st = session_show(s, model, e);
     if (st == ST_OK && s->think == NULL && session_can(s, "thinking")) s->think = "true";
-    if (st == ST_OK && session_can(s, "embedding")) st = embed(s, a, &prompt, e);
-    else if (st == ST_OK && interactive) st = repl_run(s, e);
-    else if (st == ST_OK) st = generate(s, &prompt, e);
+    if (st == ST_OK && session_can(s, "embedding"))
+        st = embed(s, a, &prompt, e);
+    else if (st == ST_OK && interactive)
+        st = repl_run(s, e);
+    else if (st == ST_OK)
+        st = generate(s, &prompt, e);
     buf_free(&prompt);
     return st;
 }

@@ -40,7 +40,9 @@ static enum status check_address(const struct host *h, struct err *e) {
 }
 
 /* The address to listen on; no name means all of them. */
-static const char *listen_name(const struct host *h) { return *h->name != '\0' ? h->name : "0.0.0.0"; }
+static const char *listen_name(const struct host *h) {
+    return *h->name != '\0' ? h->name : "0.0.0.0";
+}
 
 static enum status serve(const struct host *h, const sigset_t *ends, struct err *e) {
     struct store *store = NULL;
@@ -56,7 +58,8 @@ static enum status serve(const struct host *h, const sigset_t *ends, struct err 
         int which;
         log_info("server", "Listening on %s:%d (version %s), models in %s", listen_name(h),
                  server_port(server), CRIA_VERSION, store_dir(store));
-        while (sigwait(ends, &which) != 0) {}
+        while (sigwait(ends, &which) != 0) {
+        }
         log_info("server", "%s, shutting down", strsignal(which));
         server_close(server);
     }

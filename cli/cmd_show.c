@@ -12,8 +12,11 @@
 static const struct {
     const char *name;
     bool newline;
-} texts[] = {
-    {"license", true}, {"modelfile", true}, {"parameters", true}, {"system", false}, {"template", false}};
+} texts[] = {{"license", true},
+             {"modelfile", true},
+             {"parameters", true},
+             {"system", false},
+             {"template", false}};
 enum { N_TEXTS = sizeof texts / sizeof *texts };
 
 static enum status print_program(const char *model, struct err *e) {

@@ -10,7 +10,8 @@ enum status cmd_stop(const struct args *a, struct err *e) {
     st = client_unload(c, a->words[0], &why);
     if (st == ST_NOT_FOUND)
         err_set(e, st, "couldn't find model \"%s\" to stop", a->words[0]);
-    else if (st != ST_OK) err_set(e, st, "%s", why.msg);
+    else if (st != ST_OK)
+        err_set(e, st, "%s", why.msg);
     client_close(c);
     return st;
 }

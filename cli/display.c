@@ -91,7 +91,8 @@ static void show_calls(struct display *a, const json *calls) {
 enum status display_line(void *arg, const json *line, struct err *e) {
     struct display *a = arg;
     (void)e;
-    const json *message = json_get(line, "message"); /* of chat; generate has the fields at the top */
+    const json *message =
+        json_get(line, "message"); /* of chat; generate has the fields at the top */
     const json *from = message != NULL ? message : line;
     size_t n = 0, n_thinking = 0;
     const char *text = json_string_n(json_get(from, message != NULL ? "content" : "response"), &n);

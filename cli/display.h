@@ -1,7 +1,7 @@
 /* display.h - shows an answer while it streams in (spec/cli.md 3.7-3.10).
  *
- * One struct serves one answer of /api/generate or /api/chat: lines go to display_line(), the text is
- * on stdout at once, and what later needs it (the conversation, the statistics) is kept. */
+ * One struct serves one answer of /api/generate or /api/chat: lines go to display_line(), the text
+ * is on stdout at once, and what later needs it (the conversation, the statistics) is kept. */
 #ifndef CRIA_CLI_DISPLAY_H
 #define CRIA_CLI_DISPLAY_H
 
@@ -15,8 +15,8 @@ struct display {
     bool hide_thinking, plain; /* plain: no colours; set by the caller */
     struct progress *spinner;  /* taken back at the first text; borrowed, may be NULL */
     struct wrap wrap;
-    bool thinking_open;        /* "Thinking..." has been printed, its end not yet */
-    bool any;                  /* some text was printed */
+    bool thinking_open; /* "Thinking..." has been printed, its end not yet */
+    bool any;           /* some text was printed */
     struct buf content, thinking;
     struct {
         int64_t total, load, prompt_count, prompt, eval_count, eval;

@@ -15,8 +15,10 @@ void format_bytes(struct buf *out, uint64_t n) {
     uint64_t one = 1; /* bytes of the unit */
     for (; i < 4 && n / one >= 1000; i++) one *= 1000;
     v = (double)n / (double)one;
-    if (v < 10 && n % one != 0) buf_printf(out, "%.1f %s", v, unit[i]);
-    else buf_printf(out, "%llu %s", (unsigned long long)(n / one), unit[i]);
+    if (v < 10 && n % one != 0)
+        buf_printf(out, "%.1f %s", v, unit[i]);
+    else
+        buf_printf(out, "%llu %s", (unsigned long long)(n / one), unit[i]);
 }
 
 void format_bytes2(struct buf *out, uint64_t n) {
@@ -33,10 +35,14 @@ void format_bytes2(struct buf *out, uint64_t n) {
 
 void format_number(struct buf *out, uint64_t n) {
     const double v = (double)n;
-    if (n >= 1000000000) buf_printf(out, "%.*fB", n % 1000000000 != 0 ? 1 : 0, v / 1e9);
-    else if (n >= 1000000) buf_printf(out, "%.*fM", n % 1000000 != 0 ? 2 : 0, v / 1e6);
-    else if (n >= 1000) buf_printf(out, "%.0fK", v / 1e3);
-    else buf_printf(out, "%llu", (unsigned long long)n);
+    if (n >= 1000000000)
+        buf_printf(out, "%.*fB", n % 1000000000 != 0 ? 1 : 0, v / 1e9);
+    else if (n >= 1000000)
+        buf_printf(out, "%.*fM", n % 1000000 != 0 ? 2 : 0, v / 1e6);
+    else if (n >= 1000)
+        buf_printf(out, "%.0fK", v / 1e3);
+    else
+        buf_printf(out, "%llu", (unsigned long long)n);
 }
 
 /* ---- durations ---- */
@@ -76,17 +82,28 @@ void format_duration(struct buf *out, int64_t ns) {
 
 void format_span(struct buf *out, double seconds) {
     const long s = (long)seconds, minutes = s / 60, hours = lround(seconds / 3600);
-    if (s < 1) buf_str(out, "Less than a second");
-    else if (s == 1) buf_str(out, "1 second");
-    else if (s < 60) buf_printf(out, "%ld seconds", s);
-    else if (minutes == 1) buf_str(out, "About a minute");
-    else if (minutes < 60) buf_printf(out, "%ld minutes", minutes);
-    else if (hours == 1) buf_str(out, "About an hour");
-    else if (hours < 48) buf_printf(out, "%ld hours", hours);
-    else if (hours < 24 * 14) buf_printf(out, "%ld days", hours / 24);
-    else if (hours < 24 * 60) buf_printf(out, "%ld weeks", hours / 24 / 7);
-    else if (hours < 24 * 365 * 2) buf_printf(out, "%ld months", hours / 24 / 30);
-    else buf_printf(out, "%ld years", hours / 24 / 365);
+    if (s < 1)
+        buf_str(out, "Less than a second");
+    else if (s == 1)
+        buf_str(out, "1 second");
+    else if (s < 60)
+        buf_printf(out, "%ld seconds", s);
+    else if (minutes == 1)
+        buf_str(out, "About a minute");
+    else if (minutes < 60)
+        buf_printf(out, "%ld minutes", minutes);
+    else if (hours == 1)
+        buf_str(out, "About an hour");
+    else if (hours < 48)
+        buf_printf(out, "%ld hours", hours);
+    else if (hours < 24 * 14)
+        buf_printf(out, "%ld days", hours / 24);
+    else if (hours < 24 * 60)
+        buf_printf(out, "%ld weeks", hours / 24 / 7);
+    else if (hours < 24 * 365 * 2)
+        buf_printf(out, "%ld months", hours / 24 / 30);
+    else
+        buf_printf(out, "%ld years", hours / 24 / 365);
 }
 
 /* ---- reading times ---- */

@@ -7,9 +7,9 @@
 
 #include "base/buf.h"
 
-void format_bytes(struct buf *out, uint64_t n);   /* "4.7 GB": decimal units */
-void format_bytes2(struct buf *out, uint64_t n);  /* "4.3 GiB": binary units */
-void format_number(struct buf *out, uint64_t n);  /* "4.7B": of parameters */
+void format_bytes(struct buf *out, uint64_t n);    /* "4.7 GB": decimal units */
+void format_bytes2(struct buf *out, uint64_t n);   /* "4.3 GiB": binary units */
+void format_number(struct buf *out, uint64_t n);   /* "4.7B": of parameters */
 void format_duration(struct buf *out, int64_t ns); /* as Go prints it: "1m1.5s", "12.3ms" */
 /* "2 hours", "About a minute", ... without "ago" and "from now". */
 void format_span(struct buf *out, double seconds);

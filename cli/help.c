@@ -14,7 +14,8 @@ static const struct variable variables[] = {
     {ENV_SERVE, "OLLAMA_DEBUG", "More to the log: 1 debug, 2 everything"},
     {ENV_RUN, "OLLAMA_EDITOR", "Editor for prompts (Ctrl-G)"},
     {ENV_SERVE, "OLLAMA_FLASH_ATTENTION", "Attention without the score matrix"},
-    {ENV_HOST | ENV_RUN | ENV_SERVE, "OLLAMA_HOST", "Address of the server (default 127.0.0.1:11434)"},
+    {ENV_HOST | ENV_RUN | ENV_SERVE, "OLLAMA_HOST",
+     "Address of the server (default 127.0.0.1:11434)"},
     {ENV_SERVE, "OLLAMA_KEEP_ALIVE", "How long models stay loaded (default 5m)"},
     {ENV_SERVE, "OLLAMA_KV_CACHE_TYPE", "Type of the K/V cache (default f16)"},
     {ENV_SERVE, "OLLAMA_LLM_LIBRARY", "Force a backend"},
@@ -31,11 +32,16 @@ static const struct variable variables[] = {
 
 static const char *kind_name(enum flag_kind kind) {
     switch (kind) {
-    case FLAG_TEXT: return " string";
-    case FLAG_INT: return " int";
-    case FLAG_LIST: return " stringArray";
-    case FLAG_LEVEL: return " string[=\"true\"]";
-    default: return "";
+    case FLAG_TEXT:
+        return " string";
+    case FLAG_INT:
+        return " int";
+    case FLAG_LIST:
+        return " stringArray";
+    case FLAG_LEVEL:
+        return " string[=\"true\"]";
+    default:
+        return "";
     }
 }
 

@@ -19,7 +19,7 @@ static void copy(char *out, size_t cap, const char *s, size_t n) {
 static bool split(const char *s, size_t n, size_t *name_len, const char **port) {
     const char *colon = memrchr(s, ':', n);
     if (colon == NULL) return false;
-    if (s[0] == '[' && colon[-1] != ']') return false; /* "[::1]" */
+    if (s[0] == '[' && colon[-1] != ']') return false;                            /* "[::1]" */
     if (s[0] != '[' && memchr(s, ':', (size_t)(colon - s)) != NULL) return false; /* "::1" */
     *name_len = (size_t)(colon - s);
     *port = colon + 1;
@@ -44,8 +44,10 @@ static const char *set_scheme(struct host *h, const char *text) {
     copy(h->scheme, sizeof h->scheme, scheme, sep != NULL ? (size_t)(sep - text) : strlen(scheme));
     const bool given = sep != NULL;
     h->port = DEFAULT_PORT;
-    if (strcmp(h->scheme, "https") == 0) h->port = 443;
-    else if (given && strcmp(h->scheme, "http") == 0) h->port = 80;
+    if (strcmp(h->scheme, "https") == 0)
+        h->port = 443;
+    else if (given && strcmp(h->scheme, "http") == 0)
+        h->port = 80;
     return given ? sep + 3 : text;
 }
 
@@ -60,8 +62,10 @@ void host_parse(struct host *h, const char *text) {
     copy(h->path, sizeof h->path, path, path_len);
     if (split(s, n, &name_len, &port)) set_port(h, port, n - name_len - 1);
     if (name_len >= 2 && s[0] == '[' && s[name_len - 1] == ']') s++, name_len -= 2;
-    if (n == 0) copy(h->name, sizeof h->name, "127.0.0.1", 9);
-    else copy(h->name, sizeof h->name, s, name_len);
+    if (n == 0)
+        copy(h->name, sizeof h->name, "127.0.0.1", 9);
+    else
+        copy(h->name, sizeof h->name, s, name_len);
 }
 
 void host_from_env(struct host *h) {
@@ -84,7 +88,8 @@ void host_put_url(struct buf *out, const struct host *h) {
 void host_put_connectable(struct buf *out, const struct host *h) {
     struct host local = *h;
     struct in6_addr any6;
-    if (strcmp(h->name, "0.0.0.0") == 0) copy(local.name, sizeof local.name, "127.0.0.1", 9);
+    if (strcmp(h->name, "0.0.0.0") == 0)
+        copy(local.name, sizeof local.name, "127.0.0.1", 9);
     else if (inet_pton(AF_INET6, h->name, &any6) == 1 && IN6_IS_ADDR_UNSPECIFIED(&any6))
         copy(local.name, sizeof local.name, "::1", 3);
     host_put_url(out, &local);

@@ -18,8 +18,8 @@ struct host {
     bool bad_port;            /* the text had one that cannot be: the default stands */
 };
 
-void host_parse(struct host *h, const char *text); /* NULL or "": all defaults */
-void host_from_env(struct host *h);                /* warns about a bad port */
+void host_parse(struct host *h, const char *text);            /* NULL or "": all defaults */
+void host_from_env(struct host *h);                           /* warns about a bad port */
 void host_put_address(struct buf *out, const struct host *h); /* "127.0.0.1:11434", "[::1]:80" */
 void host_put_url(struct buf *out, const struct host *h);
 /* The URL a client connects to: 0.0.0.0 and :: are replaced by the loopback address. */

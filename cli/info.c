@@ -52,7 +52,8 @@ static void put_count(struct table *t, const json *info, const char *fallback) {
     int64_t n;
     if (json_int(json_get(info, "general.parameter_count"), &n) && n > 0)
         format_number(&text, (uint64_t)n);
-    else buf_str(&text, fallback);
+    else
+        buf_str(&text, fallback);
     if (text.data != NULL) put_pair(t, "parameters", text.data);
     buf_free(&text);
 }

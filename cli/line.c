@@ -1,7 +1,8 @@
 /* line.c - lines from the terminal through libedit, with a history file.
  *
  * The history is `history` beside the store's folder of the user (~/.ollama if that exists, else
- * ~/.cria), one entry per line, the last 100, rewritten through a temporary file after each entry. */
+ * ~/.cria), one entry per line, the last 100, rewritten through a temporary file after each entry.
+ */
 #include <errno.h>
 #include <histedit.h>
 #include <locale.h>
@@ -110,7 +111,8 @@ const char *line_read(struct line_reader *l, const char *prompt, bool *interrupt
     }
     buf_clear(&l->line);
     buf_add(&l->line, text, (size_t)n);
-    while (l->line.len > 0 && l->line.data[l->line.len - 1] == '\n') buf_cut(&l->line, l->line.len - 1);
+    while (l->line.len > 0 && l->line.data[l->line.len - 1] == '\n')
+        buf_cut(&l->line, l->line.len - 1);
     return l->line.data;
 }
 

@@ -53,7 +53,8 @@ enum status model_engine(struct cria_engine **out, const char *text,
     struct store *s;
     struct store_model m = {0};
     enum status st = resolve(text, &s, &m, e);
-    if (st == ST_OK && m.model_path != NULL) st = cria_engine_open(out, m.model_path, p, e);
+    if (st == ST_OK && m.model_path != NULL)
+        st = cria_engine_open(out, m.model_path, p, e);
     else if (st == ST_OK)
         st = cria_engine_open_memory(out, m.model_data, m.model_size, text, p, e);
     store_model_free(&m);
@@ -66,8 +67,10 @@ enum status model_gguf(struct gguf **out, const char *text, struct err *e) {
     struct store *s;
     struct store_model m = {0};
     enum status st = resolve(text, &s, &m, e);
-    if (st == ST_OK && m.model_path != NULL) st = gguf_open(out, m.model_path, e);
-    else if (st == ST_OK) st = gguf_open_memory(out, m.model_data, m.model_size, text, e);
+    if (st == ST_OK && m.model_path != NULL)
+        st = gguf_open(out, m.model_path, e);
+    else if (st == ST_OK)
+        st = gguf_open_memory(out, m.model_data, m.model_size, text, e);
     store_model_free(&m);
     store_close(s);
     return st;

@@ -14,7 +14,8 @@ struct store;
 
 /* Whether the text names a GGUF file that is there (by its first bytes). */
 bool model_is_file(const char *text);
-/* The store of the environment with the built-in model in it; store_close. dir NULL: see store.h. */
+/* The store of the environment with the built-in model in it; store_close. dir NULL: see store.h.
+ */
 enum status model_store(struct store **out, const char *dir, struct err *e);
 enum status model_engine(struct cria_engine **out, const char *text,
                          const struct cria_engine_params *p, struct err *e);

@@ -29,7 +29,8 @@ static void name_model(char out[NAME_LEN], const char *path) {
     if (n >= NAME_LEN) n = NAME_LEN - 1;
     for (size_t i = 0; i < n; i++) {
         const char c = base[i];
-        const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        const bool letter =
+            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
         out[i] = letter || (i > 0 && (c == '.' || c == '_' || c == '-')) ? c : i > 0 ? '-' : 'm';
     }
     out[n] = '\0';
@@ -62,6 +63,7 @@ static enum status start(struct private_server *p, const char *path, struct err 
         .name = p->model,
         .gguf = p->file.data,
         .size = p->file.size,
+        .in_place = true,
         .modified_ns = stat(path, &info) == 0
                            ? (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec
                            : 1,

@@ -1,8 +1,8 @@
 /* progress.c - spinners and bars on stderr. */
 #include "cli/progress.h"
 
-#include <string.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -25,7 +25,7 @@ struct line {
 struct progress {
     struct line *lines; /* owned */
     size_t n, cap;
-    int drawn;          /* lines on the screen */
+    int drawn; /* lines on the screen */
     double last_draw;
 };
 
@@ -66,10 +66,14 @@ static void put_time_left(struct buf *out, const struct line *l, double rate) {
     if (rate > 0) {
         const double left = (double)(l->total - l->completed) / rate;
         const unsigned long s = left < 360000 ? (unsigned long)left : 360000;
-        if (s >= 360000) snprintf(text, sizeof text, "99h+");
-        else if (s >= 3600) snprintf(text, sizeof text, "%luh%lum", s / 3600, s / 60 % 60);
-        else if (s >= 60) snprintf(text, sizeof text, "%lum%lus", s / 60, s % 60);
-        else snprintf(text, sizeof text, "%lus", s);
+        if (s >= 360000)
+            snprintf(text, sizeof text, "99h+");
+        else if (s >= 3600)
+            snprintf(text, sizeof text, "%luh%lum", s / 3600, s / 60 % 60);
+        else if (s >= 60)
+            snprintf(text, sizeof text, "%lum%lus", s / 60, s % 60);
+        else
+            snprintf(text, sizeof text, "%lus", s);
     }
     buf_printf(out, "  %6s", text);
 }
@@ -127,8 +131,10 @@ static void draw(struct progress *p, double now) {
     buf_str(&out, "\x1b[1G");
     for (size_t i = first; i < p->n; i++) {
         if (i > first) buf_chr(&out, '\n');
-        if (p->lines[i].bar) put_bar(&out, &p->lines[i], columns);
-        else put_spinner(&out, &p->lines[i], now);
+        if (p->lines[i].bar)
+            put_bar(&out, &p->lines[i], columns);
+        else
+            put_spinner(&out, &p->lines[i], now);
         buf_str(&out, "\x1b[K");
     }
     buf_str(&out, "\x1b[?25h\x1b[?2026l");
@@ -203,7 +209,8 @@ void progress_clear(struct progress *p) {
         return;
     }
     struct buf out = {0};
-    for (int i = 0; i < p->drawn; i++) buf_str(&out, i > 0 ? "\x1b[A\x1b[2K\x1b[1G" : "\x1b[2K\x1b[1G");
+    for (int i = 0; i < p->drawn; i++)
+        buf_str(&out, i > 0 ? "\x1b[A\x1b[2K\x1b[1G" : "\x1b[2K\x1b[1G");
     emit(&out);
     p->n = 0;
     p->drawn = 0;

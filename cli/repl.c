@@ -42,8 +42,10 @@ static void show_messages(const struct session *s) {
         const char *role = json_string(json_get(m, "role"));
         const char *content = json_string(json_get(m, "content"));
         if (role == NULL || content == NULL) continue;
-        if (strcmp(role, "user") == 0) printf(">>> %s\n", content);
-        else if (strcmp(role, "assistant") == 0) printf("%s\n\n", content);
+        if (strcmp(role, "user") == 0)
+            printf(">>> %s\n", content);
+        else if (strcmp(role, "assistant") == 0)
+            printf("%s\n\n", content);
     }
     fflush(stdout);
 }
@@ -61,8 +63,10 @@ static enum status ask(struct repl *r, const struct buf *message, struct err *e)
     if (st == ST_OK) st = session_ask(s, "/api/chat", &body, &a, &why);
     if (st == ST_OK || (st == ST_CANCELLED && a.content.len > 0))
         repl_add_message(r, "assistant", &a.content, &a.thinking);
-    if (st == ST_OK || st == ST_CANCELLED) fputs("\n\n", stdout);
-    else fprintf(stderr, "Error: %s\n\n", why.msg);
+    if (st == ST_OK || st == ST_CANCELLED)
+        fputs("\n\n", stdout);
+    else
+        fprintf(stderr, "Error: %s\n\n", why.msg);
     fflush(stdout);
     if (st == ST_OK && s->verbose) display_print_stats(&a);
     display_free(&a);

@@ -6,10 +6,10 @@
 
 struct repl {
     struct session *session;
-    struct buf messages;    /* JSON objects separated by commas: the conversation */
-    size_t last_message;    /* where the last one begins */
+    struct buf messages; /* JSON objects separated by commas: the conversation */
+    size_t last_message; /* where the last one begins */
     bool last_is_system;
-    struct buf system;      /* set with /set system; empty: the model's */
+    struct buf system; /* set with /set system; empty: the model's */
     bool save_history, quit;
 };
 

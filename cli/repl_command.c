@@ -74,8 +74,10 @@ static void clear(struct repl *r, bool keep_system) {
     buf_clear(&r->messages);
     r->last_message = 0;
     r->last_is_system = false;
-    if (keep_system && r->system.len > 0) repl_add_message(r, "system", &r->system, NULL);
-    else buf_clear(&r->system);
+    if (keep_system && r->system.len > 0)
+        repl_add_message(r, "system", &r->system, NULL);
+    else
+        buf_clear(&r->system);
 }
 
 static enum status load(struct repl *r, char **words, size_t n) {
@@ -98,8 +100,10 @@ static enum status load(struct repl *r, char **words, size_t n) {
         return say(st, &why);
     }
     s->model = old;
-    if (st == ST_NOT_FOUND) printf("Couldn't find model '%s'\n", words[1]);
-    else say(st, &why);
+    if (st == ST_NOT_FOUND)
+        printf("Couldn't find model '%s'\n", words[1]);
+    else
+        say(st, &why);
     mem_free(name);
     return ST_OK;
 }
@@ -173,9 +177,12 @@ static enum status run(struct repl *r, char **words, size_t n, const char *line,
     if (strcmp(name, "/load") == 0) return load(r, words, n);
     if (strcmp(name, "/save") == 0) return save(r, words, n);
     if (strcmp(name, "/list") == 0) return list(r, words, n);
-    if (strcmp(name, "/show") == 0) show(r, words, n);
-    else if (strcmp(name, "/?") == 0 || strcmp(name, "/help") == 0) repl_help(r, words, n);
-    else printf("Unknown command '%s'. Type /? for help\n", name);
+    if (strcmp(name, "/show") == 0)
+        show(r, words, n);
+    else if (strcmp(name, "/?") == 0 || strcmp(name, "/help") == 0)
+        repl_help(r, words, n);
+    else
+        printf("Unknown command '%s'. Type /? for help\n", name);
     return ST_OK;
 }
 

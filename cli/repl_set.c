@@ -119,44 +119,41 @@ enum status repl_set(struct repl *r, char **words, size_t n, const char *line, s
 
 /* ---- help ---- */
 
-static const char help_all[] =
-    "Available Commands:\n"
-    "  /set            Set session variables\n"
-    "  /show           Show model information\n"
-    "  /load <model>   Load a session or model\n"
-    "  /save <model>   Save your current session\n"
-    "  /clear          Clear session context\n"
-    "  /bye            Exit\n"
-    "  /?, /help       Help for a command\n"
-    "  /? shortcuts    Help for keyboard shortcuts\n"
-    "\n"
-    "Use \"\"\" to begin a multi-line message.\n";
+static const char help_all[] = "Available Commands:\n"
+                               "  /set            Set session variables\n"
+                               "  /show           Show model information\n"
+                               "  /load <model>   Load a session or model\n"
+                               "  /save <model>   Save your current session\n"
+                               "  /clear          Clear session context\n"
+                               "  /bye            Exit\n"
+                               "  /?, /help       Help for a command\n"
+                               "  /? shortcuts    Help for keyboard shortcuts\n"
+                               "\n"
+                               "Use \"\"\" to begin a multi-line message.\n";
 
-static const char help_set[] =
-    "Available Commands:\n"
-    "  /set parameter ...     Set a parameter\n"
-    "  /set system <string>   Set the system message\n"
-    "  /set history           Keep a history of prompts\n"
-    "  /set nohistory         Keep no history\n"
-    "  /set wordwrap          Wrap words at the end of a line\n"
-    "  /set nowordwrap        Do not wrap words\n"
-    "  /set format json       Answers in JSON\n"
-    "  /set noformat          Answers in any form\n"
-    "  /set verbose           Show statistics of answers\n"
-    "  /set quiet             Show no statistics\n"
-    "  /set think [level]     Think before the answer\n"
-    "  /set nothink           Do not think\n"
-    "\n";
+static const char help_set[] = "Available Commands:\n"
+                               "  /set parameter ...     Set a parameter\n"
+                               "  /set system <string>   Set the system message\n"
+                               "  /set history           Keep a history of prompts\n"
+                               "  /set nohistory         Keep no history\n"
+                               "  /set wordwrap          Wrap words at the end of a line\n"
+                               "  /set nowordwrap        Do not wrap words\n"
+                               "  /set format json       Answers in JSON\n"
+                               "  /set noformat          Answers in any form\n"
+                               "  /set verbose           Show statistics of answers\n"
+                               "  /set quiet             Show no statistics\n"
+                               "  /set think [level]     Think before the answer\n"
+                               "  /set nothink           Do not think\n"
+                               "\n";
 
-static const char help_show[] =
-    "Available Commands:\n"
-    "  /show info         Show details of this model\n"
-    "  /show license      Show the license\n"
-    "  /show modelfile    Show the Modelfile\n"
-    "  /show parameters   Show the parameters\n"
-    "  /show system       Show the system message\n"
-    "  /show template     Show the prompt template\n"
-    "\n";
+static const char help_show[] = "Available Commands:\n"
+                                "  /show info         Show details of this model\n"
+                                "  /show license      Show the license\n"
+                                "  /show modelfile    Show the Modelfile\n"
+                                "  /show parameters   Show the parameters\n"
+                                "  /show system       Show the system message\n"
+                                "  /show template     Show the prompt template\n"
+                                "\n";
 
 static const char help_shortcuts[] =
     "Available keyboard shortcuts:\n"

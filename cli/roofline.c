@@ -1,10 +1,10 @@
 /* roofline.c - memory bandwidth and arithmetic peak, measured on the spot.
  *
  * Bandwidth: every thread reads its part of a buffer much larger than any L3, as four streams with
- * independent sums; the best of several passes counts, since a disturbed pass says nothing about the
- * machine. Arithmetic: a loop of independent multiply-adds in registers, no memory at all, with the
- * widest instructions that this processor has. Both are upper bounds that real code can come close to
- * (and, for the arithmetic peak, never reach). */
+ * independent sums; the best of several passes counts, since a disturbed pass says nothing about
+ * the machine. Arithmetic: a loop of independent multiply-adds in registers, no memory at all, with
+ * the widest instructions that this processor has. Both are upper bounds that real code can come
+ * close to (and, for the arithmetic peak, never reach). */
 #include "cli/roofline.h"
 
 #include <stdint.h>
@@ -67,7 +67,8 @@ static double measure_read(struct probe *p, struct team *t) {
 
 /* ---- arithmetic ---- */
 
-enum { CHAINS = 10 }; /* independent sums: enough to hide the latency, few enough for 16 registers */
+/* Independent sums: enough to hide the latency, few enough for 16 registers. */
+enum { CHAINS = 10 };
 
 static uint64_t macs_plain(unsigned rounds, double *per_round) {
     typedef float vec __attribute__((vector_size(16)));
@@ -108,8 +109,9 @@ KERNEL(f32_avx512, "avx512f", __m512, _mm512_setzero_ps(), _mm512_fmadd_ps(a, b,
        _mm512_add_ps)
 /* Three instructions for 32 products: multiply pairs, widen, add. */
 KERNEL(i8_avx2, "avx2", __m256i, _mm256_setzero_si256(),
-       _mm256_add_epi32(sum[k], _mm256_madd_epi16(_mm256_maddubs_epi16(
-                                    _mm256_xor_si256(a, sum[k]), b), b)), 32, _mm256_add_epi32)
+       _mm256_add_epi32(sum[k],
+                        _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_xor_si256(a, sum[k]), b), b)),
+       32, _mm256_add_epi32)
 KERNEL(i8_vnni, "avx512f,avx512vnni", __m512i, _mm512_setzero_si512(),
        _mm512_dpbusd_epi32(sum[k], a, b), 64, _mm512_add_epi32)
 #endif
@@ -122,8 +124,7 @@ static void run_macs(void *arg, unsigned worker, unsigned n_workers) {
     if (worker == 0) p->per_round = per_round;
 }
 
-static double measure_macs(struct probe *p, struct team *t,
-                           uint64_t (*macs)(unsigned, double *)) {
+static double measure_macs(struct probe *p, struct team *t, uint64_t (*macs)(unsigned, double *)) {
     double best = 0;
     p->macs = macs;
     p->rounds = 2000000; /* some milliseconds */

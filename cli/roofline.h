@@ -5,8 +5,8 @@
 #include "base/err.h"
 
 struct roofline {
-    double read_bytes;  /* per second, from memory, all threads */
-    double f32_macs;    /* multiply-adds per second, all threads */
+    double read_bytes; /* per second, from memory, all threads */
+    double f32_macs;   /* multiply-adds per second, all threads */
     double int8_macs;
     const char *variant; /* instructions that the peaks were measured with */
 };

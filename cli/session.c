@@ -69,8 +69,9 @@ bool session_can(const struct session *s, const char *capability) {
 
 bool session_set_think(struct session *s, const char *value) {
     static const char *const known[][2] = {
-        {"", "true"},           {"true", "true"},       {"false", "false"},  {"low", "\"low\""},
-        {"medium", "\"medium\""}, {"high", "\"high\""}, {"max", "\"max\""},
+        {"", "true"},       {"true", "true"},         {"false", "false"},
+        {"low", "\"low\""}, {"medium", "\"medium\""}, {"high", "\"high\""},
+        {"max", "\"max\""},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(value, known[i][0]) == 0) return s->think = known[i][1], true;

@@ -20,7 +20,8 @@ static enum status check(const struct modelfile_command *c, struct err *e) {
     return st;
 }
 
-static enum status append(struct setting_list *o, const char *name, const char *value, struct err *e) {
+static enum status append(struct setting_list *o, const char *name, const char *value,
+                          struct err *e) {
     struct modelfile_command *grown = mem_grow(o->list, o->n + 1, sizeof *grown);
     if (grown == NULL) return err_no_memory(e);
     o->list = grown;
@@ -43,14 +44,16 @@ static void drop(struct setting_list *o, const char *name, size_t upto) {
     o->n = kept;
 }
 
-enum status setting_set(struct setting_list *o, const char *name, const char *const *values, size_t n,
-                        struct err *e) {
+enum status setting_set(struct setting_list *o, const char *name, const char *const *values,
+                        size_t n, struct err *e) {
     const size_t before = o->n;
     if (modelfile_param_type(name) != PARAM_STRINGS && n > 1) n = 1;
     enum status st = ST_OK;
     for (size_t i = 0; i < n && st == ST_OK; i++) st = append(o, name, values[i], e);
-    if (st == ST_OK) drop(o, name, before);
-    else o->n = before;
+    if (st == ST_OK)
+        drop(o, name, before);
+    else
+        o->n = before;
     return st;
 }
 

@@ -8,15 +8,15 @@
 #include "base/err.h"
 #include "store/modelfile.h"
 
-struct setting_list { /* a zeroed struct is empty */
+struct setting_list {               /* a zeroed struct is empty */
     struct modelfile_command *list; /* owned; its texts live in the arena */
     size_t n;
     struct arena arena;
 };
 
 /* Replaces what was set under that name. ST_INVALID: "unknown parameter 'x'", "invalid int ..." */
-enum status setting_set(struct setting_list *o, const char *name, const char *const *values, size_t n,
-                        struct err *e);
+enum status setting_set(struct setting_list *o, const char *name, const char *const *values,
+                        size_t n, struct err *e);
 /* "NAME=VALUE"; a repeated `stop` adds one. */
 enum status setting_add(struct setting_list *o, const char *text, struct err *e);
 /* The JSON object; nothing if there is no option. */

@@ -1,5 +1,5 @@
-/* statuses.h - calls whose answer is a stream of {"status", "digest", "total", "completed"}: create,
- * pull, push. Shown as spinners and bars. */
+/* statuses.h - calls whose answer is a stream of {"status", "digest", "total", "completed"}:
+ * create, pull, push. Shown as spinners and bars. */
 #ifndef CRIA_CLI_STATUSES_H
 #define CRIA_CLI_STATUSES_H
 

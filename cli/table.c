@@ -24,8 +24,10 @@ void table_cell(struct table *t, const char *text) {
     if (t->failed || t->n == 0 || t->rows[t->n - 1].n == TABLE_COLUMNS) return;
     struct table_row *row = &t->rows[t->n - 1];
     const char *copy = arena_strndup(&t->arena, text, strlen(text));
-    if (copy == NULL) t->failed = true;
-    else row->cell[row->n++] = copy;
+    if (copy == NULL)
+        t->failed = true;
+    else
+        row->cell[row->n++] = copy;
 }
 
 void table_cell_buf(struct table *t, struct buf *text) {

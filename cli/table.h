@@ -18,8 +18,8 @@ struct table { /* a zeroed struct is an empty table; table_free */
     bool failed;
 };
 
-void table_row(struct table *t);                   /* begins a row */
-void table_cell(struct table *t, const char *text); /* in the last row; copied */
+void table_row(struct table *t);                        /* begins a row */
+void table_cell(struct table *t, const char *text);     /* in the last row; copied */
 void table_cell_buf(struct table *t, struct buf *text); /* takes the content, leaves it empty */
 /* Each cell padded to its column's width and 4 blanks; the first row is a header, whose last cell
  * has only one blank behind it, if `header`. */

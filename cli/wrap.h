@@ -7,12 +7,12 @@
 
 #include "base/buf.h"
 
-struct wrap { /* set columns; the rest is zero at the start */
+struct wrap {    /* set columns; the rest is zero at the start */
     int columns; /* 0: no wrapping */
     int column;
     int word_width;
-    struct buf word;  /* the word at the end of the line; owned */
-    char partial[4];  /* beginning of a character that is not complete yet */
+    struct buf word; /* the word at the end of the line; owned */
+    char partial[4]; /* beginning of a character that is not complete yet */
     unsigned n_partial;
 };
 void wrap_put(struct wrap *w, struct buf *out, const char *s, size_t n);

@@ -58,12 +58,18 @@ static void check_format(struct check *c, const json *row, const char *where) {
     json_int(json_get(row, "in"), &n);
     json_int(json_get(row, "in_ns"), &n);
     json_number(json_get(row, "in_seconds"), &seconds);
-    if (strcmp(fn, "bytes") == 0) format_bytes(&text, (uint64_t)n);
-    else if (strcmp(fn, "bytes2") == 0) format_bytes2(&text, (uint64_t)n);
-    else if (strcmp(fn, "number") == 0) format_number(&text, (uint64_t)n);
-    else if (strcmp(fn, "go_duration") == 0) format_duration(&text, n);
-    else if (strcmp(fn, "time_zero") == 0) buf_str(&text, "Never"); /* list and ps, by the zero time */
-    else format_span(&text, seconds);
+    if (strcmp(fn, "bytes") == 0)
+        format_bytes(&text, (uint64_t)n);
+    else if (strcmp(fn, "bytes2") == 0)
+        format_bytes2(&text, (uint64_t)n);
+    else if (strcmp(fn, "number") == 0)
+        format_number(&text, (uint64_t)n);
+    else if (strcmp(fn, "go_duration") == 0)
+        format_duration(&text, n);
+    else if (strcmp(fn, "time_zero") == 0)
+        buf_str(&text, "Never"); /* list and ps, by the zero time */
+    else
+        format_span(&text, seconds);
     if (strcmp(fn, "time_ago") == 0) buf_str(&text, " ago");
     if (strcmp(fn, "time_from_now") == 0) buf_str(&text, " from now");
     same(c, where, fn, &text, text_of(row, "out"));
@@ -86,8 +92,8 @@ static void check_env(struct check *c, const json *row, const char *where) {
         setenv("OLLAMA_GOLDEN", value, 1);
         json_bool(json_get(row, "bool_default_false"), &off);
         json_bool(json_get(row, "bool_default_true"), &on);
-        check_that(c, os_env_bool("GOLDEN", false) == off && os_env_bool("GOLDEN", true) == on, where,
-                   "bool of '%s'", value);
+        check_that(c, os_env_bool("GOLDEN", false) == off && os_env_bool("GOLDEN", true) == on,
+                   where, "bool of '%s'", value);
     } else {
         setenv("OLLAMA_MAX_QUEUE", value, 1);
         settings_read(&s);
@@ -109,8 +115,10 @@ static void check_keepalive(struct check *c, const json *row, const char *where)
     const enum status st = keep_alive_parse(v, &ns, &e);
     json_int(json_get(row, "ns"), &want);
     if (want_error != NULL)
-        check_that(c, st != ST_OK && strcmp(e.msg, want_error) == 0, where, "%s: '%s'", text, e.msg);
-    else check_that(c, st == ST_OK && ns == want, where, "%s: %" PRId64 " %s", text, ns, e.msg);
+        check_that(c, st != ST_OK && strcmp(e.msg, want_error) == 0, where, "%s: '%s'", text,
+                   e.msg);
+    else
+        check_that(c, st == ST_OK && ns == want, where, "%s: %" PRId64 " %s", text, ns, e.msg);
     json_free(v);
 }
 

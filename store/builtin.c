@@ -13,6 +13,8 @@
 #include "engine/gguf.h"
 #include "store/store_impl.h"
 
+enum { IN_PLACE_HASHED = 1 << 20 };
+
 enum status store_add_builtin(struct store *s, const struct store_builtin *model, struct err *e) {
     struct model_name name;
     if (!name_parse(&name, model->name)) return err_set(e, ST_INVALID, "invalid model name");
@@ -30,7 +32,8 @@ void builtin_free(struct builtin *b) { arena_free(&b->arena); }
 static enum status make_layer(struct builtin *b, struct store_layer *l, const char *media_type,
                               const void *data, size_t size, struct err *e) {
     char hex[DIGEST_HEX + 1];
-    enum status st = digest_of(data, size, hex, e);
+    const size_t hashed = b->source.in_place && size > IN_PLACE_HASHED ? IN_PLACE_HASHED : size;
+    enum status st = digest_of(data, hashed, hex, e);
     if (st != ST_OK) return st;
     *l = (struct store_layer){.media_type = media_type, .size = size, .from = "", .name = ""};
     l->digest = arena_printf(&b->arena, "sha256:%s", hex);
@@ -144,6 +147,9 @@ enum status builtin_write(struct store *s, const struct builtin *b, struct err *
     const struct manifest *m = &b->manifest;
     enum status st = ST_OK;
     bool created;
+    if (b->source.in_place)
+        return err_set(e, ST_UNSUPPORTED,
+                       "model '%s' is a file run in place: create a model from it", b->source.name);
     for (size_t i = 0; i < m->n_layers && st == ST_OK; i++)
         st = blob_put(s, m->layers[i].digest, b->data[i], (size_t)m->layers[i].size, &created, e);
     if (st == ST_OK)

@@ -1,9 +1,16 @@
 # The instruction sets of the CPU kernels: one source, one set of flags. Only isa_*.c may have flags
 # of its own (isa.h); everything else is compiled for the base instruction set and runs everywhere.
-# -O3: the tiles of dot.inc are loops over constants that must be unrolled whole.
+# -O3: the tiles of dot.inc are loops over constants that must be unrolled whole. With sanitizers that
+# takes a minute of compiling for each file, so there -O1, and of the undefined-behaviour checks those
+# that look at every single access are left to the scalar build and to ASan.
+if(CRIA_SAN)
+  set(cria_isa_flags -O1 -fno-sanitize=alignment,null,object-size,pointer-overflow,bounds)
+else()
+  set(cria_isa_flags -O3)
+endif()
 function(cria_isa name)
   set_source_files_properties(${CMAKE_SOURCE_DIR}/kernels/cpu/isa_${name}.c
-    PROPERTIES COMPILE_OPTIONS "-O3;${ARGN}")
+    PROPERTIES COMPILE_OPTIONS "${cria_isa_flags};${ARGN}")
 endfunction()
 
 cria_isa(scalar)

@@ -70,7 +70,7 @@ static void load_cell(const struct tensor *plane, const struct kv_seq *seq, uint
 static void attn_probs(const struct step *s, const struct op *op, const struct kv_seq *seq,
                        const float *q, uint32_t head_kv, uint32_t begin, uint32_t end, double *p,
                        float *vec) {
-    double max = -INFINITY, sum = 0;
+    double max = (double)-INFINITY, sum = 0;
     for (uint32_t c = begin; c < end; c++) {
         load_cell(&s->kv->k[op->p.attn.layer], seq, c, head_kv, vec);
         double score = 0;

@@ -1,0 +1,116 @@
+/* request_test.c - decoding by tables: what is found, and the words for wrong types. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "api/native.h"
+#include "api/openai.h"
+
+static enum status decode(const char *text, struct native_request *r, json **root, struct err *e) {
+    *r = (struct native_request){0};
+    return request_decode(&native_chat_fields, text, strlen(text), r, root, e);
+}
+
+static void test_keys(void **state) {
+    (void)state;
+    struct native_request r;
+    json *root;
+    assert_int_equal(decode("{\"MODEL\":\"a\",\"x\":{},\"model\":\"b\",\"stream\":null} rest", &r, &root, NULL), ST_OK);
+    assert_string_equal(field_text(r.model), "b");
+    assert_true(field_flag(r.stream, true));
+    assert_int_equal(field_int(r.top_logprobs, 7), 7);
+    json_free(root);
+    assert_int_equal(decode("null", &r, &root, NULL), ST_OK);
+    assert_string_equal(field_text(r.model), "");
+    json_free(root);
+}
+
+static void test_errors(void **state) {
+    (void)state;
+#define CANNOT "json: cannot unmarshal "
+    const struct {
+        const char *text, *message;
+    } row[] = {
+        {"", "EOF"},
+        {"{", "unexpected EOF"},
+        {"[]", CANNOT "array into Go value of type api.ChatRequest"},
+        {"{\"model\":1,\"stream\":2}", CANNOT "number into Go struct field ChatRequest.model of type string"},
+        {"{\"stream\":2,\"model\":1}", CANNOT "number into Go struct field ChatRequest.stream of type bool"},
+        {"{\"top_logprobs\":1.5}", CANNOT "number 1.5 into Go struct field ChatRequest.top_logprobs of type int"},
+        {"{\"messages\":{}}", CANNOT "object into Go struct field ChatRequest.messages of type []api.Message"},
+        {"{\"messages\":[5]}", CANNOT "number into Go struct field ChatRequest.messages of type api.Alias"},
+        {"{\"messages\":[{\"content\":[]}]}", CANNOT "array into Go struct field ChatRequest.messages.content of type string"},
+        {"{\"messages\":[{\"images\":[\"%%\"]}]}", "illegal base64 data at input byte 0"},
+        {"{\"messages\":[{\"tool_calls\":[{\"function\":{\"arguments\":\"{}\"}}]}]}", "Value looks like object, but can't find closing '}' symbol"},
+        {"{\"tools\":[{\"function\":{\"name\":5}}]}", CANNOT "number into Go struct field ToolFunction.tools.function.name of type string"},
+        {"{\"options\":[]}", CANNOT "array into Go struct field ChatRequest.options of type map[string]interface {}"},
+        {"{\"keep_alive\":\"5\"}", "time: missing unit in duration \"5\""},
+        {"{\"think\":\"HIGH\"}", "invalid think value: \"HIGH\" (must be \"high\", \"medium\", \"low\", \"max\", true, or false)"},
+        {"{\"think\":1}", "think must be a boolean or string (\"high\", \"medium\", \"low\", \"max\", true, or false)"},
+    };
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        struct native_request r;
+        struct err e = {.msg = ""};
+        json *root;
+        assert_int_equal(decode(row[i].text, &r, &root, &e), ST_INVALID);
+        assert_string_equal(e.msg, row[i].message);
+        json_free(root);
+    }
+}
+
+static void test_base64(void **state) {
+    (void)state;
+    const struct {
+        const char *text;
+        bool ok;
+        size_t bad;
+    } row[] = {{"", true, 0}, {"aGk=", true, 0}, {"YQ==", true, 0}, {"YWJj", true, 0},
+               {"!!", false, 0}, {"YWJ", false, 3}, {"YQ=", false, 2}, {"YQ==x", false, 2},
+               {"=", false, 0}, {"YWJj\nYWJj", true, 0}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        size_t bad = 0;
+        assert_int_equal(base64_check(row[i].text, strlen(row[i].text), &bad), row[i].ok);
+        if (!row[i].ok) assert_int_equal(bad, row[i].bad);
+    }
+}
+
+/* The native body that an OpenAI body means. */
+static void test_openai(void **state) {
+    (void)state;
+    const struct {
+        const char *text, *native;
+    } row[] = {
+        {"{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"max_tokens\":3,"
+         "\"max_completion_tokens\":2,\"stop\":\"x\",\"reasoning_effort\":\"none\"}",
+         "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"think\":false,"
+         "\"options\":{\"temperature\":1.0,\"top_p\":1.0,\"num_predict\":2,\"stop\":[\"x\"]},\"stream\":false}"},
+        {"{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":"
+         "\"image_url\",\"image_url\":\"data:;base64,aGk=\"}]}],\"temperature\":0,\"stream\":true,"
+         "\"response_format\":{\"type\":\" JSON_object \"}}",
+         "{\"model\":\"\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"user\","
+         "\"content\":\"\",\"images\":[\"aGk=\"]}],\"options\":{\"temperature\":0,\"top_p\":1.0},"
+         "\"format\":\"json\",\"stream\":true}"},
+    };
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        struct openai_chat r = {0};
+        struct buf out = {0};
+        json *root;
+        assert_int_equal(request_decode(&openai_chat_fields, row[i].text, strlen(row[i].text), &r,
+                                        &root, NULL), ST_OK);
+        assert_int_equal(openai_to_native(&r, &out, NULL), ST_OK);
+        assert_string_equal(out.data, row[i].native);
+        buf_free(&out);
+        json_free(root);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_keys), cmocka_unit_test(test_errors),
+                                       cmocka_unit_test(test_base64), cmocka_unit_test(test_openai)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
