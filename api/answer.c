@@ -7,16 +7,18 @@
 
 int answer_status(enum status code) {
     static const int status[ST_COUNT] = {
-        [ST_OK] = 200,        [ST_INVALID] = 400,   [ST_FORMAT] = 400,    [ST_UNSUPPORTED] = 400,
-        [ST_NOT_FOUND] = 404, [ST_EXISTS] = 400,    [ST_LIMIT] = 400,     [ST_NO_MEMORY] = 500,
-        [ST_IO] = 500,        [ST_DENIED] = 403,    [ST_BUSY] = 503,      [ST_CANCELLED] = 499,
+        [ST_OK] = 200,          [ST_INVALID] = 400, [ST_FORMAT] = 400, [ST_UNSUPPORTED] = 400,
+        [ST_NOT_FOUND] = 404,   [ST_EXISTS] = 400,  [ST_LIMIT] = 400,  [ST_NO_MEMORY] = 500,
+        [ST_IO] = 500,          [ST_DENIED] = 403,  [ST_BUSY] = 503,   [ST_CANCELLED] = 499,
         [ST_UNAVAILABLE] = 503, [ST_INTERNAL] = 500};
     return status[code];
 }
 
 void answer_json(struct http_exchange *x, int status, const char *type, struct buf *b) {
-    if (b->failed) http_answer_text(x, 500, TYPE_JSON, "{\"error\":\"out of memory\"}");
-    else http_answer(x, status, type, b->data, b->len);
+    if (b->failed)
+        http_answer_text(x, 500, TYPE_JSON, "{\"error\":\"out of memory\"}");
+    else
+        http_answer(x, status, type, b->data, b->len);
     buf_free(b);
 }
 

@@ -16,7 +16,7 @@ enum dialect { DIALECT_NATIVE, DIALECT_OPENAI };
 #define TYPE_SSE "text/event-stream"
 #define TYPE_TEXT "text/plain"
 
-int answer_status(enum status code);   /* result code -> HTTP status */
+int answer_status(enum status code); /* result code -> HTTP status */
 /* Sends b as the answer, and frees it. */
 void answer_json(struct http_exchange *x, int status, const char *type, struct buf *b);
 void answer_error(struct http_exchange *x, enum dialect d, int status, const char *type,

@@ -17,9 +17,10 @@ struct catalog {
 
 const char *capability_name(enum capability c) {
     static const char *const name[] = {
-        [CAN_COMPLETION] = "completion", [CAN_TOOLS] = "tools", [CAN_INSERT] = "insert",
-        [CAN_VISION] = "vision", [CAN_AUDIO] = "audio", [CAN_EMBEDDING] = "embedding",
-        [CAN_THINKING] = "thinking", [CAN_IMAGE] = "image generation"};
+        [CAN_COMPLETION] = "completion", [CAN_TOOLS] = "tools",
+        [CAN_INSERT] = "insert",         [CAN_VISION] = "vision",
+        [CAN_AUDIO] = "audio",           [CAN_EMBEDDING] = "embedding",
+        [CAN_THINKING] = "thinking",     [CAN_IMAGE] = "image generation"};
     return name[c];
 }
 
@@ -87,7 +88,8 @@ static struct model_facts *facts_new(const char *key, const struct store_model *
         return NULL;
     }
     enum status st = ST_NOT_FOUND;
-    if (m->model_path != NULL) st = gguf_open(&g, m->model_path, NULL);
+    if (m->model_path != NULL)
+        st = gguf_open(&g, m->model_path, NULL);
     else if (m->model_data != NULL)
         st = gguf_open_memory(&g, m->model_data, m->model_size, key, NULL);
     if (st == ST_OK) read_facts(f, g);
@@ -105,8 +107,8 @@ static enum status get_facts(struct catalog *c, struct catalog_model *m, struct 
     char shortest[NAME_TEXT_MAX];
     struct store_model *s = &m->stored;
     name_shortest(&s->entry.name, shortest);
-    const char *key = s->model_path != NULL ? s->model_path
-                                            : arena_printf(&s->arena, "builtin:%s", shortest);
+    const char *key =
+        s->model_path != NULL ? s->model_path : arena_printf(&s->arena, "builtin:%s", shortest);
     if (key == NULL) return err_no_memory(e);
     pthread_mutex_lock(&c->mutex);
     struct model_facts *f = facts_find(c, key);
@@ -183,8 +185,10 @@ enum status catalog_find(struct catalog *c, const struct model_name *name, struc
     if (st != ST_OK) return st;
     st = get_facts(c, m, e);
     if (st == ST_OK) st = choose_template(m, e);
-    if (st == ST_OK) find_capabilities(m);
-    else catalog_model_free(m);
+    if (st == ST_OK)
+        find_capabilities(m);
+    else
+        catalog_model_free(m);
     return st;
 }
 
@@ -219,8 +223,10 @@ void catalog_put_details(struct buf *b, const struct catalog_model *m, const cha
     json_put_field(b, "format", *c->model_format == '\0' ? "gguf" : c->model_format);
     json_put_field(b, "family", c->model_family);
     json_put_key(b, "families");
-    if (c->n_model_families == 0) buf_str(b, "null");
-    else put_list(b, c->model_families, c->n_model_families);
+    if (c->n_model_families == 0)
+        buf_str(b, "null");
+    else
+        put_list(b, c->model_families, c->n_model_families);
     json_put_field(b, "parameter_size", c->model_type);
     json_put_field(b, "quantization_level", c->file_type);
     if (with_sizes && n_ctx != 0) json_put_field_int(b, "context_length", n_ctx);

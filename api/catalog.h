@@ -1,8 +1,8 @@
 /* catalog.h - stored models as the API sees them: which template renders their prompts, and what
  * they can do (spec/templates.md 1 and 5.4).
  *
- * What a GGUF says never changes (blobs are named by their content), so it is read once per file and
- * kept: listing a hundred models does not open a hundred files again and again. Thread-safe. */
+ * What a GGUF says never changes (blobs are named by their content), so it is read once per file
+ * and kept: listing a hundred models does not open a hundred files again and again. Thread-safe. */
 #ifndef CRIA_API_CATALOG_H
 #define CRIA_API_CATALOG_H
 
@@ -18,9 +18,9 @@ struct catalog;
 enum status catalog_open(struct catalog **out, struct store *store, struct err *e);
 void catalog_close(struct catalog *c);
 
-struct model_facts { /* of a GGUF file; owned by the catalog, never freed before it */
-    const char *key;       /* path, or "builtin:NAME" */
-    const char *jinja;     /* chat template; NULL: none */
+struct model_facts {   /* of a GGUF file; owned by the catalog, never freed before it */
+    const char *key;   /* path, or "builtin:NAME" */
+    const char *jinja; /* chat template; NULL: none */
     size_t jinja_len;
     bool readable, pooling, vision, audio;
     int64_t context_length, embedding_length;
@@ -28,8 +28,15 @@ struct model_facts { /* of a GGUF file; owned by the catalog, never freed before
 };
 
 enum capability { /* in the order of the spec's list */
-    CAN_COMPLETION, CAN_TOOLS, CAN_INSERT, CAN_VISION, CAN_AUDIO, CAN_EMBEDDING, CAN_THINKING,
-    CAN_IMAGE, CAN_COUNT
+                  CAN_COMPLETION,
+                  CAN_TOOLS,
+                  CAN_INSERT,
+                  CAN_VISION,
+                  CAN_AUDIO,
+                  CAN_EMBEDDING,
+                  CAN_THINKING,
+                  CAN_IMAGE,
+                  CAN_COUNT
 };
 const char *capability_name(enum capability c); /* "completion", ... */
 
@@ -48,7 +55,8 @@ enum status catalog_find(struct catalog *c, const struct model_name *name, struc
 void catalog_model_free(struct catalog_model *m); /* a zeroed one is fine */
 bool catalog_is_family(const struct catalog_model *m, const char *family);
 
-/* `{"parent_model":..., ...}` of tags and show; with_sizes adds context_length, embedding_length. */
+/* `{"parent_model":..., ...}` of tags and show; with_sizes adds context_length, embedding_length.
+ */
 void catalog_put_details(struct buf *b, const struct catalog_model *m, const char *parent,
                          bool with_sizes);
 void catalog_put_capabilities(struct buf *b, const struct catalog_model *m); /* a JSON list */

@@ -11,10 +11,10 @@ static const struct {
     const char *name;
     int64_t ns;
 } unit[] = {
-    {"ns", 1},           {"us", 1000},          {"\xC2\xB5s", 1000},
-    {"\xCE\xBCs", 1000}, /* micro sign, Greek mu */
-    {"ms", 1000000},     {"s", 1000000000},     {"m", 60000000000},
-    {"h", 3600000000000},
+    {"ns", 1},           {"us", 1000},
+    {"\xC2\xB5s", 1000}, {"\xCE\xBCs", 1000}, /* micro sign, Greek mu */
+    {"ms", 1000000},     {"s", 1000000000},
+    {"m", 60000000000},  {"h", 3600000000000},
 };
 
 /* The text in Go quotes, cut so that it fits into a message. */
@@ -88,9 +88,10 @@ static int64_t of_seconds(double s) {
 }
 
 enum status keep_alive_parse(const json *v, int64_t *ns, struct err *e) {
-    static const char *const go_type[] = {
-        [JSON_NULL] = "%!s(<nil>)", [JSON_BOOL] = "bool",
-        [JSON_ARRAY] = "[]interface {}", [JSON_OBJECT] = "map[string]interface {}"};
+    static const char *const go_type[] = {[JSON_NULL] = "%!s(<nil>)",
+                                          [JSON_BOOL] = "bool",
+                                          [JSON_ARRAY] = "[]interface {}",
+                                          [JSON_OBJECT] = "map[string]interface {}"};
     double seconds;
     if (json_number(v, &seconds)) {
         *ns = of_seconds(seconds);

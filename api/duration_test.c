@@ -17,10 +17,18 @@ static void test_durations(void **state) {
     const struct {
         const char *text;
         int64_t ns;
-    } row[] = {{"0", 0}, {"5m", 300 * second}, {"1h30m", 5400 * second}, {"-1s", -second},
-               {"+5m", 300 * second}, {"1.5h", 5400 * second}, {"500ms", second / 2},
-               {"1h0m0.5s", 3600 * second + second / 2}, {".5s", second / 2}, {"10us", 10000},
-               {"10\xC2\xB5s", 10000}, {"7ns", 7}};
+    } row[] = {{"0", 0},
+               {"5m", 300 * second},
+               {"1h30m", 5400 * second},
+               {"-1s", -second},
+               {"+5m", 300 * second},
+               {"1.5h", 5400 * second},
+               {"500ms", second / 2},
+               {"1h0m0.5s", 3600 * second + second / 2},
+               {".5s", second / 2},
+               {"10us", 10000},
+               {"10\xC2\xB5s", 10000},
+               {"7ns", 7}};
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
         int64_t ns = 1;
         assert_int_equal(duration_parse(row[i].text, &ns, NULL), ST_OK);
@@ -57,9 +65,13 @@ static void test_keep_alive(void **state) {
         const char *text;
         int64_t ns;
         const char *message;
-    } row[] = {{"0", 0, NULL}, {"-1", DURATION_FOREVER, NULL}, {"1.5", 3 * second / 2, NULL},
-               {"\"5m\"", 300 * second, NULL}, {"\"0\"", 0, NULL},
-               {"\"-1s\"", DURATION_FOREVER, NULL}, {"1e9", 1000000000 * second, NULL},
+    } row[] = {{"0", 0, NULL},
+               {"-1", DURATION_FOREVER, NULL},
+               {"1.5", 3 * second / 2, NULL},
+               {"\"5m\"", 300 * second, NULL},
+               {"\"0\"", 0, NULL},
+               {"\"-1s\"", DURATION_FOREVER, NULL},
+               {"1e9", 1000000000 * second, NULL},
                {"\"-1\"", 0, "time: missing unit in duration \"-1\""},
                {"true", 0, "Unsupported type: 'bool'"},
                {"null", 0, "Unsupported type: '%!s(<nil>)'"},
@@ -71,8 +83,10 @@ static void test_keep_alive(void **state) {
         json *v = json_parse(row[i].text, strlen(row[i].text), &json_default_limits, NULL, NULL);
         enum status st = keep_alive_parse(v, &ns, &e);
         assert_int_equal(st, row[i].message == NULL ? ST_OK : ST_INVALID);
-        if (row[i].message == NULL) assert_int_equal(ns, row[i].ns);
-        else assert_string_equal(e.msg, row[i].message);
+        if (row[i].message == NULL)
+            assert_int_equal(ns, row[i].ns);
+        else
+            assert_string_equal(e.msg, row[i].message);
         json_free(v);
     }
 }

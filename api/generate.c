@@ -48,8 +48,12 @@ static bool wants_unload(const struct gen_request *r) {
 }
 
 static enum status send_empty(struct gen *g, const char *reason) {
-    struct gen_piece p = {.content = "", .thinking = "", .tool_calls = "", .logprobs = "",
-                          .done = true, .done_reason = reason};
+    struct gen_piece p = {.content = "",
+                          .thinking = "",
+                          .tool_calls = "",
+                          .logprobs = "",
+                          .done = true,
+                          .done_reason = reason};
     return g->sink->piece(g->sink->arg, &p);
 }
 
@@ -71,10 +75,10 @@ static enum status set_think(struct gen *g, struct err *e) {
     g->think.set = true;
     g->think.on = flag;
     if (!flag) return ST_OK;
-    if (!can)
-        return err_set(e, ST_INVALID, "\"%s\" does not support thinking", g->r->model);
+    if (!can) return err_set(e, ST_INVALID, "\"%s\" does not support thinking", g->r->model);
     g->think.level = level != NULL ? level : "medium";
-    bool harmony = catalog_is_family(&g->model, "gptoss") || catalog_is_family(&g->model, "gpt-oss");
+    bool harmony =
+        catalog_is_family(&g->model, "gptoss") || catalog_is_family(&g->model, "gpt-oss");
     if (harmony && strcmp(g->think.level, "max") == 0) g->think.level = "high";
     return ST_OK;
 }
@@ -123,9 +127,9 @@ static enum status check_format(const json *v, struct err *e) {
         return err_set(e, ST_INVALID, "format is not supported yet by this version of cria");
     json_print(&text, v);
     json_put_string(&quoted, text.data, text.len);
-    enum status st = err_set(e, ST_INVALID,
-                             "invalid format: %s; expected \"json\" or a valid JSON Schema object",
-                             quoted.data);
+    enum status st =
+        err_set(e, ST_INVALID,
+                "invalid format: %s; expected \"json\" or a valid JSON Schema object", quoted.data);
     buf_free(&text);
     buf_free(&quoted);
     return st;
@@ -161,13 +165,20 @@ static enum status render(struct gen *g, struct err *e) {
         enum status st = template_parse(&g->own_template, r->template, strlen(r->template), e);
         if (st != ST_OK) return st;
     }
-    struct prompt_input in = {
-        .model = &g->model, .vocab = cria_engine_vocab(engine),
-        .n_ctx = cria_engine_info(engine)->n_ctx, .truncate = r->truncate, .think = g->think,
-        .tools = json_len(r->tools) > 0 ? r->tools : NULL, .messages = r->messages,
-        .generate = !r->chat, .prompt = r->prompt, .suffix = r->suffix, .system = r->system,
-        .images = r->images, .without_stored = json_len(r->context) > 0,
-        .template = g->own_template};
+    struct prompt_input in = {.model = &g->model,
+                              .vocab = cria_engine_vocab(engine),
+                              .n_ctx = cria_engine_info(engine)->n_ctx,
+                              .truncate = r->truncate,
+                              .think = g->think,
+                              .tools = json_len(r->tools) > 0 ? r->tools : NULL,
+                              .messages = r->messages,
+                              .generate = !r->chat,
+                              .prompt = r->prompt,
+                              .suffix = r->suffix,
+                              .system = r->system,
+                              .images = r->images,
+                              .without_stored = json_len(r->context) > 0,
+                              .template = g->own_template};
     enum status st = put_context(g, e);
     if (st == ST_OK) st = prompt_render(&in, &g->prompt, e);
     if (st == ST_OK && g->prompt.text.failed) st = err_no_memory(e);
@@ -176,8 +187,12 @@ static enum status render(struct gen *g, struct err *e) {
 
 static enum status send_rendered(struct gen *g) {
     const struct buf *text = &g->prompt.text;
-    struct gen_piece p = {.content = "", .thinking = "", .tool_calls = "", .logprobs = "",
-                          .rendered = text->len > 0 ? text->data : "", .rendered_len = text->len,
+    struct gen_piece p = {.content = "",
+                          .thinking = "",
+                          .tool_calls = "",
+                          .logprobs = "",
+                          .rendered = text->len > 0 ? text->data : "",
+                          .rendered_len = text->len,
                           .n_images = g->prompt.n_images};
     return g->sink->piece(g->sink->arg, &p);
 }
@@ -236,15 +251,18 @@ static enum status start(struct gen *g, struct err *e) {
     size_t keep = tokens_to_keep(g, v);
     st = shorten(g, n_ctx, keep, shift, e);
     if (st != ST_OK) return st;
-    if (keep > n_ctx - SHIFT_MIN) keep = n_ctx - SHIFT_MIN;
     int64_t most = (int64_t)n_ctx * N_PREDICT_CTX;
-    struct cria_request request = {
-        .prompt = g->tokens.ids, .n_prompt = g->tokens.len, .sampler = sampler_params(o),
-        .n_predict = o->num_predict > most ? most : o->num_predict, .stop = o->stop,
-        .n_stop = o->n_stop, .shift = shift,
-        .n_keep = (int32_t)keep,
-        .logprobs = g->r->logprobs,
-        .n_top_logprobs = g->r->logprobs ? (uint32_t)g->r->top_logprobs : 0};
+    struct cria_request request = {.prompt = g->tokens.ids,
+                                   .n_prompt = g->tokens.len,
+                                   .sampler = sampler_params(o),
+                                   .n_predict = o->num_predict > most ? most : o->num_predict,
+                                   .stop = o->stop,
+                                   .n_stop = o->n_stop,
+                                   .shift = shift,
+                                   .n_keep = (int32_t)keep,
+                                   .logprobs = g->r->logprobs,
+                                   .n_top_logprobs =
+                                       g->r->logprobs ? (uint32_t)g->r->top_logprobs : 0};
     st = cria_generation_start(&g->generation, engine, &request, e);
     if (st == ST_OK) cancel_attach(&g->cancel, g->generation);
     return st;
@@ -298,8 +316,8 @@ static void release(struct gen *g) {
     template_free(g->own_template);
     catalog_model_free(&g->model);
     token_list_free(&g->tokens);
-    struct buf *const b[] = {&g->prompt.text, &g->answer, &g->content, &g->thinking,
-                             &g->tool_calls, &g->logprobs};
+    struct buf *const b[] = {&g->prompt.text, &g->answer,     &g->content,
+                             &g->thinking,    &g->tool_calls, &g->logprobs};
     for (size_t i = 0; i < sizeof b / sizeof *b; i++) buf_free(b[i]);
     arena_free(&g->arena);
 }
@@ -307,7 +325,8 @@ static void release(struct gen *g) {
 bool gen_run(struct server *s, struct http_exchange *x, const struct gen_request *r,
              const struct gen_sink *sink, struct gen_failure *f) {
     struct gen *g = mem_zalloc(1, sizeof *g);
-    *f = (struct gen_failure){.http_status = 500, .err = {.code = ST_NO_MEMORY, .msg = "out of memory"}};
+    *f = (struct gen_failure){.http_status = 500,
+                              .err = {.code = ST_NO_MEMORY, .msg = "out of memory"}};
     if (g == NULL) return false;
     *g = (struct gen){.server = s, .r = r, .sink = sink, .f = f, .start_ns = os_time_mono_ns()};
     cancel_init(&g->cancel);

@@ -1,5 +1,5 @@
-/* generate.h - one answer, from the request to the last piece: what /api/generate, /api/chat and the
- * other dialects share.
+/* generate.h - one answer, from the request to the last piece: what /api/generate, /api/chat and
+ * the other dialects share.
  *
  * A route fills a gen_request (the values of the native API) and gives a sink; gen_run() checks,
  * loads, renders, generates, splits thinking and tool calls off, and hands out pieces. Without
@@ -20,9 +20,9 @@ struct http_exchange;
 
 struct gen_request { /* texts are never NULL; json values may be (absent) */
     bool chat;
-    const char *model;                                    /* as sent */
-    const json *messages, *tools;                         /* chat */
-    const char *prompt, *suffix, *system, *template;      /* generate */
+    const char *model;                               /* as sent */
+    const json *messages, *tools;                    /* chat */
+    const char *prompt, *suffix, *system, *template; /* generate */
     const json *context, *images;
     const json *format, *options, *keep_alive, *think;
     bool stream, raw, truncate, shift, logprobs, debug;
@@ -37,13 +37,13 @@ struct gen_stats {
 struct gen_piece { /* valid during the call */
     const char *content, *thinking;
     size_t content_len, thinking_len;
-    const char *tool_calls;    /* members of a JSON list; "" if none */
-    const char *logprobs;      /* the same */
+    const char *tool_calls; /* members of a JSON list; "" if none */
+    const char *logprobs;   /* the same */
     bool done;
-    const char *done_reason;   /* "stop", "length", "load", "unload" */
+    const char *done_reason;       /* "stop", "length", "load", "unload" */
     const struct gen_stats *stats; /* NULL: load, unload, debug */
-    const char *context;       /* JSON list; NULL: none */
-    const char *rendered;      /* debug: the prompt; NULL: not asked for */
+    const char *context;           /* JSON list; NULL: none */
+    const char *rendered;          /* debug: the prompt; NULL: not asked for */
     size_t rendered_len;
     unsigned n_images;
 };

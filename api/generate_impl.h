@@ -27,10 +27,10 @@ struct gen {
     int64_t start_ns, ready_ns;
 
     /* output; see generate_out.c */
-    bool thinks, calls;            /* the parsers are in use */
+    bool thinks, calls; /* the parsers are in use */
     struct think_parser think_parser;
     struct tool_parser tool_parser;
-    struct buf answer;             /* everything generated, for `context` */
+    struct buf answer;                                  /* everything generated, for `context` */
     struct buf content, thinking, tool_calls, logprobs; /* of the next piece */
 };
 

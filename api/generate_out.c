@@ -101,7 +101,8 @@ static enum status send_calls(struct gen *g, struct err *e) {
     return st;
 }
 
-/* Native generate shows a chunk in which only a tag was read as an empty one; chat shows nothing. */
+/* Native generate shows a chunk in which only a tag was read as an empty one; chat shows nothing.
+ */
 static enum status send_stream(struct gen *g, bool held, struct err *e) {
     struct gen_piece p = {.done = false};
     bool calls = g->tool_calls.len > 0;
@@ -140,8 +141,10 @@ static void take_chunk(struct gen *g, const struct cria_chunk *chunk) {
     struct buf content = {0};
     put_logprobs(&g->logprobs, cria_engine_vocab(runner_engine(g->runner)), chunk);
     buf_add(&g->answer, chunk->text, chunk->len);
-    if (g->thinks) think_feed(&g->think_parser, chunk->text, chunk->len, &content, &g->thinking);
-    else buf_add(&content, chunk->text, chunk->len);
+    if (g->thinks)
+        think_feed(&g->think_parser, chunk->text, chunk->len, &content, &g->thinking);
+    else
+        buf_add(&content, chunk->text, chunk->len);
     if (g->calls)
         tool_feed(&g->tool_parser, text_of(&content), content.len, &g->content, &g->tool_calls);
     else
@@ -169,11 +172,13 @@ static void put_context_ids(struct gen *g, struct buf *b) {
 static struct gen_stats stats_of(const struct gen *g) {
     const struct cria_stats *s = cria_generation_stats(g->generation);
     int64_t load = g->ready_ns - g->start_ns;
-    /* A cached prompt of one token or a coarse clock must not make a field vanish (0 is left out). */
+    /* A cached prompt of one token or a coarse clock must not make a field vanish (0 is left out).
+     */
     return (struct gen_stats){.load_ns = load > 0 ? load : 1,
                               .prompt_ns = s->prompt_ns > 0 ? s->prompt_ns : 1,
                               .eval_ns = s->eval_ns > 0 ? s->eval_ns : 1,
-                              .n_prompt = s->n_prompt, .n_generated = s->n_generated};
+                              .n_prompt = s->n_prompt,
+                              .n_generated = s->n_generated};
 }
 
 static enum status finish(struct gen *g, enum cria_done done, struct err *e) {
@@ -190,7 +195,9 @@ static enum status finish(struct gen *g, enum cria_done done, struct err *e) {
     runner_release(g->server->runners, g->runner);
     g->runner = NULL;
     stats.total_ns = os_time_mono_ns() - g->start_ns;
-    struct gen_piece p = {.done = true, .stats = &stats, .context = context.data,
+    struct gen_piece p = {.done = true,
+                          .stats = &stats,
+                          .context = context.data,
                           .done_reason = done == CRIA_DONE_LENGTH ? "length" : "stop"};
     enum status st = send(g, &p, e);
     buf_free(&context);

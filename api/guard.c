@@ -12,7 +12,8 @@
 
 #include "base/mem.h"
 
-/* The peer's list, word for word: recorded answers are compared with it (README.md, "Deviations"). */
+/* The peer's list, word for word: recorded answers are compared with it (README.md, "Deviations").
+ */
 const char guard_allow_headers[] =
     "Authorization,Content-Type,User-Agent,Accept,X-Requested-With,Openai-Beta,X-Stainless-Arch,"
     "X-Stainless-Async,X-Stainless-Custom-Poll-Interval,X-Stainless-Helper-Method,X-Stainless-Lang,"
@@ -21,8 +22,11 @@ const char guard_allow_headers[] =
 const char guard_allow_methods[] = "GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS";
 
 static const char *const local_host[] = {"localhost", "127.0.0.1", "0.0.0.0"};
-static const char *const scheme_ok[] = {"http://", "https://", "chrome-extension://",
-                                        "safari-extension://", "moz-extension://",
+static const char *const scheme_ok[] = {"http://",
+                                        "https://",
+                                        "chrome-extension://",
+                                        "safari-extension://",
+                                        "moz-extension://",
                                         "ms-browser-extension://"};
 static const char *const app_origin[] = {"app://*", "file://*", "tauri://*", "vscode-webview://*",
                                          "vscode-file://*"};
@@ -107,8 +111,8 @@ bool guard_same_origin(const char *origin, const char *host) {
 
 /* ---- hosts ---- */
 
-/* Host header -> name without port. As in the peer, the brackets of an IPv6 address go only together
- * with a port, so "[::1]" alone is no address (README.md, "Deviations"). */
+/* Host header -> name without port. As in the peer, the brackets of an IPv6 address go only
+ * together with a port, so "[::1]" alone is no address (README.md, "Deviations"). */
 static void bare_host(const char *host, char out[256]) {
     const char *colon = strrchr(host, ':'), *end = host + strlen(host);
     if (*host == '[' && colon != NULL && colon > host && colon[-1] == ']') {
@@ -195,7 +199,8 @@ static bool is_loopback(const char *host) {
     return strcmp(host, "localhost") == 0 || has_prefix(host, "127.") || strcmp(host, "::1") == 0;
 }
 
-enum status guard_open(struct guard *g, const char *origins, const char *listen_host, struct err *e) {
+enum status guard_open(struct guard *g, const char *origins, const char *listen_host,
+                       struct err *e) {
     char name[256] = "";
     *g = (struct guard){.check_host = is_loopback(listen_host)};
     if (gethostname(name, sizeof name - 1) == 0) g->host_name = mem_strdup(name);

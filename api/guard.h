@@ -17,7 +17,8 @@ struct guard { /* owns its texts */
 };
 
 /* origins: comma list of the user, or NULL. ST_INVALID: an entry that can be no origin. */
-enum status guard_open(struct guard *g, const char *origins, const char *listen_host, struct err *e);
+enum status guard_open(struct guard *g, const char *origins, const char *listen_host,
+                       struct err *e);
 void guard_close(struct guard *g);
 
 /* Whether requests with this Host header may be served. */

@@ -12,13 +12,25 @@
 
 static void test_hosts(void **state) {
     (void)state;
-    const char *const good[] = {"", "localhost", "LOCALHOST:80", "127.0.0.1", "127.8.9.1:1", "[::1]:11434",
-                                "0.0.0.0:1", "10.1.2.3", "192.168.7.7:99", "172.16.0.1", "x.localhost",
-                                "printer.local:11434", "svc.internal", "a.b.c.internal:1",
+    const char *const good[] = {"",
+                                "localhost",
+                                "LOCALHOST:80",
+                                "127.0.0.1",
+                                "127.8.9.1:1",
+                                "[::1]:11434",
+                                "0.0.0.0:1",
+                                "10.1.2.3",
+                                "192.168.7.7:99",
+                                "172.16.0.1",
+                                "x.localhost",
+                                "printer.local:11434",
+                                "svc.internal",
+                                "a.b.c.internal:1",
                                 "[fd00::1]:80"};
-    const char *const bad[] = {"evil.example", "evil.example:11434", "8.8.8.8", "172.32.0.1", "local",
-                               "notlocal", "localhost.evil.example", "internal", "2130706433",
-                               ".local", "[2001:db8::1]:80"};
+    const char *const bad[] = {
+        "evil.example",    "evil.example:11434",     "8.8.8.8",  "172.32.0.1", "local",
+        "notlocal",        "localhost.evil.example", "internal", "2130706433", ".local",
+        "[2001:db8::1]:80"};
     struct guard g;
     assert_int_equal(guard_open(&g, NULL, "127.0.0.1", NULL), ST_OK);
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) assert_true(guard_host_ok(&g, good[i]));
@@ -33,14 +45,18 @@ static void test_hosts(void **state) {
 
 static void test_origins(void **state) {
     (void)state;
-    const char *const good[] = {"http://localhost", "https://127.0.0.1:99", "app://obsidian.md", "file://",
-                                "tauri://localhost", "http://mine.example", "https://a.wild.example"};
-    const char *const bad[] = {"http://evil.example", "null", "chrome-extension://abc",
-                               "http://localhost.evil.example", "http://[::1]:11434",
-                               "http://a.wild.example", "http://mine.example:1"};
+    const char *const good[] = {
+        "http://localhost",  "https://127.0.0.1:99", "app://obsidian.md",     "file://",
+        "tauri://localhost", "http://mine.example",  "https://a.wild.example"};
+    const char *const bad[] = {"http://evil.example",    "null",
+                               "chrome-extension://abc", "http://localhost.evil.example",
+                               "http://[::1]:11434",     "http://a.wild.example",
+                               "http://mine.example:1"};
     struct guard g;
-    assert_int_equal(guard_open(&g, "http://mine.example,https://*.wild.example", "127.0.0.1", NULL), ST_OK);
-    for (size_t i = 0; i < sizeof good / sizeof *good; i++) assert_true(guard_origin_ok(&g, good[i]));
+    assert_int_equal(
+        guard_open(&g, "http://mine.example,https://*.wild.example", "127.0.0.1", NULL), ST_OK);
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_true(guard_origin_ok(&g, good[i]));
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(guard_origin_ok(&g, bad[i]));
     assert_false(g.all_origins);
     guard_close(&g);

@@ -18,13 +18,26 @@ const char *http_status_text(int status) {
         int status;
         const char *text;
     } row[] = {
-        {200, "OK"}, {201, "Created"}, {204, "No Content"}, {301, "Moved Permanently"},
-        {307, "Temporary Redirect"}, {400, "Bad Request"}, {401, "Unauthorized"},
-        {403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"},
-        {408, "Request Timeout"}, {411, "Length Required"}, {413, "Request Entity Too Large"},
-        {414, "URI Too Long"}, {431, "Request Header Fields Too Large"},
-        {499, "Client Closed Request"}, {500, "Internal Server Error"}, {501, "Not Implemented"},
-        {503, "Service Unavailable"}, {505, "HTTP Version Not Supported"},
+        {200, "OK"},
+        {201, "Created"},
+        {204, "No Content"},
+        {301, "Moved Permanently"},
+        {307, "Temporary Redirect"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {408, "Request Timeout"},
+        {411, "Length Required"},
+        {413, "Request Entity Too Large"},
+        {414, "URI Too Long"},
+        {431, "Request Header Fields Too Large"},
+        {499, "Client Closed Request"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {503, "Service Unavailable"},
+        {505, "HTTP Version Not Supported"},
     };
     for (size_t i = 0; i < sizeof row / sizeof *row; i++)
         if (row[i].status == status) return row[i].text;
@@ -52,7 +65,8 @@ static void send_continue(struct http_exchange *x) {
     mg_write(x->conn, text, sizeof text - 1);
 }
 
-static enum status read_broken(struct http_exchange *x, enum status st, const char *why, struct err *e) {
+static enum status read_broken(struct http_exchange *x, enum status st, const char *why,
+                               struct err *e) {
     x->broken = x->close = true;
     mg_disable_connection_keep_alive(x->conn);
     return err_set(e, st, "%s", why);
@@ -127,7 +141,8 @@ static void put_head(struct http_exchange *x, struct buf *b, int status, const c
     }
 }
 
-void http_answer(struct http_exchange *x, int status, const char *type, const void *data, size_t n) {
+void http_answer(struct http_exchange *x, int status, const char *type, const void *data,
+                 size_t n) {
     struct buf b = {0};
     if (x->answered) return;
     put_head(x, &b, status, type);
@@ -238,12 +253,6 @@ static int log_message(const struct mg_connection *conn, const char *message) {
     return 1;
 }
 
-static int log_access(const struct mg_connection *conn, const char *message) {
-    (void)conn;
-    (void)message;
-    return 1;
-}
-
 static void start_library(void) { mg_init_library(0); }
 
 static void port_text(char *out, size_t size, const struct http_params *p) {
@@ -259,17 +268,38 @@ static enum status start(struct http *h, const struct http_params *p, struct err
     port_text(ports, sizeof ports, p);
     snprintf(threads, sizeof threads, "%u", p->n_threads);
     const char *options[] = {
-        "listening_ports", ports, "num_threads", threads, "enable_keep_alive", "yes",
-        "keep_alive_timeout_ms", "75000", "request_timeout_ms", "30000", "tcp_nodelay", "1",
-        "max_request_size", "65536", "decode_url", "no", "listen_backlog", "512",
-        "connection_queue", "512", "enable_auth_domain_check", "no",
-        "access_control_allow_methods", "", NULL,
+        "listening_ports",
+        ports,
+        "num_threads",
+        threads,
+        "enable_keep_alive",
+        "yes",
+        "keep_alive_timeout_ms",
+        "75000",
+        "request_timeout_ms",
+        "30000",
+        "tcp_nodelay",
+        "1",
+        "max_request_size",
+        "65536",
+        "decode_url",
+        "no",
+        "listen_backlog",
+        "512",
+        "connection_queue",
+        "512",
+        "enable_auth_domain_check",
+        "no",
+        "access_control_allow_methods",
+        "",
+        NULL,
     };
-    struct mg_callbacks callbacks = {.begin_request = begin_request, .http_error = http_error,
-                                     .log_message = log_message, .log_access = log_access};
+    /* No access log: the library would call localtime() from all its threads (a data race). */
+    struct mg_callbacks callbacks = {
+        .begin_request = begin_request, .http_error = http_error, .log_message = log_message};
     struct mg_error_data error = {.text = e->msg, .text_buffer_size = sizeof e->msg};
-    struct mg_init_data init = {.callbacks = &callbacks, .user_data = h,
-                                .configuration_options = options};
+    struct mg_init_data init = {
+        .callbacks = &callbacks, .user_data = h, .configuration_options = options};
     h->ctx = mg_start2(&init, &error);
     struct mg_server_port port;
     if (h->ctx == NULL)

@@ -37,7 +37,7 @@ int http_port(const struct http *h);
 const char *http_method(const struct http_exchange *x); /* "GET", "HEAD", ... */
 const char *http_path(const struct http_exchange *x);   /* as sent: not decoded; without query */
 const char *http_header(const struct http_exchange *x, const char *name); /* first; NULL: absent */
-const char *http_host(const struct http_exchange *x);   /* "" if there is none (HTTP/1.0) */
+const char *http_host(const struct http_exchange *x); /* "" if there is none (HTTP/1.0) */
 
 /* The next bytes of the body, at most n; 0 at its end. ST_FORMAT: broken chunks; ST_IO: the client
  * stopped in the middle. */
@@ -54,7 +54,8 @@ void http_answer(struct http_exchange *x, int status, const char *type, const vo
 void http_answer_text(struct http_exchange *x, int status, const char *type, const char *text);
 /* A body of unknown length: chunked, or until close for HTTP/1.0. */
 void http_stream(struct http_exchange *x, int status, const char *type);
-enum status http_write(struct http_exchange *x, const void *data, size_t n); /* ST_IO: client gone */
+enum status http_write(struct http_exchange *x, const void *data,
+                       size_t n); /* ST_IO: client gone */
 void http_stream_end(struct http_exchange *x);
 bool http_answered(const struct http_exchange *x); /* the status line is out */
 void http_close_after(struct http_exchange *x);    /* the connection ends with this answer */

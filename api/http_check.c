@@ -32,10 +32,11 @@ static bool length_ok(const char *s) {
     return n > 0 && n <= MAX_LENGTH_DIGITS && s[n] == '\0';
 }
 
-/* The library overwrites the ends of name, value and line with NULs inside the bytes it received, and
- * lets pass what those show: a space before the colon (there is then more than white space before the
- * value), a line that ends without a carriage return (one NUL behind the value, not two), and a line
- * that is no header, such as a folded one (it stops reading there: the rest of the head is lost). */
+/* The library overwrites the ends of name, value and line with NULs inside the bytes it received,
+ * and lets pass what those show: a space before the colon (there is then more than white space
+ * before the value), a line that ends without a carriage return (one NUL behind the value, not
+ * two), and a line that is no header, such as a folded one (it stops reading there: the rest of the
+ * head is lost). */
 static bool line_ok(const struct mg_header *line, const struct mg_header *next) {
     for (const char *p = line->name + strlen(line->name) + 1; p < line->value; p++)
         if (*p != ' ' && *p != '\t') return false;

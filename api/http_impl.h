@@ -20,16 +20,16 @@ struct http_exchange {
     struct http *http;
     struct mg_connection *conn;
     const struct mg_request_info *info;
-    char *path;          /* owned: request_uri up to '?', without scheme and authority */
+    char *path; /* owned: request_uri up to '?', without scheme and authority */
     const char *host;
-    struct buf headers;  /* lines added by the handler */
-    bool head, old;      /* method HEAD; HTTP/1.0 */
-    bool close;          /* "Connection: close" will be sent */
-    bool expect;         /* the client waits for "100 Continue" */
+    struct buf headers; /* lines added by the handler */
+    bool head, old;     /* method HEAD; HTTP/1.0 */
+    bool close;         /* "Connection: close" will be sent */
+    bool expect;        /* the client waits for "100 Continue" */
     bool has_body, answered, chunked, broken;
     long long body_left; /* with Content-Length: bytes not read yet; -1: chunked */
     int status;
-    uint64_t watch;      /* 0: none */
+    uint64_t watch; /* 0: none */
 };
 
 /* http_check.c: 0 if the request may be handled, else the status to answer with. */

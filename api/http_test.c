@@ -69,7 +69,8 @@ static int teardown(void **state) {
 }
 
 static int dial(void) {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)http_port(server)),
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)http_port(server)),
                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct timeval limit = {.tv_sec = 5};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -153,8 +154,10 @@ static void test_bodies(void **state) {
     (void)state;
     expect(HEAD "Content-Length: 5\r\n\r\nhello", "Content-Length: 5\r\n");
     expect(HEAD "Content-Length: 5\r\n\r\nhello", "\r\n\r\nhello");
-    expect(HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n", "\r\n\r\nhello");
-    expect(HEAD "Transfer-Encoding: chunked\r\n\r\nzz\r\nhe\r\n0\r\n\r\n", "malformed chunked body");
+    expect(HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n",
+           "\r\n\r\nhello");
+    expect(HEAD "Transfer-Encoding: chunked\r\n\r\nzz\r\nhe\r\n0\r\n\r\n",
+           "malformed chunked body");
     expect(HEAD "Content-Length: 9\r\n\r\nhello", "unexpected EOF");
     expect(HEAD "Expect: 100-continue\r\nContent-Length: 2\r\n\r\nok", "HTTP/1.1 100 Continue\r\n");
 }
@@ -178,7 +181,8 @@ static void test_framing(void **state) {
     expect("GET /stream HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
            "\r\n\r\n2\r\nab\r\n2\r\nab\r\n2\r\nab\r\n0\r\n\r\n");
     expect("GET /stream HTTP/1.0\r\n\r\n", "\r\n\r\nababab");
-    expect("HEAD /abc HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "Content-Length: 4\r\n\r\n");
+    expect("HEAD /abc HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+           "Content-Length: 4\r\n\r\n");
     /* a body that nobody read is not the next request */
     expect("POST /ignore HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
            "GET /second HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
@@ -222,17 +226,17 @@ static void test_port_in_use(void **state) {
     (void)state;
     struct http *h;
     struct err e;
-    struct http_params p = {.host = "127.0.0.1", .port = http_port(server), .handler = handler,
-                            .n_threads = 1};
+    struct http_params p = {
+        .host = "127.0.0.1", .port = http_port(server), .handler = handler, .n_threads = 1};
     assert_int_equal(http_open(&h, &p, &e), ST_IO);
     assert_non_null(strstr(e.msg, "listen tcp 127.0.0.1"));
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_strict_heads), cmocka_unit_test(test_too_many_headers),
-        cmocka_unit_test(test_bodies),       cmocka_unit_test(test_long_body),
-        cmocka_unit_test(test_framing),      cmocka_unit_test(test_client_gone),
+        cmocka_unit_test(test_strict_heads),  cmocka_unit_test(test_too_many_headers),
+        cmocka_unit_test(test_bodies),        cmocka_unit_test(test_long_body),
+        cmocka_unit_test(test_framing),       cmocka_unit_test(test_client_gone),
         cmocka_unit_test(test_stop_is_quick), cmocka_unit_test(test_port_in_use),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

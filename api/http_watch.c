@@ -1,10 +1,10 @@
 /* http_watch.c - who has hung up? One thread waits (epoll) for the sockets of all requests that can
  * be cancelled.
  *
- * A watch is a slot in a table, named by slot number and a generation count, and the kernel is given
- * only that name: an event that was already on its way when the watch ended finds another generation
- * and is dropped. Callbacks run under the table's lock, so when http_watcher_remove() returns, the
- * callback is not running and never will be. */
+ * A watch is a slot in a table, named by slot number and a generation count, and the kernel is
+ * given only that name: an event that was already on its way when the watch ended finds another
+ * generation and is dropped. Callbacks run under the table's lock, so when http_watcher_remove()
+ * returns, the callback is not running and never will be. */
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <netinet/in.h>
@@ -165,7 +165,8 @@ static bool is_socket_of(int fd, const struct mg_request_info *info) {
     socklen_t len = sizeof a;
     char text[INET6_ADDRSTRLEN];
     int port = 0;
-    if (getpeername(fd, (struct sockaddr *)&a, &len) != 0 || !address_text(&a, text, &port)) return false;
+    if (getpeername(fd, (struct sockaddr *)&a, &len) != 0 || !address_text(&a, text, &port))
+        return false;
     if (port != info->remote_port || strcmp(text, info->remote_addr) != 0) return false;
     len = sizeof a;
     return getsockname(fd, (struct sockaddr *)&a, &len) == 0 && address_text(&a, text, &port) &&

@@ -7,8 +7,8 @@
 #include "api/request.h"
 
 struct native_request { /* members: see request.h */
-    const json *model, *stream, *format, *keep_alive, *think, *options, *truncate, *shift, *logprobs,
-        *top_logprobs, *debug;
+    const json *model, *stream, *format, *keep_alive, *think, *options, *truncate, *shift,
+        *logprobs, *top_logprobs, *debug;
     const json *prompt, *suffix, *system, *template, *raw, *context, *images;
     const json *messages, *tools;
 };

@@ -15,19 +15,21 @@ struct answer {
     struct stream stream;
     unsigned long id;
     long long created;
-    bool usage;         /* stream_options.include_usage */
-    bool sent, called;  /* a chunk went out; with tool calls in it */
+    bool usage;        /* stream_options.include_usage */
+    bool sent, called; /* a chunk went out; with tool calls in it */
 };
 
 static void put_head(struct buf *b, const struct answer *a, const char *object) {
-    buf_printf(b, "{\"id\":\"chatcmpl-%lu\",\"object\":\"%s\",\"created\":%lld", a->id, object, a->created);
+    buf_printf(b, "{\"id\":\"chatcmpl-%lu\",\"object\":\"%s\",\"created\":%lld", a->id, object,
+               a->created);
     json_put_field(b, "model", a->r->model);
     json_put_field(b, "system_fingerprint", "fp_ollama");
 }
 
 static void put_usage(struct buf *b, const struct gen_stats *s) {
     uint32_t prompt = s == NULL ? 0 : s->n_prompt, made = s == NULL ? 0 : s->n_generated;
-    buf_printf(b, ",\"usage\":{\"prompt_tokens\":%u,\"completion_tokens\":%u,\"total_tokens\":%llu}",
+    buf_printf(b,
+               ",\"usage\":{\"prompt_tokens\":%u,\"completion_tokens\":%u,\"total_tokens\":%llu}",
                prompt, made, (unsigned long long)prompt + made);
 }
 
@@ -38,7 +40,8 @@ static void put_calls(struct buf *b, const char *calls) {
     buf_printf(&text, "[");
     buf_str(&text, calls);
     buf_chr(&text, ']');
-    json *list = text.failed ? NULL : json_parse(text.data, text.len, &json_default_limits, NULL, NULL);
+    json *list =
+        text.failed ? NULL : json_parse(text.data, text.len, &json_default_limits, NULL, NULL);
     buf_str(b, ",\"tool_calls\":[");
     for (const json *c = json_first(list); c != NULL; c = json_next(c)) {
         const json *f = json_get(c, "function");
@@ -88,8 +91,10 @@ static void send_whole(struct answer *a, const struct gen_piece *p) {
     if (p->thinking_len > 0) put_text(&b, "reasoning", p->thinking, p->thinking_len);
     if (*p->tool_calls != '\0') put_calls(&b, p->tool_calls);
     buf_str(&b, "},\"finish_reason\":");
-    if (p->done_reason == NULL) buf_str(&b, "null");
-    else json_put_string(&b, finish_reason(a, p), strlen(finish_reason(a, p)));
+    if (p->done_reason == NULL)
+        buf_str(&b, "null");
+    else
+        json_put_string(&b, finish_reason(a, p), strlen(finish_reason(a, p)));
     put_logprobs(&b, p->logprobs);
     buf_str(&b, "}]");
     put_usage(&b, p->stats);
@@ -162,22 +167,28 @@ static enum status send_piece(void *arg, const struct gen_piece *p) {
 /* ---- the route ---- */
 
 static void answer_failure(struct answer *a, const struct gen_failure *f) {
-    if (a->stream.started) stream_error(&a->stream, f->http_status, f->err.msg);
+    if (a->stream.started)
+        stream_error(&a->stream, f->http_status, f->err.msg);
     else if (f->err.code == ST_DENIED)
         answer_error(a->stream.x, DIALECT_NATIVE, 403, TYPE_JSON_UTF8, f->err.msg);
-    else answer_error(a->stream.x, DIALECT_OPENAI, f->http_status, TYPE_JSON, f->err.msg);
+    else
+        answer_error(a->stream.x, DIALECT_OPENAI, f->http_status, TYPE_JSON, f->err.msg);
 }
 
-static void run(const struct route_call *c, const struct openai_chat *o, const struct native_request *n) {
+static void run(const struct route_call *c, const struct openai_chat *o,
+                const struct native_request *n) {
     struct gen_request r = native_to_gen(n, true, false);
-    struct answer a = {.r = &r, .stream = {.x = c->x, .dialect = DIALECT_OPENAI},
+    struct answer a = {.r = &r,
+                       .stream = {.x = c->x, .dialect = DIALECT_OPENAI},
                        .id = atomic_fetch_add(&c->server->last_id, 1) + 1,
                        .created = (long long)time(NULL),
                        .usage = field_flag(json_get(o->stream_options, "include_usage"), false)};
     struct gen_sink sink = {&a, send_piece};
     struct gen_failure f;
-    if (!gen_run(c->server, c->x, &r, &sink, &f)) answer_failure(&a, &f);
-    else if (a.stream.started) stream_end(&a.stream);
+    if (!gen_run(c->server, c->x, &r, &sink, &f))
+        answer_failure(&a, &f);
+    else if (a.stream.started)
+        stream_end(&a.stream);
 }
 
 /* Names of cloud models are refused before anything else is looked at, and in native form. */
@@ -198,9 +209,11 @@ void route_openai_chat(const struct route_call *c) {
     if (st == ST_OK)
         st = request_decode(&native_chat_fields, native.data, native.len, &n, &native_root, &e);
     buf_free(&native);
-    if (st == ST_OK) run(c, &o, &n);
-    else answer_error(c->x, st == ST_DENIED ? DIALECT_NATIVE : DIALECT_OPENAI, answer_status(st),
-                      TYPE_JSON_UTF8, e.msg);
+    if (st == ST_OK)
+        run(c, &o, &n);
+    else
+        answer_error(c->x, st == ST_DENIED ? DIALECT_NATIVE : DIALECT_OPENAI, answer_status(st),
+                     TYPE_JSON_UTF8, e.msg);
     json_free(native_root);
     json_free(root);
 }

@@ -1,4 +1,5 @@
-/* openai.h - the OpenAI dialect (spec/api.md 6): requests become native ones, pieces become choices. */
+/* openai.h - the OpenAI dialect (spec/api.md 6): requests become native ones, pieces become
+ * choices. */
 #ifndef CRIA_API_OPENAI_H
 #define CRIA_API_OPENAI_H
 
@@ -8,8 +9,8 @@
 struct openai_chat { /* members: see request.h */
     const json *model, *messages, *tools, *stream, *stream_options, *max_tokens,
         *max_completion_tokens, *temperature, *top_p, *seed, *frequency_penalty, *presence_penalty,
-        *stop, *response_format, *reasoning, *reasoning_effort, *logprobs, *top_logprobs, *tool_choice,
-        *n, *debug;
+        *stop, *response_format, *reasoning, *reasoning_effort, *logprobs, *top_logprobs,
+        *tool_choice, *n, *debug;
 };
 extern const struct fields openai_chat_fields;
 

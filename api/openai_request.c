@@ -10,25 +10,34 @@
 /* ---- fields ---- */
 
 #define AT(name) offsetof(struct openai_chat, name)
-#define PLAIN(name, kind) {#name, kind, AT(name), NULL, FIELD_ANY, NULL, NULL, NULL}
-#define INNER(name, kind) {#name, kind, FIELD_NOT_STORED, NULL, FIELD_ANY, NULL, NULL, NULL}
+#define PLAIN(name, kind)                                                                          \
+    { #name, kind, AT(name), NULL, FIELD_ANY, NULL, NULL, NULL }
+#define INNER(name, kind)                                                                          \
+    { #name, kind, FIELD_NOT_STORED, NULL, FIELD_ANY, NULL, NULL, NULL }
 #define N(a) (sizeof(a) / sizeof *(a))
 
-static const struct field call_function_field[] = {INNER(name, FIELD_TEXT), INNER(arguments, FIELD_TEXT)};
+static const struct field call_function_field[] = {INNER(name, FIELD_TEXT),
+                                                   INNER(arguments, FIELD_TEXT)};
 /* The peer's type of this level has no name: "Go struct field .messages.tool_calls..." */
 static const struct fields call_function = {"", NULL, call_function_field, N(call_function_field)};
 static const struct field call_field[] = {
-    INNER(id, FIELD_TEXT), INNER(index, FIELD_INT), INNER(type, FIELD_TEXT),
+    INNER(id, FIELD_TEXT),
+    INNER(index, FIELD_INT),
+    INNER(type, FIELD_TEXT),
     {"function", FIELD_STRUCT, FIELD_NOT_STORED, "struct", FIELD_ANY, NULL, &call_function, NULL},
 };
 static const struct fields call_fields = {"ToolCall", NULL, call_field, N(call_field)};
 static const struct field message_field[] = {
-    INNER(role, FIELD_TEXT), INNER(content, FIELD_ANY), INNER(reasoning, FIELD_TEXT),
-    INNER(name, FIELD_TEXT), INNER(tool_call_id, FIELD_TEXT),
-    {"tool_calls", FIELD_LIST, FIELD_NOT_STORED, "[]openai.ToolCall", FIELD_STRUCT, "openai.ToolCall",
-     &call_fields, NULL},
+    INNER(role, FIELD_TEXT),
+    INNER(content, FIELD_ANY),
+    INNER(reasoning, FIELD_TEXT),
+    INNER(name, FIELD_TEXT),
+    INNER(tool_call_id, FIELD_TEXT),
+    {"tool_calls", FIELD_LIST, FIELD_NOT_STORED, "[]openai.ToolCall", FIELD_STRUCT,
+     "openai.ToolCall", &call_fields, NULL},
 };
-static const struct fields message_fields_openai = {"Message", NULL, message_field, N(message_field)};
+static const struct fields message_fields_openai = {"Message", NULL, message_field,
+                                                    N(message_field)};
 static const struct field effort_field[] = {INNER(effort, FIELD_TEXT)};
 static const struct fields effort_fields = {"Reasoning", NULL, effort_field, 1};
 static const struct field usage_field[] = {INNER(include_usage, FIELD_FLAG)};
@@ -37,14 +46,24 @@ static const struct field format_field[] = {INNER(type, FIELD_TEXT), INNER(json_
 static const struct fields format_fields = {"ResponseFormat", NULL, format_field, 2};
 
 static const struct field chat_field[] = {
-    PLAIN(model, FIELD_TEXT), PLAIN(stream, FIELD_FLAG), PLAIN(max_tokens, FIELD_INT),
-    PLAIN(max_completion_tokens, FIELD_INT), PLAIN(temperature, FIELD_FLOAT),
-    PLAIN(top_p, FIELD_FLOAT), PLAIN(seed, FIELD_INT), PLAIN(frequency_penalty, FIELD_FLOAT),
-    PLAIN(presence_penalty, FIELD_FLOAT), PLAIN(stop, FIELD_ANY),
-    PLAIN(reasoning_effort, FIELD_TEXT), PLAIN(logprobs, FIELD_FLAG),
-    PLAIN(top_logprobs, FIELD_INT), PLAIN(tool_choice, FIELD_ANY), PLAIN(n, FIELD_ANY),
+    PLAIN(model, FIELD_TEXT),
+    PLAIN(stream, FIELD_FLAG),
+    PLAIN(max_tokens, FIELD_INT),
+    PLAIN(max_completion_tokens, FIELD_INT),
+    PLAIN(temperature, FIELD_FLOAT),
+    PLAIN(top_p, FIELD_FLOAT),
+    PLAIN(seed, FIELD_INT),
+    PLAIN(frequency_penalty, FIELD_FLOAT),
+    PLAIN(presence_penalty, FIELD_FLOAT),
+    PLAIN(stop, FIELD_ANY),
+    PLAIN(reasoning_effort, FIELD_TEXT),
+    PLAIN(logprobs, FIELD_FLAG),
+    PLAIN(top_logprobs, FIELD_INT),
+    PLAIN(tool_choice, FIELD_ANY),
+    PLAIN(n, FIELD_ANY),
     {"_debug_render_only", FIELD_FLAG, AT(debug), NULL, FIELD_ANY, NULL, NULL, NULL},
-    {"reasoning", FIELD_STRUCT, AT(reasoning), "openai.Reasoning", FIELD_ANY, NULL, &effort_fields, NULL},
+    {"reasoning", FIELD_STRUCT, AT(reasoning), "openai.Reasoning", FIELD_ANY, NULL, &effort_fields,
+     NULL},
     {"stream_options", FIELD_STRUCT, AT(stream_options), "openai.StreamOptions", FIELD_ANY, NULL,
      &usage_fields, NULL},
     {"response_format", FIELD_STRUCT, AT(response_format), "openai.ResponseFormat", FIELD_ANY, NULL,
@@ -64,7 +83,9 @@ struct writer {
     bool first;
 };
 
-static void put_string(struct buf *b, const char *key, const char *text) { json_put_field(b, key, text); }
+static void put_string(struct buf *b, const char *key, const char *text) {
+    json_put_field(b, key, text);
+}
 
 /* The name of the earlier tool call with this id; "" if there is none. */
 static const char *call_name(const json *messages, const json *until, const char *id) {
@@ -86,7 +107,8 @@ static enum status put_calls(struct buf *b, const json *calls, struct err *e) {
         bool ok = json_kind(tree) == JSON_OBJECT;
         buf_str(b, index == 0 ? "[{" : ",{");
         put_string(b, "id", field_text(json_get(c, "id")));
-        buf_printf(b, ",\"function\":{\"index\":%lld", (long long)field_int(json_get(c, "index"), index));
+        buf_printf(b, ",\"function\":{\"index\":%lld",
+                   (long long)field_int(json_get(c, "index"), index));
         put_string(b, "name", field_text(json_get(f, "name")));
         json_put_key(b, "arguments");
         if (ok) json_print(b, tree);
@@ -100,7 +122,8 @@ static enum status put_calls(struct buf *b, const json *calls, struct err *e) {
 
 /* What belongs to the last native message of an OpenAI one. */
 static enum status put_rest(const struct writer *w, const json *m, struct err *e) {
-    const char *id = field_text(json_get(m, "tool_call_id")), *name = field_text(json_get(m, "name"));
+    const char *id = field_text(json_get(m, "tool_call_id")),
+               *name = field_text(json_get(m, "name"));
     const json *calls = json_get(m, "tool_calls");
     const char *reasoning = field_text(json_get(m, "reasoning"));
     if (*reasoning != '\0') put_string(w->out, "thinking", reasoning);
@@ -120,9 +143,9 @@ static void open_message(struct writer *w, const json *m) {
 
 /* The data of "data:image/png;base64,DATA"; NULL with e set if it is not one. */
 static const char *image_data(const char *url, struct err *e) {
-    static const char *const prefix[] = {
-        "data:image/jpeg;base64,", "data:image/jpg;base64,", "data:image/png;base64,",
-        "data:image/webp;base64,", "data:;base64,"};
+    static const char *const prefix[] = {"data:image/jpeg;base64,", "data:image/jpg;base64,",
+                                         "data:image/png;base64,", "data:image/webp;base64,",
+                                         "data:;base64,"};
     size_t bad;
     if (strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0) {
         err_set(e, ST_INVALID,
@@ -131,7 +154,8 @@ static const char *image_data(const char *url, struct err *e) {
     }
     for (size_t i = 0; i < N(prefix); i++) {
         size_t n = strlen(prefix[i]);
-        if (strncmp(url, prefix[i], n) == 0 && base64_check(url + n, strlen(url + n), &bad)) return url + n;
+        if (strncmp(url, prefix[i], n) == 0 && base64_check(url + n, strlen(url + n), &bad))
+            return url + n;
     }
     err_set(e, ST_INVALID, "invalid image input");
     return NULL;
@@ -145,8 +169,8 @@ static const char *audio_data(const json *audio, struct err *e) {
     } else if (data == NULL || *data == '\0') {
         err_set(e, ST_INVALID, "invalid input_audio format: missing data");
     } else if (!base64_check(data, strlen(data), &bad)) {
-        err_set(e, ST_INVALID, "invalid input_audio base64 data: illegal base64 data at input byte %zu",
-                bad);
+        err_set(e, ST_INVALID,
+                "invalid input_audio base64 data: illegal base64 data at input byte %zu", bad);
     } else {
         return data;
     }
@@ -174,7 +198,8 @@ static enum status put_part(const struct writer *w, const json *part, struct err
         return ST_OK;
     }
     if (strcmp(type, "image_url") == 0) {
-        const char *url = json_string(json_kind(image) == JSON_OBJECT ? json_get(image, "url") : image);
+        const char *url =
+            json_string(json_kind(image) == JSON_OBJECT ? json_get(image, "url") : image);
         if (url == NULL) return err_set(e, ST_INVALID, "invalid message format");
         return put_image(w->out, image_data(url, e));
     }
@@ -185,7 +210,8 @@ static enum status put_part(const struct writer *w, const json *part, struct err
 
 static enum status put_parts(struct writer *w, const json *m, struct err *e) {
     enum status st = ST_OK;
-    for (const json *p = json_first(json_get(m, "content")); p != NULL && st == ST_OK; p = json_next(p)) {
+    for (const json *p = json_first(json_get(m, "content")); p != NULL && st == ST_OK;
+         p = json_next(p)) {
         open_message(w, m);
         st = put_part(w, p, e);
         if (st == ST_OK && json_next(p) == NULL) st = put_rest(w, m, e);
@@ -195,7 +221,8 @@ static enum status put_parts(struct writer *w, const json *m, struct err *e) {
 }
 
 static enum status put_message(struct writer *w, const json *m, struct err *e) {
-    static const char *const go_type[] = {[JSON_NULL] = "<nil>", [JSON_BOOL] = "bool",
+    static const char *const go_type[] = {[JSON_NULL] = "<nil>",
+                                          [JSON_BOOL] = "bool",
                                           [JSON_NUMBER] = "float64",
                                           [JSON_OBJECT] = "map[string]interface {}"};
     const json *content = json_get(m, "content");
@@ -214,8 +241,7 @@ static enum status put_message(struct writer *w, const json *m, struct err *e) {
 static enum status put_messages(struct buf *b, const json *messages, struct err *e) {
     struct writer w = {b, messages, true};
     enum status st = ST_OK;
-    if (json_len(messages) == 0)
-        return err_set(e, ST_INVALID, "[] is too short - 'messages'");
+    if (json_len(messages) == 0) return err_set(e, ST_INVALID, "[] is too short - 'messages'");
     json_put_key(b, "messages");
     buf_chr(b, '[');
     for (const json *m = json_first(messages); m != NULL && st == ST_OK; m = json_next(m))
@@ -229,8 +255,10 @@ static enum status put_messages(struct buf *b, const json *messages, struct err 
 static void put_number(struct buf *b, const char *name, const json *v, const char *fallback) {
     if (v == NULL && fallback == NULL) return;
     json_put_key(b, name);
-    if (v != NULL) json_print(b, v);
-    else buf_str(b, fallback);
+    if (v != NULL)
+        json_print(b, v);
+    else
+        buf_str(b, fallback);
 }
 
 static void put_stop(struct buf *b, const json *stop) {
@@ -259,8 +287,8 @@ static void put_options(struct buf *b, const struct openai_chat *r) {
     put_number(b, "seed", r->seed, NULL);
     put_number(b, "frequency_penalty", r->frequency_penalty, NULL);
     put_number(b, "presence_penalty", r->presence_penalty, NULL);
-    put_number(b, "num_predict", r->max_completion_tokens != NULL ? r->max_completion_tokens : r->max_tokens,
-               NULL);
+    put_number(b, "num_predict",
+               r->max_completion_tokens != NULL ? r->max_completion_tokens : r->max_tokens, NULL);
     put_stop(b, r->stop);
     buf_chr(b, '}');
 }
@@ -268,9 +296,9 @@ static void put_options(struct buf *b, const struct openai_chat *r) {
 static enum status put_think(struct buf *b, const struct openai_chat *r, struct err *e) {
     static const struct {
         const char *effort, *think;
-    } row[] = {{"none", "false"}, {"minimal", "\"low\""}, {"low", "\"low\""},
-               {"medium", "\"medium\""}, {"high", "\"high\""}, {"max", "\"max\""},
-               {"xhigh", "\"max\""}, {"ultra", "\"max\""}};
+    } row[] = {{"none", "false"},        {"minimal", "\"low\""}, {"low", "\"low\""},
+               {"medium", "\"medium\""}, {"high", "\"high\""},   {"max", "\"max\""},
+               {"xhigh", "\"max\""},     {"ultra", "\"max\""}};
     const char *effort = field_text(json_get(r->reasoning, "effort"));
     if (*effort == '\0') effort = field_text(r->reasoning_effort);
     if (*effort == '\0') return ST_OK;
@@ -288,7 +316,8 @@ static enum status put_think(struct buf *b, const struct openai_chat *r, struct 
 static bool is_word(const char *text, const char *word) { /* trimmed, without case */
     size_t skip = text_skip_space(text, strlen(text)), n = strlen(word);
     text += skip;
-    return strncasecmp(text, word, n) == 0 && text[n + text_skip_space(text + n, strlen(text + n))] == '\0';
+    return strncasecmp(text, word, n) == 0 &&
+           text[n + text_skip_space(text + n, strlen(text + n))] == '\0';
 }
 
 static void put_format(struct buf *b, const json *format) {

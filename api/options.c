@@ -10,13 +10,27 @@ static const struct row {
     enum type type;
     size_t offset;
 } table[] = {
-#define ROW(name, type) {#name, type, offsetof(struct options, name)}
-    ROW(num_keep, TYPE_INT), ROW(seed, TYPE_INT), ROW(num_predict, TYPE_INT), ROW(top_k, TYPE_INT),
-    ROW(repeat_last_n, TYPE_INT), ROW(top_p, TYPE_FLOAT), ROW(min_p, TYPE_FLOAT),
-    ROW(typical_p, TYPE_FLOAT), ROW(temperature, TYPE_FLOAT), ROW(repeat_penalty, TYPE_FLOAT),
-    ROW(presence_penalty, TYPE_FLOAT), ROW(frequency_penalty, TYPE_FLOAT), ROW(stop, TYPE_STRINGS),
-    ROW(num_ctx, TYPE_INT), ROW(num_batch, TYPE_INT), ROW(num_gpu, TYPE_INT),
-    ROW(main_gpu, TYPE_INT), ROW(num_thread, TYPE_INT), ROW(draft_num_predict, TYPE_INT),
+#define ROW(name, type)                                                                            \
+    { #name, type, offsetof(struct options, name) }
+    ROW(num_keep, TYPE_INT),
+    ROW(seed, TYPE_INT),
+    ROW(num_predict, TYPE_INT),
+    ROW(top_k, TYPE_INT),
+    ROW(repeat_last_n, TYPE_INT),
+    ROW(top_p, TYPE_FLOAT),
+    ROW(min_p, TYPE_FLOAT),
+    ROW(typical_p, TYPE_FLOAT),
+    ROW(temperature, TYPE_FLOAT),
+    ROW(repeat_penalty, TYPE_FLOAT),
+    ROW(presence_penalty, TYPE_FLOAT),
+    ROW(frequency_penalty, TYPE_FLOAT),
+    ROW(stop, TYPE_STRINGS),
+    ROW(num_ctx, TYPE_INT),
+    ROW(num_batch, TYPE_INT),
+    ROW(num_gpu, TYPE_INT),
+    ROW(main_gpu, TYPE_INT),
+    ROW(num_thread, TYPE_INT),
+    ROW(draft_num_predict, TYPE_INT),
     ROW(use_mmap, TYPE_BOOL),
 #undef ROW
 };
@@ -24,10 +38,19 @@ static const struct row {
 static const char *const type_name[] = {"integer", "float32", "boolean", "array"};
 
 struct options options_default(void) {
-    return (struct options){.num_keep = 4, .seed = -1, .num_predict = -1, .top_k = 40,
-                            .repeat_last_n = 64, .top_p = 0.9F, .typical_p = 1.0F,
-                            .temperature = 0.8F, .repeat_penalty = 1.0F, .num_gpu = -1,
-                            .main_gpu = -1, .draft_num_predict = 4, .use_mmap = OPTION_UNSET};
+    return (struct options){.num_keep = 4,
+                            .seed = -1,
+                            .num_predict = -1,
+                            .top_k = 40,
+                            .repeat_last_n = 64,
+                            .top_p = 0.9F,
+                            .typical_p = 1.0F,
+                            .temperature = 0.8F,
+                            .repeat_penalty = 1.0F,
+                            .num_gpu = -1,
+                            .main_gpu = -1,
+                            .draft_num_predict = 4,
+                            .use_mmap = OPTION_UNSET};
 }
 
 static enum status set_stop(struct options *o, const json *v, struct arena *a, struct err *e) {

@@ -21,15 +21,16 @@ struct options {
     const char **stop; /* owned by the arena given to options_apply */
     size_t n_stop;
     /* of a load: a change reloads the model */
-    int64_t num_ctx;    /* 0: automatic */
-    int64_t num_batch;  /* 0: automatic */
+    int64_t num_ctx;   /* 0: automatic */
+    int64_t num_batch; /* 0: automatic */
     int64_t num_gpu, main_gpu, num_thread, draft_num_predict;
     enum option_tristate use_mmap;
 };
 
 struct options options_default(void);
-/* Applies the members of an object (NULL: nothing): integers are cut, null is skipped, unknown names
- * are ignored, empty stop strings are dropped. ST_INVALID: `option "seed" must be of type integer`. */
+/* Applies the members of an object (NULL: nothing): integers are cut, null is skipped, unknown
+ * names are ignored, empty stop strings are dropped. ST_INVALID: `option "seed" must be of type
+ * integer`. */
 enum status options_apply(struct options *o, const json *object, struct arena *a, struct err *e);
 
 #endif

@@ -23,8 +23,10 @@ static void test_layers(void **state) {
     (void)state;
     struct options o = options_default();
     assert_int_equal(o.top_k, 40);
-    assert_int_equal(apply(&o, "{\"temperature\":0,\"top_k\":3,\"stop\":[\"a\",\"\",\"b\"]}", NULL), ST_OK);
-    assert_int_equal(apply(&o, "{\"top_k\":7.9,\"seed\":null,\"use_mmap\":false,\"bogus\":[]}", NULL), ST_OK);
+    assert_int_equal(apply(&o, "{\"temperature\":0,\"top_k\":3,\"stop\":[\"a\",\"\",\"b\"]}", NULL),
+                     ST_OK);
+    assert_int_equal(
+        apply(&o, "{\"top_k\":7.9,\"seed\":null,\"use_mmap\":false,\"bogus\":[]}", NULL), ST_OK);
     assert_true(o.temperature == 0.0F);
     assert_int_equal(o.top_k, 7);
     assert_int_equal(o.seed, -1);

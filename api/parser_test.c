@@ -13,7 +13,8 @@
 
 /* ---- thinking ---- */
 
-static void think(const char *text, size_t cut1, size_t cut2, const char *content, const char *thinking) {
+static void think(const char *text, size_t cut1, size_t cut2, const char *content,
+                  const char *thinking) {
     struct think_parser p;
     struct buf c = {0}, t = {0};
     think_begin(&p, "<think>", "</think>");
@@ -37,7 +38,9 @@ static void test_think(void **state) {
                {"<think>never closed", "", "never closed"},
                {"<think>a</thin</think>b", "b", "a</thin"},
                {"<thank>", "<thank>", ""},
-               {"<think>\xC2\xA0" "a</think>", "", "a"}};
+               {"<think>\xC2\xA0"
+                "a</think>",
+                "", "a"}};
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
         size_t n = strlen(row[i].text);
         for (size_t a = 0; a <= n; a++)
@@ -55,12 +58,14 @@ static void calls_text(const struct buf *calls, struct buf *out) {
     struct buf list = {0};
     buf_printf(&list, "[%s]", calls->len > 0 ? calls->data : "");
     json *v = json_parse(list.data, list.len, &json_default_limits, NULL, NULL);
-    for (const json *c = json_first(v); c != NULL; c = json_next(c)) json_print(out, json_get(c, "function"));
+    for (const json *c = json_first(v); c != NULL; c = json_next(c))
+        json_print(out, json_get(c, "function"));
     json_free(v);
     buf_free(&list);
 }
 
-static void tool(const char *tag, const char *text, size_t cut, const char *content, const char *calls) {
+static void tool(const char *tag, const char *text, size_t cut, const char *content,
+                 const char *calls) {
     struct tool_parser p;
     struct buf c = {0}, list = {0}, shown = {0};
     json *tools = json_parse(TOOLS, strlen(TOOLS), &json_default_limits, NULL, NULL);
@@ -82,11 +87,14 @@ static void test_tools(void **state) {
     const struct {
         const char *tag, *text, *content, *calls;
     } row[] = {
-        {"<tool_call>", "Hi <tool_call>{\"name\": \"get\", \"arguments\": {\"a\": 1}}</tool_call>", "Hi ",
-         "{\"index\":0,\"name\":\"get\",\"arguments\":{\"a\":1}}"},
-        {"<tool_call>", "<tool_call>{\"name\":\"get\",\"parameters\":{}}</tool_call>\n<tool_call>{\"name\":"
-         "\"get_more\",\"arguments\":\"{\\\"b\\\":\\\"}\\\"}\"}</tool_call>", "",
-         "{\"index\":0,\"name\":\"get\",\"arguments\":{}}{\"index\":1,\"name\":\"get_more\",\"arguments\":"
+        {"<tool_call>", "Hi <tool_call>{\"name\": \"get\", \"arguments\": {\"a\": 1}}</tool_call>",
+         "Hi ", "{\"index\":0,\"name\":\"get\",\"arguments\":{\"a\":1}}"},
+        {"<tool_call>",
+         "<tool_call>{\"name\":\"get\",\"parameters\":{}}</tool_call>\n<tool_call>{\"name\":"
+         "\"get_more\",\"arguments\":\"{\\\"b\\\":\\\"}\\\"}\"}</tool_call>",
+         "",
+         "{\"index\":0,\"name\":\"get\",\"arguments\":{}}{\"index\":1,\"name\":\"get_more\","
+         "\"arguments\":"
          "{\"b\":\"}\"}}"},
         {"{", "{\"name\":\"get\",\"arguments\":{\"a\":{}}}", "",
          "{\"index\":0,\"name\":\"get\",\"arguments\":{\"a\":{}}}"},

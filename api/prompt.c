@@ -165,29 +165,39 @@ static enum status render_part(const struct prompt_input *in, const struct conve
     json *messages = text.failed ? NULL : json_parse(text.data, text.len, &limits, NULL, e);
     buf_free(&text);
     if (messages == NULL) return e != NULL && e->code != ST_OK ? e->code : err_no_memory(e);
-    struct template_data data = {.messages = messages, .tools = in->tools, .prompt = "", .suffix = "",
-                                 .think = in->think.on, .think_set = in->think.set,
+    struct template_data data = {.messages = messages,
+                                 .tools = in->tools,
+                                 .prompt = "",
+                                 .suffix = "",
+                                 .think = in->think.on,
+                                 .think_set = in->think.set,
                                  .think_level = in->think.level};
     enum status st = ST_OK;
-    if (t != NULL) st = template_render(t, &data, &out->text, e);
-    else render_chatml(messages, &out->text);
+    if (t != NULL)
+        st = template_render(t, &data, &out->text, e);
+    else
+        render_chatml(messages, &out->text);
     out->n_images = n_images;
     json_free(messages);
     if (st == ST_OK && out->text.failed) st = err_no_memory(e);
     return st;
 }
 
+/* A template that writes "<bos>" itself, for a vocabulary whose file asks for a BOS: the text goes,
+ * exactly as the reference does it and no further (spec/tokenizers.md 4, "Ollama"): other doubled
+ * BOS are the template's wish. */
+static size_t doubled_bos(const struct vocab *v, const char *text, size_t len) {
+    static const char bos[] = "<bos>";
+    const size_t n = sizeof bos - 1;
+    bool doubled = vocab_special(v)->add_bos_by_file && len >= n && memcmp(text, bos, n) == 0;
+    return doubled ? n : 0;
+}
+
 enum status prompt_tokenize(const struct vocab *v, const char *text, size_t len,
                             struct token_list *out, struct err *e) {
-    size_t start = out->len;
-    enum status st = vocab_encode(v, text, len, VOCAB_ADD_SPECIAL | VOCAB_PARSE_SPECIAL, out, e);
-    const struct vocab_special *s = vocab_special(v);
-    if (st == ST_OK && s->add_bos && s->bos != TOKEN_NONE && out->len >= start + 2 &&
-        out->ids[start] == s->bos && out->ids[start + 1] == s->bos) {
-        out->len--;
-        memmove(out->ids + start, out->ids + start + 1, (out->len - start) * sizeof *out->ids);
-    }
-    return st;
+    const size_t skip = doubled_bos(v, text, len);
+    return vocab_encode(v, text + skip, len - skip, VOCAB_ADD_SPECIAL | VOCAB_PARSE_SPECIAL, out,
+                        e);
 }
 
 static enum status fits(const struct prompt_input *in, const struct conversation *c, size_t first,
@@ -218,8 +228,10 @@ static enum status find_first(const struct prompt_input *in, const struct conver
         size_t mid = low + (high - low) / 2;
         st = fits(in, c, mid, &yes, e);
         if (st != ST_OK) return st;
-        if (yes) high = mid;
-        else low = mid;
+        if (yes)
+            high = mid;
+        else
+            low = mid;
     }
     *first = high;
     return ST_OK;
@@ -228,8 +240,11 @@ static enum status find_first(const struct prompt_input *in, const struct conver
 /* Fill in the middle: the template sees only the two texts. */
 static enum status render_insert(const struct prompt_input *in, struct prompt *out, struct err *e) {
     const struct template *t = in->template != NULL ? in->template : in->model->template;
-    struct template_data data = {.prompt = in->prompt, .suffix = in->suffix, .think = in->think.on,
-                                 .think_set = in->think.set, .think_level = in->think.level};
+    struct template_data data = {.prompt = in->prompt,
+                                 .suffix = in->suffix,
+                                 .think = in->think.on,
+                                 .think_set = in->think.set,
+                                 .think_level = in->think.level};
     return template_render(t, &data, &out->text, e);
 }
 

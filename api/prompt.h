@@ -20,9 +20,9 @@ struct prompt_input {
     const struct catalog_model *model;
     const struct vocab *vocab;
     uint32_t n_ctx;
-    bool truncate;            /* drop old messages until the prompt fits */
+    bool truncate; /* drop old messages until the prompt fits */
     struct prompt_think think;
-    const json *tools;        /* NULL: none */
+    const json *tools; /* NULL: none */
 
     /* chat: the request's messages */
     const json *messages;
@@ -30,19 +30,19 @@ struct prompt_input {
     bool generate;
     const char *prompt, *suffix, *system;
     const json *images;
-    bool without_stored;      /* leave out the model's stored messages (a context is given) */
+    bool without_stored; /* leave out the model's stored messages (a context is given) */
     const struct template *template; /* the request's own; NULL: the model's */
 };
 
 struct prompt {
     struct buf text;
-    unsigned n_images;        /* of the messages that are in it */
+    unsigned n_images; /* of the messages that are in it */
 };
 
 /* Appends to out->text. Errors: those of the template (ST_INVALID), ST_LIMIT, ST_NO_MEMORY. */
 enum status prompt_render(const struct prompt_input *in, struct prompt *out, struct err *e);
 
-/* Text -> ids with special tokens; a BOS that the template wrote itself is not doubled. */
+/* Text -> ids with special tokens; a "<bos>" that the template wrote itself is not doubled. */
 enum status prompt_tokenize(const struct vocab *v, const char *text, size_t len,
                             struct token_list *out, struct err *e);
 

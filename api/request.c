@@ -33,9 +33,9 @@ static enum status wrong_type(const json *v, const struct where *w, const char *
         buf_chr(&value, ' ');
         json_print(&value, v);
     }
-    enum status st = err_set(e, ST_INVALID,
-                             "json: cannot unmarshal %s into Go struct field %s.%s of type %s",
-                             value.data, w->name, path.data, type);
+    enum status st =
+        err_set(e, ST_INVALID, "json: cannot unmarshal %s into Go struct field %s.%s of type %s",
+                value.data, w->name, path.data, type);
     buf_free(&path);
     buf_free(&value);
     return st;
@@ -60,8 +60,10 @@ static enum status check_scalar(enum field_kind kind, const json *v, const struc
     static const struct {
         enum json_kind kind;
         const char *type;
-    } row[] = {[FIELD_TEXT] = {JSON_STRING, "string"}, [FIELD_FLAG] = {JSON_BOOL, "bool"},
-               [FIELD_INT] = {JSON_NUMBER, "int"}, [FIELD_FLOAT] = {JSON_NUMBER, "float64"}};
+    } row[] = {[FIELD_TEXT] = {JSON_STRING, "string"},
+               [FIELD_FLAG] = {JSON_BOOL, "bool"},
+               [FIELD_INT] = {JSON_NUMBER, "int"},
+               [FIELD_FLOAT] = {JSON_NUMBER, "float64"}};
     bool ok = kind == FIELD_INT ? is_integer(v) : json_kind(v) == row[kind].kind;
     return ok ? ST_OK : wrong_type(v, w, row[kind].type, kind == FIELD_INT, e);
 }
@@ -98,9 +100,12 @@ static enum status check_list(const struct field *f, const json *v, const struct
     if (json_kind(v) != JSON_ARRAY) return wrong_type(v, w, f->type, false, e);
     for (const json *m = json_first(v); m != NULL && st == ST_OK; m = json_next(m)) {
         if (json_kind(m) == JSON_NULL || f->elem == FIELD_ANY) continue;
-        if (f->elem == FIELD_STRUCT) st = check_struct(f->sub, f->elem_type, m, w, e);
-        else if (f->elem == FIELD_CHECK) st = check_custom(f, f->elem_type, m, w, e);
-        else st = check_scalar(f->elem, m, w, e);
+        if (f->elem == FIELD_STRUCT)
+            st = check_struct(f->sub, f->elem_type, m, w, e);
+        else if (f->elem == FIELD_CHECK)
+            st = check_custom(f, f->elem_type, m, w, e);
+        else
+            st = check_scalar(f->elem, m, w, e);
     }
     return st;
 }
@@ -108,14 +113,20 @@ static enum status check_list(const struct field *f, const json *v, const struct
 static enum status check_value(const struct field *f, const json *v, const struct where *w,
                                struct err *e) {
     switch (f->kind) {
-    case FIELD_ANY: return ST_OK;
+    case FIELD_ANY:
+        return ST_OK;
     case FIELD_MAP:
         return json_kind(v) == JSON_OBJECT ? ST_OK : wrong_type(v, w, f->type, false, e);
-    case FIELD_TEXT_MAP: return check_text_map(f, v, w, e);
-    case FIELD_STRUCT: return check_struct(f->sub, f->type, v, w, e);
-    case FIELD_LIST: return check_list(f, v, w, e);
-    case FIELD_CHECK: return check_custom(f, f->type, v, w, e);
-    default: return check_scalar(f->kind, v, w, e);
+    case FIELD_TEXT_MAP:
+        return check_text_map(f, v, w, e);
+    case FIELD_STRUCT:
+        return check_struct(f->sub, f->type, v, w, e);
+    case FIELD_LIST:
+        return check_list(f, v, w, e);
+    case FIELD_CHECK:
+        return check_custom(f, f->type, v, w, e);
+    default:
+        return check_scalar(f->kind, v, w, e);
     }
 }
 
@@ -141,7 +152,8 @@ static enum status decode_struct(const struct fields *f, const json *object, voi
     return ST_OK;
 }
 
-enum status request_decode_tree(const struct fields *f, const json *root, void *out, struct err *e) {
+enum status request_decode_tree(const struct fields *f, const json *root, void *out,
+                                struct err *e) {
     enum json_kind kind = json_kind(root);
     struct where top = {f->name, NULL, NULL};
     if (kind == JSON_NULL) return ST_OK;
@@ -194,7 +206,8 @@ enum status check_think(const json *v, struct err *e) {
         return err_set(e, ST_INVALID, "think must be a boolean or string (" THINK_VALUES ")");
     for (size_t i = 0; i < sizeof level / sizeof *level; i++)
         if (strcmp(text, level[i]) == 0) return ST_OK;
-    return err_set(e, ST_INVALID, "invalid think value: \"%.100s\" (must be " THINK_VALUES ")", text);
+    return err_set(e, ST_INVALID, "invalid think value: \"%.100s\" (must be " THINK_VALUES ")",
+                   text);
 }
 
 enum status check_arguments(const json *v, struct err *e) {
@@ -237,13 +250,16 @@ enum status check_image(const json *v, struct err *e) {
 /* ---- tables: messages and tools ---- */
 
 #define N(a) (sizeof(a) / sizeof *(a))
-#define PLAIN(key, kind) {key, kind, FIELD_NOT_STORED, NULL, FIELD_ANY, NULL, NULL, NULL}
+#define PLAIN(key, kind)                                                                           \
+    { key, kind, FIELD_NOT_STORED, NULL, FIELD_ANY, NULL, NULL, NULL }
 
 static const struct field call_function_field[] = {
-    PLAIN("index", FIELD_INT), PLAIN("name", FIELD_TEXT),
+    PLAIN("index", FIELD_INT),
+    PLAIN("name", FIELD_TEXT),
     {"arguments", FIELD_CHECK, FIELD_NOT_STORED, "", FIELD_ANY, NULL, NULL, check_arguments},
 };
-static const struct fields call_function = {NULL, NULL, call_function_field, N(call_function_field)};
+static const struct fields call_function = {NULL, NULL, call_function_field,
+                                            N(call_function_field)};
 static const struct field call_field[] = {
     PLAIN("id", FIELD_TEXT),
     {"function", FIELD_STRUCT, FIELD_NOT_STORED, "api.ToolCallFunction", FIELD_ANY, NULL,
@@ -251,17 +267,22 @@ static const struct field call_field[] = {
 };
 static const struct fields call_fields = {NULL, NULL, call_field, N(call_field)};
 static const struct field message_field[] = {
-    PLAIN("role", FIELD_TEXT), PLAIN("content", FIELD_TEXT), PLAIN("thinking", FIELD_TEXT),
+    PLAIN("role", FIELD_TEXT),
+    PLAIN("content", FIELD_TEXT),
+    PLAIN("thinking", FIELD_TEXT),
     {"images", FIELD_LIST, FIELD_NOT_STORED, "[]api.ImageData", FIELD_CHECK, "api.ImageData", NULL,
      check_image},
     {"tool_calls", FIELD_LIST, FIELD_NOT_STORED, "[]api.ToolCall", FIELD_STRUCT, "api.ToolCall",
      &call_fields, NULL},
-    PLAIN("tool_name", FIELD_TEXT), PLAIN("tool_call_id", FIELD_TEXT),
+    PLAIN("tool_name", FIELD_TEXT),
+    PLAIN("tool_call_id", FIELD_TEXT),
 };
 const struct fields message_fields = {NULL, NULL, message_field, N(message_field)};
 
 static const struct field tool_parameters_field[] = {
-    PLAIN("type", FIELD_TEXT), PLAIN("$defs", FIELD_ANY), PLAIN("items", FIELD_ANY),
+    PLAIN("type", FIELD_TEXT),
+    PLAIN("$defs", FIELD_ANY),
+    PLAIN("items", FIELD_ANY),
     {"required", FIELD_LIST, FIELD_NOT_STORED, "[]string", FIELD_TEXT, NULL, NULL, NULL},
     {"properties", FIELD_MAP, FIELD_NOT_STORED, "map[string]api.ToolProperty", FIELD_ANY, NULL,
      NULL, NULL},
@@ -269,14 +290,16 @@ static const struct field tool_parameters_field[] = {
 static const struct fields tool_parameters = {"ToolFunctionParameters", NULL, tool_parameters_field,
                                               N(tool_parameters_field)};
 static const struct field tool_function_field[] = {
-    PLAIN("name", FIELD_TEXT), PLAIN("description", FIELD_TEXT),
+    PLAIN("name", FIELD_TEXT),
+    PLAIN("description", FIELD_TEXT),
     {"parameters", FIELD_STRUCT, FIELD_NOT_STORED, "api.ToolFunctionParameters", FIELD_ANY, NULL,
      &tool_parameters, NULL},
 };
 static const struct fields tool_function = {"ToolFunction", NULL, tool_function_field,
                                             N(tool_function_field)};
 static const struct field tool_field[] = {
-    PLAIN("type", FIELD_TEXT), PLAIN("items", FIELD_ANY),
+    PLAIN("type", FIELD_TEXT),
+    PLAIN("items", FIELD_ANY),
     {"function", FIELD_STRUCT, FIELD_NOT_STORED, "api.ToolFunction", FIELD_ANY, NULL,
      &tool_function, NULL},
 };

@@ -17,31 +17,34 @@
 #include "base/json.h"
 
 enum field_kind {
-    FIELD_TEXT, FIELD_FLAG, FIELD_INT, FIELD_FLOAT,
-    FIELD_ANY,                     /* any value */
-    FIELD_MAP,                     /* an object; `type` is its Go type */
-    FIELD_TEXT_MAP,                /* an object of strings */
-    FIELD_STRUCT,                  /* an object with `sub` fields */
-    FIELD_LIST,                    /* `type`: Go type of the list; elements are `elem`, `sub` */
-    FIELD_CHECK,                   /* check() decides */
+    FIELD_TEXT,
+    FIELD_FLAG,
+    FIELD_INT,
+    FIELD_FLOAT,
+    FIELD_ANY,      /* any value */
+    FIELD_MAP,      /* an object; `type` is its Go type */
+    FIELD_TEXT_MAP, /* an object of strings */
+    FIELD_STRUCT,   /* an object with `sub` fields */
+    FIELD_LIST,     /* `type`: Go type of the list; elements are `elem`, `sub` */
+    FIELD_CHECK,    /* check() decides */
 };
 
 struct fields;
 struct field {
     const char *key;
     enum field_kind kind;
-    size_t offset;                 /* of a `const json *`; FIELD_NOT_STORED */
-    const char *type;              /* MAP, LIST, CHECK: Go type of the field */
-    enum field_kind elem;          /* LIST */
-    const char *elem_type;         /* LIST of STRUCT or CHECK: Go type of an element */
-    const struct fields *sub;      /* STRUCT, LIST of STRUCT */
+    size_t offset;            /* of a `const json *`; FIELD_NOT_STORED */
+    const char *type;         /* MAP, LIST, CHECK: Go type of the field */
+    enum field_kind elem;     /* LIST */
+    const char *elem_type;    /* LIST of STRUCT or CHECK: Go type of an element */
+    const struct fields *sub; /* STRUCT, LIST of STRUCT */
     enum status (*check)(const json *v, struct err *e); /* CHECK; null is never passed */
 };
 #define FIELD_NOT_STORED ((size_t)-1)
 
 struct fields {
-    const char *name;              /* "ChatRequest"; NULL: that of the structure around it */
-    const char *type;              /* "api.ChatRequest": top level only */
+    const char *name; /* "ChatRequest"; NULL: that of the structure around it */
+    const char *type; /* "api.ChatRequest": top level only */
     const struct field *field;
     size_t n_fields;
 };
@@ -54,7 +57,7 @@ enum status request_decode(const struct fields *f, const char *text, size_t len,
 enum status request_decode_tree(const struct fields *f, const json *root, void *out, struct err *e);
 
 /* What a stored value means; NULL gives the fallback. */
-const char *field_text(const json *v);        /* "" if absent */
+const char *field_text(const json *v); /* "" if absent */
 bool field_flag(const json *v, bool fallback);
 int64_t field_int(const json *v, int64_t fallback);
 
@@ -63,7 +66,8 @@ enum status check_keep_alive(const json *v, struct err *e);
 enum status check_think(const json *v, struct err *e);
 enum status check_arguments(const json *v, struct err *e); /* of a tool call */
 enum status check_image(const json *v, struct err *e);     /* base64 text */
-/* Length of what standard base64 with padding holds; false and *bad = offset of the first wrong byte. */
+/* Length of what standard base64 with padding holds; false and *bad = offset of the first wrong
+ * byte. */
 bool base64_check(const char *text, size_t len, size_t *bad);
 
 /* Tables that several requests share. */

@@ -20,7 +20,9 @@ static void test_keys(void **state) {
     (void)state;
     struct native_request r;
     json *root;
-    assert_int_equal(decode("{\"MODEL\":\"a\",\"x\":{},\"model\":\"b\",\"stream\":null} rest", &r, &root, NULL), ST_OK);
+    assert_int_equal(
+        decode("{\"MODEL\":\"a\",\"x\":{},\"model\":\"b\",\"stream\":null} rest", &r, &root, NULL),
+        ST_OK);
     assert_string_equal(field_text(r.model), "b");
     assert_true(field_flag(r.stream, true));
     assert_int_equal(field_int(r.top_logprobs, 7), 7);
@@ -39,19 +41,30 @@ static void test_errors(void **state) {
         {"", "EOF"},
         {"{", "unexpected EOF"},
         {"[]", CANNOT "array into Go value of type api.ChatRequest"},
-        {"{\"model\":1,\"stream\":2}", CANNOT "number into Go struct field ChatRequest.model of type string"},
-        {"{\"stream\":2,\"model\":1}", CANNOT "number into Go struct field ChatRequest.stream of type bool"},
-        {"{\"top_logprobs\":1.5}", CANNOT "number 1.5 into Go struct field ChatRequest.top_logprobs of type int"},
-        {"{\"messages\":{}}", CANNOT "object into Go struct field ChatRequest.messages of type []api.Message"},
-        {"{\"messages\":[5]}", CANNOT "number into Go struct field ChatRequest.messages of type api.Alias"},
-        {"{\"messages\":[{\"content\":[]}]}", CANNOT "array into Go struct field ChatRequest.messages.content of type string"},
+        {"{\"model\":1,\"stream\":2}",
+         CANNOT "number into Go struct field ChatRequest.model of type string"},
+        {"{\"stream\":2,\"model\":1}",
+         CANNOT "number into Go struct field ChatRequest.stream of type bool"},
+        {"{\"top_logprobs\":1.5}",
+         CANNOT "number 1.5 into Go struct field ChatRequest.top_logprobs of type int"},
+        {"{\"messages\":{}}",
+         CANNOT "object into Go struct field ChatRequest.messages of type []api.Message"},
+        {"{\"messages\":[5]}",
+         CANNOT "number into Go struct field ChatRequest.messages of type api.Alias"},
+        {"{\"messages\":[{\"content\":[]}]}",
+         CANNOT "array into Go struct field ChatRequest.messages.content of type string"},
         {"{\"messages\":[{\"images\":[\"%%\"]}]}", "illegal base64 data at input byte 0"},
-        {"{\"messages\":[{\"tool_calls\":[{\"function\":{\"arguments\":\"{}\"}}]}]}", "Value looks like object, but can't find closing '}' symbol"},
-        {"{\"tools\":[{\"function\":{\"name\":5}}]}", CANNOT "number into Go struct field ToolFunction.tools.function.name of type string"},
-        {"{\"options\":[]}", CANNOT "array into Go struct field ChatRequest.options of type map[string]interface {}"},
+        {"{\"messages\":[{\"tool_calls\":[{\"function\":{\"arguments\":\"{}\"}}]}]}",
+         "Value looks like object, but can't find closing '}' symbol"},
+        {"{\"tools\":[{\"function\":{\"name\":5}}]}",
+         CANNOT "number into Go struct field ToolFunction.tools.function.name of type string"},
+        {"{\"options\":[]}",
+         CANNOT "array into Go struct field ChatRequest.options of type map[string]interface {}"},
         {"{\"keep_alive\":\"5\"}", "time: missing unit in duration \"5\""},
-        {"{\"think\":\"HIGH\"}", "invalid think value: \"HIGH\" (must be \"high\", \"medium\", \"low\", \"max\", true, or false)"},
-        {"{\"think\":1}", "think must be a boolean or string (\"high\", \"medium\", \"low\", \"max\", true, or false)"},
+        {"{\"think\":\"HIGH\"}", "invalid think value: \"HIGH\" (must be \"high\", \"medium\", "
+                                 "\"low\", \"max\", true, or false)"},
+        {"{\"think\":1}", "think must be a boolean or string (\"high\", \"medium\", \"low\", "
+                          "\"max\", true, or false)"},
     };
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
         struct native_request r;
@@ -69,9 +82,9 @@ static void test_base64(void **state) {
         const char *text;
         bool ok;
         size_t bad;
-    } row[] = {{"", true, 0}, {"aGk=", true, 0}, {"YQ==", true, 0}, {"YWJj", true, 0},
-               {"!!", false, 0}, {"YWJ", false, 3}, {"YQ=", false, 2}, {"YQ==x", false, 2},
-               {"=", false, 0}, {"YWJj\nYWJj", true, 0}};
+    } row[] = {{"", true, 0},    {"aGk=", true, 0},      {"YQ==", true, 0}, {"YWJj", true, 0},
+               {"!!", false, 0}, {"YWJ", false, 3},      {"YQ=", false, 2}, {"YQ==x", false, 2},
+               {"=", false, 0},  {"YWJj\nYWJj", true, 0}};
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
         size_t bad = 0;
         assert_int_equal(base64_check(row[i].text, strlen(row[i].text), &bad), row[i].ok);
@@ -88,8 +101,10 @@ static void test_openai(void **state) {
         {"{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"max_tokens\":3,"
          "\"max_completion_tokens\":2,\"stop\":\"x\",\"reasoning_effort\":\"none\"}",
          "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"think\":false,"
-         "\"options\":{\"temperature\":1.0,\"top_p\":1.0,\"num_predict\":2,\"stop\":[\"x\"]},\"stream\":false}"},
-        {"{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":"
+         "\"options\":{\"temperature\":1.0,\"top_p\":1.0,\"num_predict\":2,\"stop\":[\"x\"]},"
+         "\"stream\":false}"},
+        {"{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},{"
+         "\"type\":"
          "\"image_url\",\"image_url\":\"data:;base64,aGk=\"}]}],\"temperature\":0,\"stream\":true,"
          "\"response_format\":{\"type\":\" JSON_object \"}}",
          "{\"model\":\"\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"user\","
@@ -100,8 +115,9 @@ static void test_openai(void **state) {
         struct openai_chat r = {0};
         struct buf out = {0};
         json *root;
-        assert_int_equal(request_decode(&openai_chat_fields, row[i].text, strlen(row[i].text), &r,
-                                        &root, NULL), ST_OK);
+        assert_int_equal(
+            request_decode(&openai_chat_fields, row[i].text, strlen(row[i].text), &r, &root, NULL),
+            ST_OK);
         assert_int_equal(openai_to_native(&r, &out, NULL), ST_OK);
         assert_string_equal(out.data, row[i].native);
         buf_free(&out);
@@ -111,6 +127,7 @@ static void test_openai(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_keys), cmocka_unit_test(test_errors),
-                                       cmocka_unit_test(test_base64), cmocka_unit_test(test_openai)};
+                                       cmocka_unit_test(test_base64),
+                                       cmocka_unit_test(test_openai)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,9 +43,13 @@ void route_blob_post(const struct route_call *c) {
     enum status st = store_digest_parse(c->param, digest, &e);
     if (st == ST_OK) {
         st = store_blob_stat(c->server->store, digest, NULL, &e);
-        if (st == ST_OK) status = 200;
-        else if (st == ST_NOT_FOUND) st = upload(c, digest, &e);
+        if (st == ST_OK)
+            status = 200;
+        else if (st == ST_NOT_FOUND)
+            st = upload(c, digest, &e);
     }
-    if (st == ST_OK) http_answer(c->x, status, NULL, NULL, 0);
-    else answer_err(c->x, DIALECT_NATIVE, &e);
+    if (st == ST_OK)
+        http_answer(c->x, status, NULL, NULL, 0);
+    else
+        answer_err(c->x, DIALECT_NATIVE, &e);
 }

@@ -14,16 +14,38 @@ route_fn route_create;
 struct create_request {
     const json *model, *name, *stream, *from, *files, *adapters, *draft_files, *template, *system,
         *license, *parameters, *messages, *quantize, *quantization, *draft_quantize, *renderer,
-        *parser, *requires, *info, *remote_host;
+        *parser,
+        *
+            requires,
+                    *
+                    info,
+        *remote_host;
 };
 #define AT(name) offsetof(struct create_request, name)
-#define TEXT(name) {#name, FIELD_TEXT, AT(name), NULL, FIELD_ANY, NULL, NULL, NULL}
-#define FILES(name) {#name, FIELD_TEXT_MAP, AT(name), "map[string]string", FIELD_ANY, NULL, NULL, NULL}
-#define MAP(name) {#name, FIELD_MAP, AT(name), "map[string]interface {}", FIELD_ANY, NULL, NULL, NULL}
+#define TEXT(name)                                                                                 \
+    { #name, FIELD_TEXT, AT(name), NULL, FIELD_ANY, NULL, NULL, NULL }
+#define FILES(name)                                                                                \
+    { #name, FIELD_TEXT_MAP, AT(name), "map[string]string", FIELD_ANY, NULL, NULL, NULL }
+#define MAP(name)                                                                                  \
+    { #name, FIELD_MAP, AT(name), "map[string]interface {}", FIELD_ANY, NULL, NULL, NULL }
 static const struct field create_field[] = {
-    TEXT(model), TEXT(name), TEXT(from), TEXT(template), TEXT(system), TEXT(quantize),
-    TEXT(quantization), TEXT(draft_quantize), TEXT(renderer), TEXT(parser), TEXT(requires),
-    TEXT(remote_host), FILES(files), FILES(adapters), FILES(draft_files), MAP(parameters), MAP(info),
+    TEXT(model),
+    TEXT(name),
+    TEXT(from),
+    TEXT(template),
+    TEXT(system),
+    TEXT(quantize),
+    TEXT(quantization),
+    TEXT(draft_quantize),
+    TEXT(renderer),
+    TEXT(parser),
+    TEXT(requires),
+    TEXT(remote_host),
+    FILES(files),
+    FILES(adapters),
+    FILES(draft_files),
+    MAP(parameters),
+    MAP(info),
     {"stream", FIELD_FLAG, AT(stream), NULL, FIELD_ANY, NULL, NULL, NULL},
     {"license", FIELD_ANY, AT(license), NULL, FIELD_ANY, NULL, NULL, NULL},
     {"messages", FIELD_LIST, AT(messages), "[]api.Message", FIELD_STRUCT, "api.Alias",
@@ -126,17 +148,27 @@ static enum status fill(struct create *c, const struct create_request *r, struct
     struct store_create_spec *s = &c->spec;
     const char *from = or_null(r->from);
     enum name_source source;
-    *s = (struct store_create_spec){
-        .name = &c->name, .has_files = r->files != NULL, .template = or_null(r->template),
-        .system = or_null(r->system), .parameters = r->parameters, .messages = r->messages,
-        .renderer = or_null(r->renderer), .parser = or_null(r->parser),
-        .requires = or_null(r->requires), .quantize = or_null(r->quantize),
-        .draft_quantize = or_null(r->draft_quantize), .remote_host = or_null(r->remote_host),
-        .info = r->info, .check_template = check_template, .detect_template = detect_template};
+    *s = (struct store_create_spec){.name = &c->name,
+                                    .has_files = r->files != NULL,
+                                    .template = or_null(r->template),
+                                    .system = or_null(r->system),
+                                    .parameters = r->parameters,
+                                    .messages = r->messages,
+                                    .renderer = or_null(r->renderer),
+                                    .parser = or_null(r->parser),
+                                    .requires = or_null(r->requires),
+                                    .quantize = or_null(r->quantize),
+                                    .draft_quantize = or_null(r->draft_quantize),
+                                    .remote_host = or_null(r->remote_host),
+                                    .info = r->info,
+                                    .check_template = check_template,
+                                    .detect_template = detect_template};
     if (s->quantize == NULL) s->quantize = or_null(r->quantization);
-    name_parse(&c->name, server_model_of(r->model, r->name)); /* bad ones are the store's to refuse */
+    name_parse(&c->name,
+               server_model_of(r->model, r->name)); /* bad ones are the store's to refuse */
     if (from != NULL) {
-        if (name_parse_ref(&c->from, from, &source, NULL) != ST_OK) c->from = (struct model_name){.model = ""};
+        if (name_parse_ref(&c->from, from, &source, NULL) != ST_OK)
+            c->from = (struct model_name){.model = ""};
         s->from = &c->from;
     }
     enum status st = read_files(c, r->files, &s->files, &s->n_files, e);
@@ -166,10 +198,14 @@ static bool progress(void *arg, const char *status, const char *digest, uint64_t
 static void finish(struct create *c, enum status st, const struct err *e) {
     struct http_exchange *x = c->call->x;
     int status = answer_status(st);
-    if (c->stream.started && st == ST_OK) stream_end(&c->stream);
-    else if (c->stream.started) stream_error(&c->stream, status, e->msg);
-    else if (st == ST_OK) http_answer_text(x, 200, TYPE_JSON, "{\"status\":\"success\"}");
-    else answer_error(x, DIALECT_NATIVE, status, TYPE_JSON, e->msg);
+    if (c->stream.started && st == ST_OK)
+        stream_end(&c->stream);
+    else if (c->stream.started)
+        stream_error(&c->stream, status, e->msg);
+    else if (st == ST_OK)
+        http_answer_text(x, 200, TYPE_JSON, "{\"status\":\"success\"}");
+    else
+        answer_error(x, DIALECT_NATIVE, status, TYPE_JSON, e->msg);
 }
 
 static void run(struct create *c, const struct create_request *r) {

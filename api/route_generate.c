@@ -1,5 +1,5 @@
-/* route_generate.c - POST /api/generate and POST /api/chat (spec/api.md 5.1, 5.2): the fields of the
- * two requests, and the pieces of an answer as JSON objects. */
+/* route_generate.c - POST /api/generate and POST /api/chat (spec/api.md 5.1, 5.2): the fields of
+ * the two requests, and the pieces of an answer as JSON objects. */
 #include <string.h>
 
 #include "api/generate.h"
@@ -12,19 +12,30 @@ route_fn route_generate, route_chat;
 /* ---- requests ---- */
 
 #define AT(name) offsetof(struct native_request, name)
-#define PLAIN(name, kind) {#name, kind, AT(name), NULL, FIELD_ANY, NULL, NULL, NULL}
-#define CHECKED(name, check) {#name, FIELD_CHECK, AT(name), "", FIELD_ANY, NULL, NULL, check}
-#define SHARED_FIELDS                                                                              \
-    PLAIN(model, FIELD_TEXT), PLAIN(stream, FIELD_FLAG), PLAIN(format, FIELD_ANY),                 \
-    CHECKED(keep_alive, check_keep_alive), CHECKED(think, check_think),                            \
-    {"options", FIELD_MAP, AT(options), "map[string]interface {}", FIELD_ANY, NULL, NULL, NULL},   \
-    PLAIN(truncate, FIELD_FLAG), PLAIN(shift, FIELD_FLAG), PLAIN(logprobs, FIELD_FLAG),            \
-    PLAIN(top_logprobs, FIELD_INT),                                                                \
-    {"_debug_render_only", FIELD_FLAG, AT(debug), NULL, FIELD_ANY, NULL, NULL, NULL}
+#define PLAIN(name, kind)                                                                          \
+    { #name, kind, AT(name), NULL, FIELD_ANY, NULL, NULL, NULL }
+#define CHECKED(name, check)                                                                       \
+    { #name, FIELD_CHECK, AT(name), "", FIELD_ANY, NULL, NULL, check }
+#define MAP(name, type)                                                                            \
+    { #name, FIELD_MAP, AT(name), type, FIELD_ANY, NULL, NULL, NULL }
+#define RENAMED(key, name, kind)                                                                   \
+    { key, kind, AT(name), NULL, FIELD_ANY, NULL, NULL, NULL }
+/* clang-format off */
+#define SHARED_FIELDS                                                                             \
+    PLAIN(model, FIELD_TEXT), PLAIN(stream, FIELD_FLAG), PLAIN(format, FIELD_ANY),                \
+    CHECKED(keep_alive, check_keep_alive), CHECKED(think, check_think),                           \
+    MAP(options, "map[string]interface {}"), PLAIN(truncate, FIELD_FLAG),                         \
+    PLAIN(shift, FIELD_FLAG), PLAIN(logprobs, FIELD_FLAG), PLAIN(top_logprobs, FIELD_INT),        \
+    RENAMED("_debug_render_only", debug, FIELD_FLAG)
+/* clang-format on */
 
 static const struct field generate_field[] = {
-    SHARED_FIELDS, PLAIN(prompt, FIELD_TEXT), PLAIN(suffix, FIELD_TEXT), PLAIN(system, FIELD_TEXT),
-    PLAIN(template, FIELD_TEXT), PLAIN(raw, FIELD_FLAG),
+    SHARED_FIELDS,
+    PLAIN(prompt, FIELD_TEXT),
+    PLAIN(suffix, FIELD_TEXT),
+    PLAIN(system, FIELD_TEXT),
+    PLAIN(template, FIELD_TEXT),
+    PLAIN(raw, FIELD_FLAG),
     {"context", FIELD_LIST, AT(context), "[]int", FIELD_INT, NULL, NULL, NULL},
     {"images", FIELD_LIST, AT(images), "[]api.ImageData", FIELD_CHECK, "api.ImageData", NULL,
      check_image},
@@ -42,15 +53,27 @@ const struct fields native_chat_fields = {"ChatRequest", "api.ChatRequest", chat
                                           sizeof chat_field / sizeof *chat_field};
 
 struct gen_request native_to_gen(const struct native_request *n, bool chat, bool stream) {
-    return (struct gen_request){
-        .chat = chat, .model = field_text(n->model), .messages = n->messages, .tools = n->tools,
-        .prompt = field_text(n->prompt), .suffix = field_text(n->suffix),
-        .system = field_text(n->system), .template = field_text(n->template),
-        .context = n->context, .images = n->images, .format = n->format, .options = n->options,
-        .keep_alive = n->keep_alive, .think = n->think, .stream = field_flag(n->stream, stream),
-        .raw = field_flag(n->raw, false), .truncate = field_flag(n->truncate, true),
-        .shift = field_flag(n->shift, true), .logprobs = field_flag(n->logprobs, false),
-        .debug = field_flag(n->debug, false), .top_logprobs = field_int(n->top_logprobs, 0)};
+    return (struct gen_request){.chat = chat,
+                                .model = field_text(n->model),
+                                .messages = n->messages,
+                                .tools = n->tools,
+                                .prompt = field_text(n->prompt),
+                                .suffix = field_text(n->suffix),
+                                .system = field_text(n->system),
+                                .template = field_text(n->template),
+                                .context = n->context,
+                                .images = n->images,
+                                .format = n->format,
+                                .options = n->options,
+                                .keep_alive = n->keep_alive,
+                                .think = n->think,
+                                .stream = field_flag(n->stream, stream),
+                                .raw = field_flag(n->raw, false),
+                                .truncate = field_flag(n->truncate, true),
+                                .shift = field_flag(n->shift, true),
+                                .logprobs = field_flag(n->logprobs, false),
+                                .debug = field_flag(n->debug, false),
+                                .top_logprobs = field_int(n->top_logprobs, 0)};
 }
 
 /* ---- answers ---- */
@@ -110,8 +133,10 @@ static void put_piece(struct buf *b, const struct gen_request *r, const struct g
     buf_chr(b, '{');
     json_put_field(b, "model", r->model);
     json_put_field(b, "created_at", now);
-    if (r->chat) put_message(b, p);
-    else put_response(b, p);
+    if (r->chat)
+        put_message(b, p);
+    else
+        put_response(b, p);
     json_put_field_bool(b, "done", p->done);
     if (p->done_reason != NULL) json_put_field(b, "done_reason", p->done_reason);
     if (p->context != NULL) put_raw(b, "context", "", p->context, "");
@@ -147,8 +172,10 @@ static void answer(const struct route_call *c, const struct gen_request *r) {
     struct gen_sink sink = {&s, send_piece};
     struct gen_failure f;
     bool ok = gen_run(c->server, c->x, r, &sink, &f);
-    if (s.stream.started && ok) stream_end(&s.stream);
-    else if (s.stream.started) stream_error(&s.stream, f.http_status, f.err.msg);
+    if (s.stream.started && ok)
+        stream_end(&s.stream);
+    else if (s.stream.started)
+        stream_error(&s.stream, f.http_status, f.err.msg);
     else if (!ok)
         answer_error(c->x, DIALECT_NATIVE, f.http_status,
                      f.late && r->stream ? TYPE_JSON : TYPE_JSON_UTF8, f.err.msg);

@@ -77,8 +77,8 @@ void route_openai_models(const struct route_call *c) {
         return;
     }
     /* An empty list is null in the peer and in its recorded answers (README.md, "Deviations"). */
-    buf_str(&b, list.n_entries == 0 ? "{\"object\":\"list\",\"data\":null" :
-                                      "{\"object\":\"list\",\"data\":[");
+    buf_str(&b, list.n_entries == 0 ? "{\"object\":\"list\",\"data\":null"
+                                    : "{\"object\":\"list\",\"data\":[");
     for (size_t i = 0; i < list.n_entries; i++) {
         char shortest[NAME_TEXT_MAX];
         name_shortest(&list.entries[i].name, shortest);
@@ -90,8 +90,12 @@ void route_openai_models(const struct route_call *c) {
     answer_json(c->x, 200, TYPE_JSON, &b);
 }
 
-static void openai_model_error(struct http_exchange *x, const struct err *e) {
-    if (e->code == ST_DENIED)
+/* A name with "/" is the rest of the path; one that is not stored is an unknown path as in the
+ * peer. */
+static void openai_model_error(struct http_exchange *x, const char *name, const struct err *e) {
+    if (strchr(name, '/') != NULL && e->code == ST_NOT_FOUND)
+        http_answer_text(x, 404, TYPE_TEXT, "404 page not found");
+    else if (e->code == ST_DENIED)
         answer_error(x, DIALECT_NATIVE, 403, TYPE_JSON_UTF8,
                      "ollama cloud is disabled: remote model details are unavailable");
     else
@@ -106,7 +110,7 @@ void route_openai_model(const struct route_call *c) {
     enum status st = server_name(c->param, &name, &e);
     if (st == ST_OK) st = catalog_find(c->server->catalog, &name, &m, &e);
     if (st != ST_OK) {
-        openai_model_error(c->x, &e);
+        openai_model_error(c->x, c->param, &e);
         return;
     }
     put_openai_model(&b, &m.stored.entry, c->param);
@@ -153,8 +157,10 @@ void route_copy(const struct route_call *c) {
     if (st == ST_OK) st = copy_name(c->server, "destination", field_text(names.second), &to, &e);
     if (st == ST_OK) st = store_copy(c->server->store, &from, &to, &e);
     if (st == ST_NOT_FOUND) err_set(&e, st, "model \"%s\" not found", source);
-    if (st == ST_OK) http_answer(c->x, 200, NULL, NULL, 0);
-    else answer_err(c->x, DIALECT_NATIVE, &e);
+    if (st == ST_OK)
+        http_answer(c->x, 200, NULL, NULL, 0);
+    else
+        answer_err(c->x, DIALECT_NATIVE, &e);
     json_free(root);
 }
 
@@ -171,7 +177,9 @@ void route_delete(const struct route_call *c) {
         err_set(&e, ST_INVALID, "name \"%.200s\" is invalid", text);
     if (st == ST_OK) st = store_delete(c->server->store, &name, &e);
     if (st == ST_NOT_FOUND) err_set(&e, st, "model '%s' not found", text);
-    if (st == ST_OK) http_answer(c->x, 200, NULL, NULL, 0);
-    else answer_err(c->x, DIALECT_NATIVE, &e);
+    if (st == ST_OK)
+        http_answer(c->x, 200, NULL, NULL, 0);
+    else
+        answer_err(c->x, DIALECT_NATIVE, &e);
     json_free(root);
 }

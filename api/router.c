@@ -1,5 +1,6 @@
-/* router.c - from a request to its route: spec/api.md 1.2 to 1.4. The order of checks is that of the
- * peer: routes are matched first, but CORS and the host check answer before a handler or a 404. */
+/* router.c - from a request to its route: spec/api.md 1.2 to 1.4. The order of checks is that of
+ * the peer: routes are matched first, but CORS and the host check answer before a handler or a 404.
+ */
 #include <string.h>
 
 #include "api/request.h"
@@ -82,7 +83,9 @@ static void add_allow(struct http_exchange *x, const char *path) {
 
 /* ---- CORS and host ---- */
 
-static bool is_options(const struct http_exchange *x) { return strcmp(http_method(x), "OPTIONS") == 0; }
+static bool is_options(const struct http_exchange *x) {
+    return strcmp(http_method(x), "OPTIONS") == 0;
+}
 
 static void preflight(const struct guard *g, struct http_exchange *x, const char *origin) {
     static const char *const vary[] = {"Origin", "Access-Control-Request-Method",
@@ -181,10 +184,15 @@ static void call(struct server *s, struct http_exchange *x, const char *path) {
 }
 
 void router_handle(void *arg, struct http_exchange *x) {
+    if (!server_begin(arg)) {
+        http_close_after(x);
+        answer_error(x, DIALECT_NATIVE, 503, TYPE_JSON_UTF8, "the server is shutting down");
+        return;
+    }
     char *path = decode(http_path(x));
-    if (path == NULL) return; /* answered with 500 by the caller */
-    call(arg, x, path);
+    if (path != NULL) call(arg, x, path); /* else answered with 500 by the caller */
     mem_free(path);
+    server_end(arg);
 }
 
 static void answer_body_error(struct http_exchange *x, enum dialect d, const struct err *e) {

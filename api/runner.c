@@ -21,12 +21,12 @@ struct load_key { /* what makes two loads of a file different */
 enum runner_state { RUNNER_LOADING, RUNNER_READY, RUNNER_CLOSING };
 
 struct runner {
-    char *key;           /* path of the model; owned */
+    char *key; /* path of the model; owned */
     struct load_key load;
     enum runner_state state;
     struct cria_engine *engine;
     unsigned refs;
-    bool expiring;       /* to be unloaded when idle; takes no new requests */
+    bool expiring;               /* to be unloaded when idle; takes no new requests */
     int64_t keep_ns, expires_ns; /* expires_ns: monotonic, while idle */
     char *name, *details;        /* for ps; owned */
     char digest[65];
@@ -44,7 +44,7 @@ struct runner_pool {
     pthread_t thread;
     bool closing;
     struct runner *runners;
-    struct waiter *head;    /* queue, first in front */
+    struct waiter *head; /* queue, first in front */
     uint32_t n_waiting;
 };
 
@@ -69,7 +69,9 @@ static void unlink_runner(struct runner_pool *p, struct runner *r) {
     *at = r->next;
 }
 
-static int64_t add_time(int64_t now, int64_t ns) { return ns > INT64_MAX - now ? INT64_MAX : now + ns; }
+static int64_t add_time(int64_t now, int64_t ns) {
+    return ns > INT64_MAX - now ? INT64_MAX : now + ns;
+}
 
 /* ---- the thread that unloads ---- */
 
@@ -105,13 +107,17 @@ static void *unload_thread(void *arg) {
         int64_t now = os_time_mono_ns(), next = INT64_MAX;
         struct runner *over = NULL;
         for (struct runner *r = p->runners; r != NULL && over == NULL; r = r->next) {
-            if (is_over(r, now)) over = r;
+            if (is_over(r, now))
+                over = r;
             else if (r->state == RUNNER_READY && r->refs == 0 && r->expires_ns < next)
                 next = r->expires_ns;
         }
-        if (over != NULL) unload(p, over);
-        else if (p->closing) break;
-        else wait_until(p, next);
+        if (over != NULL)
+            unload(p, over);
+        else if (p->closing)
+            break;
+        else
+            wait_until(p, next);
     }
     pthread_mutex_unlock(&p->mutex);
     return NULL;
@@ -216,10 +222,10 @@ static struct runner *victim(struct runner_pool *p) {
     for (struct runner *r = p->runners; r != NULL; r = r->next) {
         if (r->state != RUNNER_READY || r->expiring) continue;
         bool idle = r->refs == 0, best_idle = best != NULL && best->refs == 0;
-        bool better = best == NULL || (idle != best_idle ? idle
-                                       : r->keep_ns != best->keep_ns
-                                           ? r->keep_ns < best->keep_ns
-                                           : strcmp(r->key, best->key) < 0);
+        bool better =
+            best == NULL || (idle != best_idle             ? idle
+                             : r->keep_ns != best->keep_ns ? r->keep_ns < best->keep_ns
+                                                           : strcmp(r->key, best->key) < 0);
         if (better) best = r;
     }
     return best;
@@ -267,11 +273,10 @@ static enum status open_engine(const struct runner_wish *w, const struct load_ke
     if (m->n_adapters > 0) return err_set(e, ST_INTERNAL, "adapters are not supported yet");
     if (m->model_path == NULL && m->model_data == NULL)
         return err_set(e, ST_INTERNAL, "the model has no weights");
-    enum status st =
-        m->model_path != NULL
-            ? cria_engine_open(out, m->model_path, &ep, &local)
-            : cria_engine_open_memory(out, m->model_data, m->model_size, w->model->facts->key, &ep,
-                                      &local);
+    enum status st = m->model_path != NULL
+                         ? cria_engine_open(out, m->model_path, &ep, &local)
+                         : cria_engine_open_memory(out, m->model_data, m->model_size,
+                                                   w->model->facts->key, &ep, &local);
     /* Whatever is wrong with the file is not the request's fault. */
     return st == ST_OK ? ST_OK : err_set(e, ST_INTERNAL, "%s", local.msg);
 }
@@ -295,8 +300,8 @@ static struct runner *runner_new(const struct runner_wish *w, const struct load_
 }
 
 /* Called with the mutex, by the head of the queue, when there is room. */
-static enum status load(struct runner_pool *p, const struct runner_wish *w, const struct load_key *k,
-                        struct runner **out, struct err *e) {
+static enum status load(struct runner_pool *p, const struct runner_wish *w,
+                        const struct load_key *k, struct runner **out, struct err *e) {
     int64_t keep = w->keep_alive_ns != NULL ? *w->keep_alive_ns : p->settings.keep_alive_ns;
     struct runner *r = runner_new(w, k, keep);
     if (r == NULL) return err_no_memory(e);
@@ -341,7 +346,8 @@ static void dequeue(struct runner_pool *p, struct waiter *me) {
 static struct runner *take_ready(struct runner_pool *p, const struct runner_wish *w,
                                  const struct load_key *k) {
     struct runner *r = find_runner(p, w->model->facts->key);
-    if (r == NULL || r->state != RUNNER_READY || r->expiring || !same_load(&r->load, k)) return NULL;
+    if (r == NULL || r->state != RUNNER_READY || r->expiring || !same_load(&r->load, k))
+        return NULL;
     take(p, r, w);
     return r;
 }

@@ -1,10 +1,10 @@
 /* runner.h - the models in memory (spec/scheduler.md).
  *
- * A *runner* is a loaded engine with a count of the requests that use it. Requests for a loaded model
- * take it at once; the others wait in one queue, in order, and the head of the queue loads, after
- * making room: the number of runners is bounded, and a runner whose load options differ from the
- * request's is unloaded first. Idle runners are unloaded when their time is over, by a thread of the
- * pool, which is also the only one that closes engines. Thread-safe. */
+ * A *runner* is a loaded engine with a count of the requests that use it. Requests for a loaded
+ * model take it at once; the others wait in one queue, in order, and the head of the queue loads,
+ * after making room: the number of runners is bounded, and a runner whose load options differ from
+ * the request's is unloaded first. Idle runners are unloaded when their time is over, by a thread
+ * of the pool, which is also the only one that closes engines. Thread-safe. */
 #ifndef CRIA_API_RUNNER_H
 #define CRIA_API_RUNNER_H
 
@@ -27,7 +27,7 @@ void runner_pool_close(struct runner_pool *p); /* no runner may be in use; NULL 
 struct runner_wish {
     const struct catalog_model *model; /* borrowed during the call */
     const struct options *options;
-    const int64_t *keep_alive_ns;      /* NULL: the default */
+    const int64_t *keep_alive_ns; /* NULL: the default */
 };
 /* Returns a runner to be given back with runner_release. Errors: ST_BUSY (queue full), ST_CANCELLED
  * (c fired while waiting), ST_INTERNAL with the engine's text. */

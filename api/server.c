@@ -3,17 +3,21 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "api/request.h"
 #include "api/server_impl.h"
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { DEFAULT_THREADS = 256 };
+enum { DEFAULT_THREADS = 256, DRAIN_SECONDS = 10 };
 
 static enum status open_parts(struct server *s, const struct server_params *p, struct err *e) {
     const char *host = p->host == NULL ? "127.0.0.1" : p->host;
-    struct http_params hp = {.host = host, .port = p->port, .handler = router_handle, .arg = s,
+    struct http_params hp = {.host = host,
+                             .port = p->port,
+                             .handler = router_handle,
+                             .arg = s,
                              .n_threads = p->n_threads == 0 ? DEFAULT_THREADS : p->n_threads};
     enum status st = guard_open(&s->guard, s->settings.origins, host, e);
     if (st == ST_OK) st = catalog_open(&s->catalog, p->store, e);
@@ -29,6 +33,7 @@ enum status server_open(struct server **out, const struct server_params *p, stru
     settings_read(&s->settings);
     sem_init(&s->stop, 0, 0);
     pthread_mutex_init(&s->mutex, NULL);
+    pthread_cond_init(&s->idle, NULL);
     enum status st = open_parts(s, p, e);
     if (st != ST_OK) {
         server_close(s);
@@ -46,17 +51,48 @@ void server_run(struct server *s) {
 
 void server_stop(struct server *s) { sem_post(&s->stop); }
 
-void server_close(struct server *s) {
-    if (s == NULL) return;
+static void cancel_all(struct server *s) {
     pthread_mutex_lock(&s->mutex);
     s->closing = true;
     for (struct cancel *c = s->running; c != NULL; c = c->next) cancel_fire(c);
     pthread_mutex_unlock(&s->mutex);
     if (s->runners != NULL) runner_wake(s->runners);
+}
+
+/* Waits for the last words of the handlers: once the library stops, it writes nothing any more. */
+static void drain(struct server *s) {
+    struct timespec end;
+    int late = 0;
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += DRAIN_SECONDS;
+    pthread_mutex_lock(&s->mutex);
+    while (s->n_handlers > 0 && late == 0) late = pthread_cond_timedwait(&s->idle, &s->mutex, &end);
+    pthread_mutex_unlock(&s->mutex);
+}
+
+bool server_begin(struct server *s) {
+    pthread_mutex_lock(&s->mutex);
+    bool open = !s->closing;
+    if (open) s->n_handlers++;
+    pthread_mutex_unlock(&s->mutex);
+    return open;
+}
+
+void server_end(struct server *s) {
+    pthread_mutex_lock(&s->mutex);
+    if (--s->n_handlers == 0) pthread_cond_broadcast(&s->idle);
+    pthread_mutex_unlock(&s->mutex);
+}
+
+void server_close(struct server *s) {
+    if (s == NULL) return;
+    cancel_all(s);
+    drain(s);
     http_close(s->http);
     runner_pool_close(s->runners);
     catalog_close(s->catalog);
     guard_close(&s->guard);
+    pthread_cond_destroy(&s->idle);
     pthread_mutex_destroy(&s->mutex);
     sem_destroy(&s->stop);
     mem_free(s);
@@ -87,8 +123,10 @@ void server_enter(struct server *s, struct http_exchange *x, struct cancel *c) {
 void server_leave(struct server *s, struct http_exchange *x, struct cancel *c) {
     http_unwatch(x);
     pthread_mutex_lock(&s->mutex);
-    if (c->prev != NULL) c->prev->next = c->next;
-    else s->running = c->next;
+    if (c->prev != NULL)
+        c->prev->next = c->next;
+    else
+        s->running = c->next;
     if (c->next != NULL) c->next->prev = c->prev;
     pthread_mutex_unlock(&s->mutex);
 }

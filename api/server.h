@@ -17,7 +17,8 @@ struct server_params {
     struct store *store; /* borrowed: outlives the server */
     unsigned n_threads;  /* connections at once; 0: 256 */
 };
-/* ST_IO: the address cannot be used; ST_INVALID: OLLAMA_ORIGINS holds something that is no origin. */
+/* ST_IO: the address cannot be used; ST_INVALID: OLLAMA_ORIGINS holds something that is no origin.
+ */
 enum status server_open(struct server **out, const struct server_params *p, struct err *e);
 int server_port(const struct server *s);
 void server_run(struct server *s);  /* waits for server_stop */

@@ -16,7 +16,7 @@
 
 struct server {
     struct http *http;
-    struct store *store;   /* borrowed */
+    struct store *store; /* borrowed */
     struct catalog *catalog;
     struct runner_pool *runners;
     struct guard guard;
@@ -24,9 +24,15 @@ struct server {
     sem_t stop;            /* posted by server_stop */
     atomic_ulong last_id;  /* of OpenAI answers */
     pthread_mutex_t mutex; /* guards what follows */
+    pthread_cond_t idle;   /* n_handlers fell to 0 */
     struct cancel *running;
+    unsigned n_handlers; /* requests being answered */
     bool closing;
 };
+
+/* Around every handler; false: the server is closing, nothing may begin. */
+bool server_begin(struct server *s);
+void server_end(struct server *s);
 
 /* A request that can be cancelled, by its client or by the server's end. */
 void server_enter(struct server *s, struct http_exchange *x, struct cancel *c);
@@ -39,7 +45,7 @@ enum { BODY_MAX = 256 << 20 }; /* of JSON routes: images are base64 */
 struct route_call {
     struct server *server;
     struct http_exchange *x;
-    const char *param;     /* what the pattern's :name matched, decoded; "" */
+    const char *param; /* what the pattern's :name matched, decoded; "" */
 };
 typedef void route_fn(const struct route_call *c);
 struct fields;

@@ -57,7 +57,8 @@ static int teardown(void **state) {
 }
 
 static int post(const char *path, const char *body) {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)server_port(server)),
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)server_port(server)),
                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct timeval limit = {.tv_sec = 60};
     struct buf b = {0};
@@ -67,8 +68,10 @@ static int post(const char *path, const char *body) {
         close(fd);
         return -1;
     }
-    buf_printf(&b, "POST %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
-               path, strlen(body), body);
+    buf_printf(
+        &b,
+        "POST %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
+        path, strlen(body), body);
     if (send(fd, b.data, b.len, MSG_NOSIGNAL) < 0) perror("send");
     buf_free(&b);
     return fd;
@@ -96,11 +99,13 @@ static bool answers(const char *path, const char *body, const char *part) {
 
 static void test_answers(void **state) {
     NEEDS_MODEL;
-    assert_true(answers("/api/generate", "{\"model\":\"scripted\",\"prompt\":\"1\",\"stream\":false}",
+    assert_true(answers("/api/generate",
+                        "{\"model\":\"scripted\",\"prompt\":\"1\",\"stream\":false}",
                         "\"response\":\"Hello there friend.\""));
-    assert_true(answers("/v1/chat/completions",
-                        "{\"model\":\"scripted\",\"messages\":[{\"role\":\"user\",\"content\":\"1\"}]}",
-                        "\"finish_reason\":\"stop\""));
+    assert_true(
+        answers("/v1/chat/completions",
+                "{\"model\":\"scripted\",\"messages\":[{\"role\":\"user\",\"content\":\"1\"}]}",
+                "\"finish_reason\":\"stop\""));
     assert_true(answers("/api/generate", "{\"model\":\"none\"}", "HTTP/1.1 404 "));
 }
 
@@ -114,7 +119,8 @@ static void test_hang_up(void **state) {
     assert_true(recv(fd, part, sizeof part, 0) > 0);
     close(fd);
     double start = os_time_mono();
-    assert_true(answers("/api/generate", "{\"model\":\"scripted\",\"prompt\":\"1\",\"stream\":false}", "friend."));
+    assert_true(answers("/api/generate",
+                        "{\"model\":\"scripted\",\"prompt\":\"1\",\"stream\":false}", "friend."));
     assert_true(os_time_mono() - start < 5);
 }
 
@@ -124,7 +130,8 @@ static void *client(void *arg) {
     for (unsigned i = 0; i < 6; i++) {
         /* every other request reloads the model, every third unloads it */
         snprintf(body, sizeof body,
-                 "{\"model\":\"scripted\",\"prompt\":\"1\",\"stream\":%s,\"options\":{\"num_ctx\":%u}%s}",
+                 "{\"model\":\"scripted\",\"prompt\":\"1\",\"stream\":%s,\"options\":{\"num_ctx\":%"
+                 "u}%s}",
                  i % 2 == 0 ? "true" : "false", (n + i) % 2 == 0 ? 64U : 128U,
                  i % 3 == 2 ? ",\"keep_alive\":0" : "");
         if (!answers("/api/generate", body, "\"done\":true")) return arg;
@@ -140,7 +147,8 @@ static void *client(void *arg) {
 static void test_many(void **state) {
     NEEDS_MODEL;
     pthread_t thread[6];
-    for (size_t i = 0; i < 6; i++) pthread_create(&thread[i], NULL, client, (void *)(uintptr_t)(i + 1));
+    for (size_t i = 0; i < 6; i++)
+        pthread_create(&thread[i], NULL, client, (void *)(uintptr_t)(i + 1));
     for (size_t i = 0; i < 6; i++) {
         void *result;
         pthread_join(thread[i], &result);
@@ -164,7 +172,8 @@ static void test_end_in_a_stream(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_answers), cmocka_unit_test(test_hang_up),
-                                       cmocka_unit_test(test_many), cmocka_unit_test(test_end_in_a_stream)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_answers),
+                                       cmocka_unit_test(test_hang_up), cmocka_unit_test(test_many),
+                                       cmocka_unit_test(test_end_in_a_stream)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

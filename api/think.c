@@ -72,7 +72,8 @@ static bool skip_space(struct think_parser *p, enum think_state next) {
 static bool inside(struct think_parser *p, struct buf *thinking) {
     struct buf *h = &p->held;
     const char *end = memmem(h->data, h->len, p->close, strlen(p->close));
-    size_t n = end != NULL ? (size_t)(end - h->data) : h->len - text_overlap(h->data, h->len, p->close);
+    size_t n =
+        end != NULL ? (size_t)(end - h->data) : h->len - text_overlap(h->data, h->len, p->close);
     buf_add(thinking, h->data, n);
     buf_drop(h, n);
     if (end == NULL) return false;
@@ -88,10 +89,18 @@ void think_feed(struct think_parser *p, const char *text, size_t len, struct buf
     buf_add(h, text, len);
     while (more && h->len > 0) {
         switch (p->state) {
-        case THINK_LOOKING: more = look(p, content); break;
-        case THINK_SKIP_IN: more = skip_space(p, THINK_INSIDE); break;
-        case THINK_INSIDE: more = inside(p, thinking); break;
-        case THINK_SKIP_OUT: more = skip_space(p, THINK_DONE); break;
+        case THINK_LOOKING:
+            more = look(p, content);
+            break;
+        case THINK_SKIP_IN:
+            more = skip_space(p, THINK_INSIDE);
+            break;
+        case THINK_INSIDE:
+            more = inside(p, thinking);
+            break;
+        case THINK_SKIP_OUT:
+            more = skip_space(p, THINK_DONE);
+            break;
         default:
             buf_add(content, h->data, h->len);
             buf_cut(h, 0);

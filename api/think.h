@@ -12,7 +12,7 @@ enum think_state { THINK_LOOKING, THINK_SKIP_IN, THINK_INSIDE, THINK_SKIP_OUT, T
 struct think_parser {
     const char *open, *close; /* borrowed */
     enum think_state state;
-    struct buf held;          /* text whose fate is not known yet */
+    struct buf held; /* text whose fate is not known yet */
 };
 void think_begin(struct think_parser *p, const char *open, const char *close);
 /* Takes the next piece; what is known now is appended to the two buffers. */

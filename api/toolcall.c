@@ -38,7 +38,8 @@ static const char *find_name(const struct tool_parser *p, size_t *end) {
         const char *at = n == 0 ? NULL : memmem(p->held.data, p->held.len, name, n);
         if (at == NULL) continue;
         size_t offset = (size_t)(at - p->held.data);
-        if (best != NULL && (offset > best_at || (offset == best_at && n <= strlen(best)))) continue;
+        if (best != NULL && (offset > best_at || (offset == best_at && n <= strlen(best))))
+            continue;
         best = name;
         best_at = offset;
     }
@@ -52,8 +53,10 @@ static size_t balanced(const char *s, size_t n, char open, char close) {
     bool in_string = false;
     for (size_t i = 0; i < n; i++) {
         if (in_string) {
-            if (s[i] == '\\') i++;
-            else if (s[i] == '"') in_string = false;
+            if (s[i] == '\\')
+                i++;
+            else if (s[i] == '"')
+                in_string = false;
         } else if (s[i] == '"') {
             in_string = true;
         } else if (s[i] == open) {
@@ -99,7 +102,8 @@ static const json *search_arguments(const json *v, const char *name, json **owne
 }
 
 /* Appends the arguments' JSON; *end is where the closing brace stands. False: none yet. */
-static bool find_arguments(const struct tool_parser *p, const char *name, struct buf *out, size_t *end) {
+static bool find_arguments(const struct tool_parser *p, const char *name, struct buf *out,
+                           size_t *end) {
     enum { MAX_DEPTH = 32 };
     const char *s = p->held.data;
     for (size_t i = 0; i < p->held.len; i++) {

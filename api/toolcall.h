@@ -16,7 +16,7 @@ struct tool_parser {
     const char *tag;   /* borrowed */
     const json *tools; /* borrowed: the request's list */
     enum tool_state state;
-    struct buf held;   /* text that may be, or is, a call */
+    struct buf held; /* text that may be, or is, a call */
     unsigned n_calls;
 };
 void tool_begin(struct tool_parser *p, const char *tag, const json *tools);

@@ -62,7 +62,7 @@ show "cria run cria-tiny \"$question\" -o temperature=0"
 build/cria run cria-tiny "$question" -o temperature=0
 
 step "Asking through HTTP"
-body='{"model": "cria-tiny", "stream": false, "options": {"temperature": 0, "num_predict": 60},
+body='{"model": "cria-tiny", "stream": false, "options": {"temperature": 0, "num_predict": 150},
   "messages": [{"role": "user", "content": "Tell me a short story about a cat."}]}'
 show "curl $url/api/chat -d '$body'"
 curl -s -f --max-time 60 "$url/api/chat" -d "$body"

@@ -222,6 +222,24 @@ static void test_shift_equals_fresh_prompt(void **state) {
     cria_engine_close(eng);
 }
 
+/* Keeping more than there is room for must not swallow the newest token. */
+static void test_shift_that_keeps_too_much(void **state) {
+    (void)state;
+    struct cria_engine *eng = open_engine(32, 1, 16);
+    token_id prompt[31];
+    struct logit_bias bias[N_VOCAB];
+    make_prompt(prompt, 31, 17);
+    struct cria_request r = request(prompt, 31, 10, 0);
+    r.shift = true;
+    r.n_keep = -1;
+    forbid_end(eng, &r, bias);
+    struct cria_generation *g = start(eng, &r);
+    assert_int_equal(drain(g), CRIA_DONE_LENGTH);
+    assert_int_equal(cria_generation_stats(g)->n_generated, 10);
+    cria_generation_free(g);
+    cria_engine_close(eng);
+}
+
 static void test_refused_requests(void **state) {
     (void)state;
     struct cria_engine *eng = open_engine(64, 1, 16);
@@ -322,6 +340,7 @@ int main(void) {
         cmocka_unit_test(test_cancelled_and_abandoned),
         cmocka_unit_test(test_full_context_ends_or_shifts),
         cmocka_unit_test(test_shift_equals_fresh_prompt),
+        cmocka_unit_test(test_shift_that_keeps_too_much),
         cmocka_unit_test(test_refused_requests),
         cmocka_unit_test(test_logprobs_of_every_token),
         cmocka_unit_test(test_timeline_truncate_and_go_on),

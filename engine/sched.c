@@ -149,7 +149,7 @@ static bool add_logprobs(struct cria_generation *g, token_id id, const float *lo
 static void shift_context(struct cria_generation *g) {
     struct token_list *t = &g->tokens;
     uint32_t n_ctx = g->eng->n_ctx, keep = g->n_keep < 0 ? g->stats.n_prompt : (uint32_t)g->n_keep;
-    if (keep > n_ctx - 1) keep = n_ctx - 1;
+    if (keep > n_ctx - 2) keep = n_ctx - 2; /* the newest token must stay: it is to be evaluated */
     uint32_t drop = (n_ctx - keep) / 2 != 0 ? (n_ctx - keep) / 2 : 1;
     memmove(t->ids + keep, t->ids + keep + drop, (t->len - keep - drop) * sizeof *t->ids);
     t->len -= drop;

@@ -62,6 +62,7 @@ struct vocab_special { /* TOKEN_NONE where there is none */
     token_id bos, eos, eot, eom, unk, sep, pad, mask, fim_pre, fim_suf, fim_mid, fim_pad, fim_rep,
         fim_sep, nl;
     bool add_bos, add_eos, add_sep;
+    bool add_bos_by_file; /* tokenizer.ggml.add_bos_token is there and true, or the kind forces it */
 };
 const struct vocab_special *vocab_special(const struct vocab *v);
 bool vocab_is_eog(const struct vocab *v, token_id id); /* end of generation */

@@ -144,6 +144,7 @@ static enum status read_keys(struct vocab *v, const struct gguf *g, struct err *
         const char *key;
         bool *flag;
     } flags[] = {{"tokenizer.ggml.add_bos_token", &s->add_bos},
+                 {"tokenizer.ggml.add_bos_token", &s->add_bos_by_file},
                  {"tokenizer.ggml.add_eos_token", &s->add_eos},
                  {"tokenizer.ggml.add_sep_token", &s->add_sep},
                  {"tokenizer.ggml.add_space_prefix", &v->space_prefix}};
@@ -152,7 +153,9 @@ static enum status read_keys(struct vocab *v, const struct gguf *g, struct err *
         st = read_id(v, g, ids[i].key, ids[i].id, e);
     for (size_t i = 0; i < sizeof flags / sizeof flags[0] && st == ST_OK; i++)
         st = read_flag(g, flags[i].key, flags[i].flag, e);
-    if (v->pre != NULL && (v->pre->flags & PRE_FORCE_BOS) != 0) s->add_bos = true;
+    if (v->pre != NULL && (v->pre->flags & PRE_FORCE_BOS) != 0)
+        s->add_bos = s->add_bos_by_file = true;
+    if (v->pre != NULL && strcmp(vocab_pre_name(v), "lfm2") == 0) s->add_bos_by_file = true;
     return st;
 }
 
