@@ -106,10 +106,9 @@ enum status keep_alive_parse(const json *v, int64_t *ns, struct err *e) {
 }
 
 enum status keep_alive_text(const char *text, int64_t *ns, struct err *e) {
-    char *end;
-    double seconds = strtod(text, &end);
-    if (end != text && *end == '\0') {
-        *ns = of_seconds(seconds);
+    const char *digits = text + (*text == '+' || *text == '-');
+    if (*digits != '\0' && digits[strspn(digits, "0123456789")] == '\0') {
+        *ns = of_seconds(strtod(text, NULL));
         return ST_OK;
     }
     enum status st = duration_parse(text, ns, e);

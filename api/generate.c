@@ -13,7 +13,6 @@
 enum {
     MAX_TOP_LOGPROBS = 20,
     N_PREDICT_CTX = 10, /* most new tokens, in contexts */
-    SHIFT_MIN = 4,      /* tokens that a context shift may always move (spec/sampling.md 8) */
 };
 
 /* ---- the model ---- */

@@ -17,7 +17,8 @@ static uint32_t number(const char *name, uint32_t fallback) {
     if (text == NULL) return fallback;
     errno = 0;
     unsigned long v = strtoul(text, &end, 10);
-    if (*text != '-' && *end == '\0' && errno == 0 && v <= UINT32_MAX) return (uint32_t)v;
+    if (*text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && v <= UINT32_MAX)
+        return (uint32_t)v;
     log_warn("api", "invalid environment variable, using default: %s=%s", name, text);
     return fallback;
 }

@@ -1,18 +1,7 @@
 /* cmd_list.c - lists the models of the server. */
-#include <string.h>
-#include <strings.h>
-
 #include "base/os.h"
-#include "cli/cli.h"
 #include "cli/format.h"
 #include "cli/listing.h"
-#include "cli/table.h"
-
-void listing_id(struct buf *out, const json *model) {
-    const char *digest = json_string(json_get(model, "digest"));
-    if (digest != NULL && strncmp(digest, "sha256:", 7) == 0) digest += 7;
-    buf_printf(out, "%.12s", digest != NULL ? digest : "");
-}
 
 static void put_row(struct table *t, const json *m, const char *name) {
     struct buf text = {0};
@@ -39,33 +28,9 @@ static void put_row(struct table *t, const json *m, const char *name) {
     buf_free(&text);
 }
 
-enum status listing_models(struct client *c, const char *prefix, struct buf *out, struct err *e) {
-    json *reply = NULL;
-    struct table t = {0};
-    enum status st = client_json(c, "/api/tags", NULL, &reply, e);
-    if (st != ST_OK) return st;
-    table_row(&t);
-    table_cell(&t, "NAME");
-    table_cell(&t, "ID");
-    table_cell(&t, "SIZE");
-    table_cell(&t, "MODIFIED");
-    for (const json *m = json_first(json_get(reply, "models")); m != NULL; m = json_next(m)) {
-        const char *name = json_string(json_get(m, "name"));
-        if (name != NULL && strncasecmp(name, prefix, strlen(prefix)) == 0) put_row(&t, m, name);
-    }
-    table_print(out, &t, "", true);
-    table_free(&t);
-    json_free(reply);
-    return ST_OK;
-}
+static const char *const header[] = {"NAME", "ID", "SIZE", "MODIFIED", NULL};
+const struct listing listing_stored = {"/api/tags", header, put_row};
 
 enum status cmd_list(const struct args *a, struct err *e) {
-    struct client *c = NULL;
-    struct buf out = {0};
-    enum status st = client_open(&c, NULL, e);
-    if (st == ST_OK) st = listing_models(c, a->n_words > 0 ? a->words[0] : "", &out, e);
-    if (st == ST_OK) st = cli_put(&out, e);
-    buf_free(&out);
-    client_close(c);
-    return st;
+    return listing_command(&listing_stored, a, e);
 }

@@ -1,13 +1,9 @@
 /* cmd_ps.c - lists the models that are loaded. */
 #include <math.h>
-#include <string.h>
-#include <strings.h>
 
 #include "base/os.h"
-#include "cli/cli.h"
 #include "cli/format.h"
 #include "cli/listing.h"
-#include "cli/table.h"
 
 static void put_processor(struct buf *out, int64_t size, int64_t vram) {
     if (size <= 0 || vram > size) {
@@ -60,32 +56,9 @@ static void put_row(struct table *t, const json *m, const char *name) {
     buf_free(&text);
 }
 
-static enum status put_models(struct client *c, const char *prefix, struct buf *out,
-                              struct err *e) {
-    static const char *const header[] = {"NAME", "ID", "SIZE", "PROCESSOR", "CONTEXT", "UNTIL"};
-    json *reply = NULL;
-    struct table t = {0};
-    enum status st = client_json(c, "/api/ps", NULL, &reply, e);
-    if (st != ST_OK) return st;
-    table_row(&t);
-    for (size_t i = 0; i < sizeof header / sizeof *header; i++) table_cell(&t, header[i]);
-    for (const json *m = json_first(json_get(reply, "models")); m != NULL; m = json_next(m)) {
-        const char *name = json_string(json_get(m, "name"));
-        if (name != NULL && strncasecmp(name, prefix, strlen(prefix)) == 0) put_row(&t, m, name);
-    }
-    table_print(out, &t, "", true);
-    table_free(&t);
-    json_free(reply);
-    return ST_OK;
-}
+static const char *const header[] = {"NAME", "ID", "SIZE", "PROCESSOR", "CONTEXT", "UNTIL", NULL};
+const struct listing listing_loaded = {"/api/ps", header, put_row};
 
 enum status cmd_ps(const struct args *a, struct err *e) {
-    struct client *c = NULL;
-    struct buf out = {0};
-    enum status st = client_open(&c, NULL, e);
-    if (st == ST_OK) st = put_models(c, a->n_words > 0 ? a->words[0] : "", &out, e);
-    if (st == ST_OK) st = cli_put(&out, e);
-    buf_free(&out);
-    client_close(c);
-    return st;
+    return listing_command(&listing_loaded, a, e);
 }

@@ -145,7 +145,8 @@ static enum status save(struct repl *r, char **words, size_t n) {
 static enum status list(struct repl *r, char **words, size_t n) {
     struct buf out = {0};
     struct err why = {0};
-    enum status st = listing_models(r->session->client, n > 1 ? words[1] : "", &out, &why);
+    enum status st =
+        listing_put(&listing_stored, r->session->client, n > 1 ? words[1] : "", &out, &why);
     if (st == ST_OK) st = cli_put(&out, &why);
     buf_free(&out);
     return say(st, &why);

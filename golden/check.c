@@ -141,6 +141,34 @@ void check_list_free(char **names) {
     mem_free(names);
 }
 
+static unsigned base64_value(char c) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const char *at = c != '\0' ? strchr(digits, c) : NULL;
+    return at != NULL ? (unsigned)(at - digits) : 0;
+}
+
+static void add_base64(struct buf *b, const char *s) {
+    uint32_t bits = 0;
+    unsigned n = 0;
+    for (; *s != '\0' && *s != '='; s++) {
+        bits = bits << 6 | base64_value(*s);
+        n += 6;
+        if (n < 8) continue;
+        n -= 8;
+        buf_chr(b, (char)(bits >> n));
+    }
+}
+
+void check_text(struct buf *b, const json *v) {
+    size_t len;
+    const char *text = json_string_n(v, &len);
+    if (text == NULL && json_kind(v) == JSON_OBJECT) text = json_string_n(json_get(v, "t"), &len);
+    if (text != NULL)
+        buf_add(b, text, len);
+    else if (json_string(json_get(v, "b")) != NULL)
+        add_base64(b, json_string(json_get(v, "b")));
+}
+
 double check_nmse(const float *a, const float *b, size_t n) {
     double diff = 0, norm = 0;
     for (size_t i = 0; i < n; i++) {

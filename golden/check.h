@@ -39,6 +39,10 @@ bool check_exists(const char *dir, const char *file);                      /* FI
 char **check_list(const char *dir);
 void check_list_free(char **names);
 
+/* Appends a text of a JSON file: a string, or an object with it: "t" as text, or "b" in base64
+ * where it is not UTF-8. Anything else is nothing. */
+void check_text(struct buf *b, const json *v);
+
 /* Normalised mean squared error: sum (a-b)^2 / sum b^2. */
 double check_nmse(const float *a, const float *b, size_t n);
 

@@ -125,7 +125,7 @@ struct op { /* rows in the order of cria's own chain */
     const char *name;
     void (*run)(struct link *l, struct candidates *cs);
     void (*set)(const struct link *l, struct sampler_params *p); /* NULL: no option of its own */
-    int seed_arg; /* -1: draws nothing */
+    int seed_arg;                                                /* -1: draws nothing */
 };
 
 static float arg(const struct link *l, size_t i, double absent) {
@@ -344,10 +344,14 @@ static const char *compare_list(const struct candidates *cs, const json *want) {
     }
     qsort(alive, n, sizeof *alive, falling);
     const char *why = NULL;
-    if (cs->n != (size_t)number(json_get(want, "size"))) why = "size";
-    else if (n != (size_t)number(json_get(want, "alive"))) why = "number of finite candidates";
-    else if (json_len(json_get(want, "ids")) != (n < MAX_LISTED ? n : MAX_LISTED)) why = "ids";
-    else why = compare_values(alive, want);
+    if (cs->n != (size_t)number(json_get(want, "size")))
+        why = "size";
+    else if (n != (size_t)number(json_get(want, "alive")))
+        why = "number of finite candidates";
+    else if (json_len(json_get(want, "ids")) != (n < MAX_LISTED ? n : MAX_LISTED))
+        why = "ids";
+    else
+        why = compare_values(alive, want);
     mem_free(alive);
     return why;
 }
@@ -425,8 +429,10 @@ static void check_case(struct check *c, const json *sets, const json *want) {
     } else {
         const char *why = run_case(ch, logits, want);
         if (why == NULL) why = run_params(ch, logits, want);
-        if (why != NULL && flag(want, "boundary")) check_skip(c, name, "hangs on the last bit");
-        else check_that(c, why == NULL, name, "%s differ", why != NULL ? why : "");
+        if (why != NULL && flag(want, "boundary"))
+            check_skip(c, name, "hangs on the last bit");
+        else
+            check_that(c, why == NULL, name, "%s differ", why != NULL ? why : "");
     }
     chain_close(ch);
     mem_free(ch);
@@ -465,33 +471,6 @@ static void check_rng(struct check *c, const json *want) {
 
 /* ---- the stream ---- */
 
-static unsigned base64_value(char c) {
-    static const char digits[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *at = c != '\0' ? strchr(digits, c) : NULL;
-    return at != NULL ? (unsigned)(at - digits) : 0;
-}
-
-static void add_base64(struct buf *b, const char *s) {
-    uint32_t bits = 0;
-    unsigned n = 0;
-    for (; *s != '\0' && *s != '='; s++) {
-        bits = bits << 6 | base64_value(*s);
-        n += 6;
-        if (n < 8) continue;
-        n -= 8;
-        buf_chr(b, (char)(bits >> n));
-    }
-}
-
-/* A text of the file: a string, {"b": base64} where it is not UTF-8, null for nothing. */
-static void add_text(struct buf *b, const json *v) {
-    size_t len;
-    const char *text = json_string_n(v, &len);
-    if (text != NULL) buf_add(b, text, len);
-    else if (json_string(json_get(v, "b")) != NULL) add_base64(b, json_string(json_get(v, "b")));
-}
-
 struct stream {
     struct textout *out;
     struct buf piece, want; /* scratch */
@@ -506,17 +485,17 @@ static bool stream_step(struct stream *s, const json *want, const json *piece, c
     bool is_last = json_next(piece) == NULL;
     buf_clear(&s->piece);
     buf_clear(&s->want);
-    add_text(&s->piece, piece);
+    check_text(&s->piece, piece);
     textout_push(s->out, s->piece.data, s->piece.len, is_last && flag(want, "last_is_eog"));
     s->n++;
     if (!textout_ended(s->out) && n_predict >= 0 && (int64_t)s->n >= n_predict) {
         s->at_limit = true;
         textout_finish(s->out);
     }
-    add_text(&s->want, chunk);
+    check_text(&s->want, chunk);
     if (textout_ended(s->out)) {
         buf_clear(&s->piece);
-        add_text(&s->piece, json_get(want, "unsent"));
+        check_text(&s->piece, json_get(want, "unsent"));
         size_t whole = s->piece.len;
         if (whole > 0) whole = utf8_complete_prefix(s->piece.data, whole);
         buf_add(&s->want, s->piece.data, whole);
@@ -538,8 +517,10 @@ static const char *run_stream(struct stream *s, const json *want, const char *co
     const char *type = json_string(json_get(want, "stop_type"));
     const char *word = json_string(json_get(want, "stop_word"));
     int hit = textout_stop(s->out);
-    const char *got = hit >= 0 ? "word" : s->at_limit ? "limit"
-                                      : textout_ended(s->out) ? "eos" : "none";
+    const char *got = hit >= 0                ? "word"
+                      : s->at_limit           ? "limit"
+                      : textout_ended(s->out) ? "eos"
+                                              : "none";
     if (type == NULL || strcmp(type, got) != 0) return "stop types";
     if (hit >= 0 && (word == NULL || strcmp(word, stop[hit]) != 0)) return "stop words";
     return textout_failed(s->out) ? "memory" : NULL;
