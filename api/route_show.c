@@ -3,6 +3,7 @@
 
 #include "api/request.h"
 #include "api/server_impl.h"
+#include "api/template/template.h"
 #include "base/os.h"
 #include "engine/gguf.h"
 #include "kernels/dtype.h"
@@ -48,7 +49,7 @@ static void put_value(struct buf *b, const json *v) {
     size_t len;
     const char *text = json_string_n(v, &len);
     if (text != NULL)
-        json_put_string(b, text, len);
+        template_quote(b, text, len);
     else if (json_number(v, &number))
         modelfile_put_number(b, number);
     else if (json_kind(v) == JSON_NULL)

@@ -64,8 +64,10 @@ bool tliteral_string(struct text quoted, char *to, size_t *n) {
         }
         r.p++;
         if (!read_escape(&r, '"', &cp, &is_byte)) return false;
-        if (is_byte) *to++ = (char)cp;
-        else to += utf8_encode(cp, to);
+        if (is_byte)
+            *to++ = (char)cp;
+        else
+            to += utf8_encode(cp, to);
     }
     *n = (size_t)(to - start);
     assert(*n <= quoted.n);
@@ -104,11 +106,14 @@ static void put_char(struct buf *b, uint32_t cp, char quote, bool ascii) {
         buf_printf(b, "\\%c", named[i + 1]);
         return;
     }
-    if (cp == (unsigned char)quote) buf_printf(b, "\\%c", quote);
+    if (cp == (unsigned char)quote)
+        buf_printf(b, "\\%c", quote);
     else if (tliteral_is_printable(cp) && (cp < 0x7F || !ascii))
         buf_add(b, utf8, utf8_encode(cp, utf8));
-    else if (cp < 0x80) buf_printf(b, "\\x%02x", (unsigned)cp);
-    else buf_printf(b, cp < 0x10000 ? "\\u%04x" : "\\U%08x", (unsigned)cp);
+    else if (cp < 0x80)
+        buf_printf(b, "\\x%02x", (unsigned)cp);
+    else
+        buf_printf(b, cp < 0x10000 ? "\\u%04x" : "\\U%08x", (unsigned)cp);
 }
 
 void tliteral_quote(struct buf *b, struct text s, bool ascii) {
@@ -208,4 +213,8 @@ const char *tliteral_number(struct text s, struct value *out, bool *overflow) {
     out->kind = V_FLOAT;
     if (!parse_float(text, &out->f)) return illegal;
     return strpbrk(text, ".eEpP") == NULL ? "integer overflow" : NULL;
+}
+
+void template_quote(struct buf *b, const char *s, size_t len) {
+    tliteral_quote(b, (struct text){s, len}, false);
 }

@@ -44,4 +44,7 @@ struct template_data {
 enum status template_render(const struct template *t, const struct template_data *data,
                             struct buf *out, struct err *e);
 
+/* s in double quotes as Go's %q prints it: also what /api/show shows of texts. */
+void template_quote(struct buf *b, const char *s, size_t len);
+
 #endif
