@@ -18,6 +18,11 @@ void mem_free(void *p);                         /* NULL is fine */
 char *mem_strdup(const char *s);                /* NULL gives NULL */
 char *mem_strndup(const char *s, size_t n);     /* copies exactly n bytes and adds a NUL */
 
+/* Large memory straight from the system: zeroed, aligned to a page, and not there before it is
+ * touched; huge pages are asked for. Freed with mem_pages_free. */
+void *mem_pages(size_t size);
+void mem_pages_free(void *p); /* NULL is fine */
+
 /* a * b and a + b without overflow; false and *out untouched if they do not fit. */
 bool mem_mul(size_t a, size_t b, size_t *out);
 bool mem_add(size_t a, size_t b, size_t *out);

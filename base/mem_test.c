@@ -87,8 +87,30 @@ static void test_the_nth_allocation_fails(void **state) {
     mem_free(keep);
 }
 
+static void test_pages_are_zero_aligned_and_counted(void **state) {
+    (void)state;
+    const long live = mem_live();
+    unsigned char *p = mem_pages(100000), *q = mem_pages(0);
+    assert_non_null(p);
+    assert_non_null(q);
+    assert_int_equal((uintptr_t)p % 4096, 0);
+    for (size_t i = 0; i < 100000; i++) assert_int_equal(p[i], 0);
+    memset(p, 0xA5, 100000);
+    assert_int_equal(mem_live(), live + 2);
+    mem_pages_free(p);
+    mem_pages_free(q);
+    mem_pages_free(NULL);
+    assert_int_equal(mem_live(), live);
+    mem_fail_at(1);
+    assert_null(mem_pages(1));
+    mem_fail_at(0);
+    assert_null(mem_pages(SIZE_MAX - 100));
+    assert_int_equal(mem_live(), live);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pages_are_zero_aligned_and_counted),
         cmocka_unit_test(test_sizes_do_not_overflow),
         cmocka_unit_test(test_live_counts_blocks),
         cmocka_unit_test(test_contents),

@@ -63,14 +63,14 @@ cases() {
         return
     fi
     add "$name" "$1" "$2" "$3" "$since"
-    grep '^FAIL' -A 2 "$log" | head -n 40
-    grep -E '^(skip|note) ' "$log" | cut -c 1-150 | head -n 4
+    awk '/^FAIL/ {on = 1} /^[^F ]/ {on = 0} on' "$log" | head -n 40 # with the indented lines behind it
+    grep -E '^(skip|note) ' "$log" | cut -c 1-150 | head -n 3
 }
 
 # Counts of a JUnit file: tests, failures, errors, skipped.
 junit() {
     for attribute in tests failures errors skipped disabled; do
-        value=$(grep -o " $attribute=\"[0-9]*\"" "$1" | head -n 1 | tr -dc 0-9)
+        value=$(grep -o "[[:space:]]$attribute=\"[0-9]*\"" "$1" | head -n 1 | tr -dc 0-9)
         printf '%d ' "${value:-0}"
     done
 }
@@ -146,18 +146,19 @@ fetch_gemma() {
     [ -n "${CRIA_REAL_GEMMA:-}" ] || echo "the Gemma file cannot be had here: golden/real is skipped"
 }
 
-# sets KIND...: the folders of these kinds, ours and the published ones.
+# sets ROOT KIND...: the folders of these kinds there.
 sets() {
+    root=$1
+    shift
     for kind; do
-        for dir in golden/$kind ../shared/golden/$kind; do
-            [ -d "$dir" ] && printf '%s ' "$dir"
-        done
+        [ -d "$root/$kind" ] && printf '%s ' "$root/$kind"
     done
 }
 
 golden() {
-    computing=$(sets models program greedy quants)
-    all="golden $(sets gguf models quants tokenizers sampling templates cli)"
+    shared=../shared/golden
+    computing="$(sets golden models program greedy quants) $(sets $shared models quants)"
+    all="golden $(sets $shared gguf models quants tokenizers sampling templates cli)"
     # One thread for two minutes: beside the others.
     build/golden-check --backend ref golden/real >$logs/ref-real.out 2>&1 &
     real=$!

@@ -90,14 +90,12 @@ static enum status cpu_open(struct device *d, const struct device_params *p, str
 
 static void *cpu_alloc(struct device *d, size_t size) {
     (void)d;
-    void *mem = mem_aligned(64, size);
-    if (mem != NULL) memset(mem, 0, size);
-    return mem;
+    return mem_pages(size);
 }
 
 static void cpu_release(struct device *d, void *mem) {
     (void)d;
-    mem_free(mem);
+    mem_pages_free(mem);
 }
 
 static enum status cpu_copy(struct device *d, void *dst, const void *src, size_t n, struct err *e) {

@@ -25,14 +25,12 @@ static void ref_close(struct device *d) { (void)d; }
 
 static void *ref_alloc(struct device *d, size_t size) {
     (void)d;
-    void *p = mem_aligned(64, size);
-    if (p != NULL) memset(p, 0, size);
-    return p;
+    return mem_pages(size);
 }
 
 static void ref_release(struct device *d, void *mem) {
     (void)d;
-    mem_free(mem);
+    mem_pages_free(mem);
 }
 
 static enum status ref_copy(struct device *d, void *dst, const void *src, size_t n, struct err *e) {
