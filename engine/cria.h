@@ -32,8 +32,8 @@ struct cria_engine_params {
     unsigned n_threads;  /* 0: one for each processor */
     uint32_t n_ctx; /* tokens per sequence, at least 4; 0: 4096; capped at the training context */
     uint32_t n_parallel; /* generations that run at once; the others wait in order */
-    uint32_t n_batch;    /* rows of a step (micro-batch) */
-    uint32_t n_outputs;  /* rows of a step whose logits can be asked for */
+    uint32_t n_batch;    /* rows of a step (micro-batch); n_parallel at least */
+    uint32_t n_outputs;  /* rows of a step whose logits can be asked for; n_parallel at least */
     enum dtype kv_type;  /* DT_F16 or DT_F32 */
     bool embeddings;     /* rows give the model's embedding (or rerank scores) in place of logits */
 };

@@ -94,9 +94,10 @@ static void apply_params(struct cria_engine *eng, const struct cria_engine_param
     if (eng->n_ctx < 4) eng->n_ctx = 4;
     if (eng->n_ctx > eng->model->hp.n_ctx_train) eng->n_ctx = eng->model->hp.n_ctx_train;
     eng->n_parallel = p->n_parallel != 0 ? p->n_parallel : 1;
-    eng->n_batch = p->n_batch != 0 ? p->n_batch : 1;
-    eng->n_outputs = p->n_outputs < eng->n_batch ? p->n_outputs : eng->n_batch;
-    if (eng->n_outputs == 0) eng->n_outputs = 1;
+    /* Every generation can have its row and its result in each step: nobody starves. */
+    eng->n_batch = p->n_batch > eng->n_parallel ? p->n_batch : eng->n_parallel;
+    eng->n_outputs = p->n_outputs > eng->n_parallel ? p->n_outputs : eng->n_parallel;
+    if (eng->n_outputs > eng->n_batch) eng->n_outputs = eng->n_batch;
 }
 
 /* The vocabulary, unless the file has none; ids of the tokenizer must be rows of the embedding. */
