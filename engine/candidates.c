@@ -13,9 +13,9 @@
 #include "engine/sampler_impl.h"
 
 enum {
-    BLOCK = 32,        /* logits compared at once: two AVX-512 or eight SSE registers */
-    SMALL_SORT = 48,   /* up to here insertion is faster than clearing radix counters */
-    DIGIT_BITS = 11,   /* three passes for a 32-bit key; counters fit L1 */
+    BLOCK = 32,      /* logits compared at once: two AVX-512 or eight SSE registers */
+    SMALL_SORT = 48, /* up to here insertion is faster than clearing radix counters */
+    DIGIT_BITS = 11, /* three passes for a 32-bit key; counters fit L1 */
     DIGITS = 1 << DIGIT_BITS,
 #ifdef CRIA_HARD
     MIN_SPARE = BLOCK, /* least room for newcomers in the pool beside the k best */
@@ -183,8 +183,10 @@ static void select_first(struct candidates *cs, size_t k) {
         }
         size_t m = partition(cs->c, lo, hi);
         assert(m > lo && m < hi);
-        if (m <= k) lo = m;
-        else hi = m;
+        if (m <= k)
+            lo = m;
+        else
+            hi = m;
     }
     if (hi - lo <= SMALL_SORT && lo < k && k < hi) sort_small(cs->c + lo, hi - lo);
     cs->n = k;
@@ -236,8 +238,10 @@ void candidates_first(struct candidates *cs, size_t k) {
     if (k < cs->n) {
         if (!cs->listed && k <= cs->n / 8) pick_from_logits(cs, k);
         candidates_list(cs);
-        if (cs->sorted) candidates_cut(cs, k);
-        else select_first(cs, k);
+        if (cs->sorted)
+            candidates_cut(cs, k);
+        else
+            select_first(cs, k);
     }
     candidates_sort(cs);
 }

@@ -19,8 +19,20 @@
 #include "kernels/dtype.h"
 
 enum gguf_type {
-    GGUF_U8, GGUF_I8, GGUF_U16, GGUF_I16, GGUF_U32, GGUF_I32, GGUF_F32, GGUF_BOOL, GGUF_STRING,
-    GGUF_ARRAY, GGUF_U64, GGUF_I64, GGUF_F64, GGUF_TYPE_COUNT
+    GGUF_U8,
+    GGUF_I8,
+    GGUF_U16,
+    GGUF_I16,
+    GGUF_U32,
+    GGUF_I32,
+    GGUF_F32,
+    GGUF_BOOL,
+    GGUF_STRING,
+    GGUF_ARRAY,
+    GGUF_U64,
+    GGUF_I64,
+    GGUF_F64,
+    GGUF_TYPE_COUNT
 };
 
 struct gguf_str { /* borrowed from the mapping; no NUL behind it; may contain NUL */
@@ -39,8 +51,8 @@ struct gguf_kv {
 
 struct gguf_tensor {
     struct gguf_str name;
-    uint32_t n_dims;           /* 0..4 */
-    int64_t dim[4];            /* dim[0] is contiguous; missing dims are 1 */
+    uint32_t n_dims; /* 0..4 */
+    int64_t dim[4];  /* dim[0] is contiguous; missing dims are 1 */
     enum dtype type;
     uint64_t offset;           /* from the start of the data section, as stored */
     size_t size;               /* bytes */
@@ -65,9 +77,9 @@ size_t gguf_file_size(const struct gguf *g);
 
 size_t gguf_n_kv(const struct gguf *g);
 size_t gguf_n_tensors(const struct gguf *g);
-const struct gguf_kv *gguf_kv_at(const struct gguf *g, size_t i);         /* file order */
+const struct gguf_kv *gguf_kv_at(const struct gguf *g, size_t i); /* file order */
 const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t i);
-const struct gguf_kv *gguf_find(const struct gguf *g, const char *key);   /* NULL: absent */
+const struct gguf_kv *gguf_find(const struct gguf *g, const char *key); /* NULL: absent */
 const struct gguf_tensor *gguf_find_tensor(const struct gguf *g, const char *name);
 
 /* Typed getters. Absent key: ST_NOT_FOUND; a kind that cannot give the value: ST_FORMAT naming key
@@ -77,7 +89,8 @@ enum status gguf_get_u32(const struct gguf *g, const char *key, uint32_t *out, s
 enum status gguf_get_i64(const struct gguf *g, const char *key, int64_t *out, struct err *e);
 enum status gguf_get_f32(const struct gguf *g, const char *key, float *out, struct err *e);
 enum status gguf_get_bool(const struct gguf *g, const char *key, bool *out, struct err *e);
-enum status gguf_get_str(const struct gguf *g, const char *key, struct gguf_str *out, struct err *e);
+enum status gguf_get_str(const struct gguf *g, const char *key, struct gguf_str *out,
+                         struct err *e);
 
 /* Elements of a pair (a scalar is one element). The caller has checked kind and i < count;
  * integers of any width come back as i64 (u64 beyond 2^63 saturates), bool as 0/1. */
@@ -85,15 +98,16 @@ bool gguf_is_int(enum gguf_type t);
 bool gguf_is_float(enum gguf_type t);
 int64_t gguf_elem_int(const struct gguf_kv *kv, uint64_t i);
 double gguf_elem_float(const struct gguf_kv *kv, uint64_t i);
-struct gguf_str gguf_elem_str(const struct gguf *g, const struct gguf_kv *kv, uint64_t i); /* O(1) */
+struct gguf_str gguf_elem_str(const struct gguf *g, const struct gguf_kv *kv,
+                              uint64_t i);    /* O(1) */
 const char *gguf_type_name(enum gguf_type t); /* "u8", ..., "string", "array" */
 
 /* Class of the last failed gguf_open in this thread ("truncated", "magic", ... "bounds"; "" none):
  * the column of spec/gguf.md 3, for golden-check. */
 const char *gguf_error_class(void);
 
-/* general.file_type (spec/gguf.md 6.3) as Ollama shows it ("Q4_K_M", "F16", "unknown"); guessed from
- * the tensors if the key is absent. */
+/* general.file_type (spec/gguf.md 6.3) as Ollama shows it ("Q4_K_M", "F16", "unknown"); guessed
+ * from the tensors if the key is absent. */
 const char *gguf_file_type_name(const struct gguf *g);
 uint64_t gguf_parameter_count(const struct gguf *g); /* elements of all tensors */
 

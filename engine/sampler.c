@@ -39,12 +39,23 @@ struct sampler {
 
 struct sampler_params sampler_default_params(void) {
     return (struct sampler_params){
-        .temperature = 0.8f, .top_p = 0.9f, .min_p = 0.0f, .typical_p = 1.0f, .top_n_sigma = -1.0f,
-        .repeat_penalty = 1.0f, .presence_penalty = 0.0f, .frequency_penalty = 0.0f,
-        .dynatemp_range = 0.0f, .dynatemp_exponent = 1.0f,
-        .xtc_probability = 0.0f, .xtc_threshold = 0.1f,
-        .mirostat_tau = 5.0f, .mirostat_eta = 0.1f,
-        .top_k = 40, .repeat_last_n = 64, .mirostat = 0,
+        .temperature = 0.8f,
+        .top_p = 0.9f,
+        .min_p = 0.0f,
+        .typical_p = 1.0f,
+        .top_n_sigma = -1.0f,
+        .repeat_penalty = 1.0f,
+        .presence_penalty = 0.0f,
+        .frequency_penalty = 0.0f,
+        .dynatemp_range = 0.0f,
+        .dynatemp_exponent = 1.0f,
+        .xtc_probability = 0.0f,
+        .xtc_threshold = 0.1f,
+        .mirostat_tau = 5.0f,
+        .mirostat_eta = 0.1f,
+        .top_k = 40,
+        .repeat_last_n = 64,
+        .mirostat = 0,
         .seed = RANDOM_SEED,
     };
 }
@@ -56,14 +67,22 @@ static const struct {
     size_t offset;
     bool is_clamped; /* to 0..1 */
 } FLOATS[] = {
-#define FLOAT(field, is_clamped) {#field, offsetof(struct sampler_params, field), is_clamped}
-    FLOAT(temperature, false),       FLOAT(top_p, true),
-    FLOAT(min_p, true),              FLOAT(typical_p, false),
-    FLOAT(top_n_sigma, false),       FLOAT(repeat_penalty, false),
-    FLOAT(presence_penalty, false),  FLOAT(frequency_penalty, false),
-    FLOAT(dynatemp_range, false),    FLOAT(dynatemp_exponent, false),
-    FLOAT(xtc_probability, false),   FLOAT(xtc_threshold, false),
-    FLOAT(mirostat_tau, false),      FLOAT(mirostat_eta, false),
+#define FLOAT(field, is_clamped)                                                                   \
+    { #field, offsetof(struct sampler_params, field), is_clamped }
+    FLOAT(temperature, false),
+    FLOAT(top_p, true),
+    FLOAT(min_p, true),
+    FLOAT(typical_p, false),
+    FLOAT(top_n_sigma, false),
+    FLOAT(repeat_penalty, false),
+    FLOAT(presence_penalty, false),
+    FLOAT(frequency_penalty, false),
+    FLOAT(dynatemp_range, false),
+    FLOAT(dynatemp_exponent, false),
+    FLOAT(xtc_probability, false),
+    FLOAT(xtc_threshold, false),
+    FLOAT(mirostat_tau, false),
+    FLOAT(mirostat_eta, false),
 #undef FLOAT
 };
 

@@ -41,14 +41,14 @@ struct candidates {
 bool candidates_open(struct candidates *cs, size_t n_vocab); /* false: no memory, nothing kept */
 void candidates_close(struct candidates *cs);                /* a zeroed struct is fine */
 void candidates_load(struct candidates *cs, const float *logits); /* borrowed for the step */
-void candidates_list(struct candidates *cs);  /* writes the list out if it is not */
+void candidates_list(struct candidates *cs);   /* writes the list out if it is not */
 float *candidates_edit(struct candidates *cs); /* not listed: the logits, writable */
 void candidates_sort(struct candidates *cs);
 void candidates_softmax(struct candidates *cs); /* p of each, in the present order */
 float candidates_max(const struct candidates *cs);
-void candidates_cut(struct candidates *cs, size_t n); /* keeps the first n (>= 1) */
+void candidates_cut(struct candidates *cs, size_t n);   /* keeps the first n (>= 1) */
 void candidates_first(struct candidates *cs, size_t k); /* sorted, and cut to k (>= 1) */
-void candidates_swap(struct candidates *cs); /* tmp becomes the list */
+void candidates_swap(struct candidates *cs);            /* tmp becomes the list */
 
 /* --- samplers without state (sampler_ops.c); min_keep is 0 except in the goldens --- */
 

@@ -178,8 +178,10 @@ static size_t typical_border(const struct candidates *cs, float h) {
     size_t lo = 0, hi = cs->n;
     while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;
-        if (-logf(cs->c[mid].p) >= h) hi = mid;
-        else lo = mid + 1;
+        if (-logf(cs->c[mid].p) >= h)
+            hi = mid;
+        else
+            lo = mid + 1;
     }
     return lo;
 }

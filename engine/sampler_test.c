@@ -50,16 +50,26 @@ static uint32_t random_bits(void) {
 /* Logit patterns that treat a selection badly in different ways. */
 static float pattern(int kind, size_t i, size_t n) {
     switch (kind) {
-    case 0: return (float)(random_bits() % 100000) / 5000.0f - 10.0f;
-    case 1: return (float)i;                                      /* rising */
-    case 2: return -(float)i;                                     /* falling */
-    case 3: return 1.5f;                                          /* all alike */
-    case 4: return random_bits() % 50 != 0 ? -INFINITY : (float)(random_bits() % 9); /* a mask */
-    case 5: return (float)(random_bits() % 4);                    /* many ties */
-    case 6: return random_bits() % 3 == 0 ? NAN : (float)(random_bits() % 100);
-    case 7: return random_bits() % 2 == 0 ? 0.0f : -0.0f;
-    case 8: return (float)(i < n / 2 ? i : n - i);                /* organ pipe */
-    default: return -INFINITY;
+    case 0:
+        return (float)(random_bits() % 100000) / 5000.0f - 10.0f;
+    case 1:
+        return (float)i; /* rising */
+    case 2:
+        return -(float)i; /* falling */
+    case 3:
+        return 1.5f; /* all alike */
+    case 4:
+        return random_bits() % 50 != 0 ? -INFINITY : (float)(random_bits() % 9); /* a mask */
+    case 5:
+        return (float)(random_bits() % 4); /* many ties */
+    case 6:
+        return random_bits() % 3 == 0 ? NAN : (float)(random_bits() % 100);
+    case 7:
+        return random_bits() % 2 == 0 ? 0.0f : -0.0f;
+    case 8:
+        return (float)(i < n / 2 ? i : n - i); /* organ pipe */
+    default:
+        return -INFINITY;
     }
 }
 enum { N_PATTERNS = 10 };

@@ -115,8 +115,10 @@ static void add_stops(struct textout *t, const char *const *stop, size_t n_stop)
         if (len == 0) continue;
         struct stop *s = &t->stop[t->n_stop++];
         memcpy(t->chars + used, stop[i], len);
-        *s = (struct stop){.text = t->chars + used, .fallback = t->numbers + used,
-                           .len = (uint32_t)len, .index = (int)i};
+        *s = (struct stop){.text = t->chars + used,
+                           .fallback = t->numbers + used,
+                           .len = (uint32_t)len,
+                           .index = (int)i};
         stop_prepare(s);
         used += len;
     }

@@ -155,8 +155,10 @@ static void finish_drops_an_unfinished_character(void **state) {
         assert_ready(t, "ab");
         push(t, "c\xf0\x9f");
         assert_ready(t, "");
-        if (eog) textout_push(t, "", 0, true);
-        else textout_finish(t);
+        if (eog)
+            textout_push(t, "", 0, true);
+        else
+            textout_finish(t);
         assert_ready(t, "c");
         textout_close(t);
     }

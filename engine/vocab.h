@@ -20,8 +20,14 @@ typedef int32_t token_id;
 enum { TOKEN_NONE = -1 };
 
 enum token_attr { /* bits; spec/tokenizers.md 3 */
-    TOKEN_UNKNOWN = 0x1, TOKEN_UNUSED = 0x2, TOKEN_NORMAL = 0x4, TOKEN_CONTROL = 0x8,
-    TOKEN_USER = 0x10, TOKEN_BYTE = 0x20, TOKEN_LSTRIP = 0x80, TOKEN_RSTRIP = 0x100
+                  TOKEN_UNKNOWN = 0x1,
+                  TOKEN_UNUSED = 0x2,
+                  TOKEN_NORMAL = 0x4,
+                  TOKEN_CONTROL = 0x8,
+                  TOKEN_USER = 0x10,
+                  TOKEN_BYTE = 0x20,
+                  TOKEN_LSTRIP = 0x80,
+                  TOKEN_RSTRIP = 0x100
 };
 
 struct token_list { /* owns ids; a zeroed struct is an empty list */
@@ -62,7 +68,8 @@ struct vocab_special { /* TOKEN_NONE where there is none */
     token_id bos, eos, eot, eom, unk, sep, pad, mask, fim_pre, fim_suf, fim_mid, fim_pad, fim_rep,
         fim_sep, nl;
     bool add_bos, add_eos, add_sep;
-    bool add_bos_by_file; /* tokenizer.ggml.add_bos_token is there and true, or the kind forces it */
+    bool
+        add_bos_by_file; /* tokenizer.ggml.add_bos_token is there and true, or the kind forces it */
 };
 const struct vocab_special *vocab_special(const struct vocab *v);
 bool vocab_is_eog(const struct vocab *v, token_id id); /* end of generation */

@@ -123,10 +123,14 @@ static void check_prompt(struct check *c, const char *id, const struct template 
     char *want = with_dates(own != NULL ? own : string_of(row, "output"));
     enum status st = template_render(t, data, &out, &e);
     char *got = as_recorded(buf_take(&out));
-    if (any) check_pass(c);
-    else if (fails) check_that(c, st != ST_OK && *got == '\0', id, "must fail, gives %.80s", got);
-    else if (st != ST_OK) check_fail(c, id, "%s", e.msg);
-    else expect_text(c, id, got, want);
+    if (any)
+        check_pass(c);
+    else if (fails)
+        check_that(c, st != ST_OK && *got == '\0', id, "must fail, gives %.80s", got);
+    else if (st != ST_OK)
+        check_fail(c, id, "%s", e.msg);
+    else
+        expect_text(c, id, got, want);
     mem_free(got);
     mem_free(want);
 }
@@ -147,7 +151,8 @@ static struct template *parse(struct check *c, const char *id, const char *text,
     if (want != NULL)
         check_that(c, st != ST_OK && strcmp(e.msg, want) == 0, id, "want %s, got %s", want,
                    st != ST_OK ? e.msg : "a template");
-    else if (st != ST_OK) check_fail(c, id, "%s", e.msg);
+    else if (st != ST_OK)
+        check_fail(c, id, "%s", e.msg);
     if (st == ST_OK && want == NULL) return t;
     if (st == ST_OK) template_free(t);
     return NULL;
@@ -160,15 +165,19 @@ static void check_micro(struct set *s, const json *row) {
     struct template *t = parse(s->c, id, string_of(row, "template"), row);
     if (t == NULL) return;
     struct template_data d = data_of(row, json_get(row, "messages"), json_get(row, "tools"));
-    if (same_vars(t, json_get(row, "vars"))) check_prompt(s->c, id, t, row, &d);
-    else check_fail(s->c, id, "other vars");
+    if (same_vars(t, json_get(row, "vars")))
+        check_prompt(s->c, id, t, row, &d);
+    else
+        check_fail(s->c, id, "other vars");
     template_free(t);
 }
 
 /* What cria's own named template makes of a row of the same format. */
 static void check_own_named(struct set *s, const json *row, const struct template_data *d) {
     static const char *const same[][2] = {
-        {"chatml", "chatml"}, {"llama3-instruct", "llama3"}, {"gemma-instruct", "gemma"},
+        {"chatml", "chatml"},
+        {"llama3-instruct", "llama3"},
+        {"gemma-instruct", "gemma"},
         {"gemma3-instruct", "gemma3"},
     };
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {

@@ -8,12 +8,18 @@ enum basic { B_NONE, B_BOOL, B_INT, B_FLOAT, B_COMPLEX, B_STRING };
 
 static enum basic basic_kind(const struct value *v) {
     switch (v->kind) {
-    case V_BOOL: return B_BOOL;
-    case V_INT: return B_INT;
-    case V_FLOAT: return B_FLOAT;
-    case V_COMPLEX: return B_COMPLEX;
-    case V_STRING: return B_STRING;
-    default: return B_NONE;
+    case V_BOOL:
+        return B_BOOL;
+    case V_INT:
+        return B_INT;
+    case V_FLOAT:
+        return B_FLOAT;
+    case V_COMPLEX:
+        return B_COMPLEX;
+    case V_STRING:
+        return B_STRING;
+    default:
+        return B_NONE;
     }
 }
 
@@ -30,24 +36,27 @@ static enum status pay(struct texec *x, const struct value *a, const struct valu
 
 static bool same_basic(const struct value *a, const struct value *b) {
     switch (a->kind) {
-    case V_BOOL: return a->b == b->b;
-    case V_INT: return a->i == b->i;
-    case V_FLOAT: return a->f >= b->f && a->f <= b->f;
-    case V_COMPLEX: return memcmp(&a->complex, &b->complex, sizeof a->complex) == 0;
-    default: return ttext_equal(a->s, b->s);
+    case V_BOOL:
+        return a->b == b->b;
+    case V_INT:
+        return a->i == b->i;
+    case V_FLOAT:
+        return a->f >= b->f && a->f <= b->f;
+    case V_COMPLEX:
+        return memcmp(&a->complex, &b->complex, sizeof a->complex) == 0;
+    default:
+        return ttext_equal(a->s, b->s);
     }
 }
 
 static bool comparable(const struct value *v) {
-    return v->kind == V_NIL || basic_kind(v) != B_NONE ||
-           (v->kind == V_RECORD && v->type->pointer);
+    return v->kind == V_NIL || basic_kind(v) != B_NONE || (v->kind == V_RECORD && v->type->pointer);
 }
 
 static enum status equal(struct texec *x, const struct value *a, const struct value *b,
                          bool *same) {
     const struct value *odd = !comparable(a) ? a : b;
-    if (!comparable(odd))
-        return texec_fail(x, "non-comparable type: %s", tvalue_type_name(odd));
+    if (!comparable(odd)) return texec_fail(x, "non-comparable type: %s", tvalue_type_name(odd));
     if (a->kind == V_NIL || b->kind == V_NIL) {
         *same = a->kind == b->kind;
         return ST_OK;
@@ -86,10 +95,14 @@ static enum status compare(struct texec *x, const struct value *a, const struct 
     if (kind == B_NONE || basic_kind(b) == B_NONE)
         return texec_fail(x, "invalid type for comparison");
     if (kind != basic_kind(b)) return incompatible(x, a, b);
-    if (kind == B_INT) *order = (a->i > b->i) - (a->i < b->i);
-    else if (kind == B_STRING) *order = ttext_order(a->s, b->s);
-    else if (kind == B_FLOAT) *order = (a->f > b->f) - (a->f < b->f);
-    else return texec_fail(x, "invalid type for comparison");
+    if (kind == B_INT)
+        *order = (a->i > b->i) - (a->i < b->i);
+    else if (kind == B_STRING)
+        *order = ttext_order(a->s, b->s);
+    else if (kind == B_FLOAT)
+        *order = (a->f > b->f) - (a->f < b->f);
+    else
+        return texec_fail(x, "invalid type for comparison");
     return pay(x, a, b);
 }
 

@@ -15,8 +15,10 @@ struct cutter {
 
 static void *copy(struct cutter *c, const void *src, size_t size) {
     void *to = arena_alloc(c->a, size);
-    if (to == NULL) c->no_memory = true;
-    else memcpy(to, src, size);
+    if (to == NULL)
+        c->no_memory = true;
+    else
+        memcpy(to, src, size);
     return to;
 }
 
@@ -36,8 +38,10 @@ static struct command *cut_command(struct cutter *c, const struct command *comma
     for (const struct expr *x = command->args; x != NULL && !c->done; x = x->next) {
         struct expr *kept = copy(c, x, sizeof *kept);
         if (kept == NULL) return NULL;
-        if (x->kind == X_PIPE) kept->pipe = cut_pipe(c, x->pipe);
-        else c->done = is_response(x);
+        if (x->kind == X_PIPE)
+            kept->pipe = cut_pipe(c, x->pipe);
+        else
+            c->done = is_response(x);
         *tail = kept;
         tail = &kept->next;
         to->n_args++;
@@ -83,8 +87,10 @@ static void cut_list(struct cutter *c, const struct node_list *from, struct node
         struct node *kept = copy(c, n, sizeof *kept);
         if (kept == NULL) return;
         kept->next = NULL;
-        if (to->last != NULL) to->last->next = kept;
-        else to->first = kept;
+        if (to->last != NULL)
+            to->last->next = kept;
+        else
+            to->first = kept;
         to->last = kept;
         cut_node(c, kept);
     }

@@ -57,19 +57,35 @@ static void put_record(struct buf *b, const struct value *v) {
 
 void tvalue_json(struct buf *b, const struct value *v) {
     switch (v->kind) {
-    case V_NIL: buf_str(b, "null"); break;
-    case V_BOOL: buf_str(b, v->b ? "true" : "false"); break;
-    case V_INT: buf_printf(b, "%" PRId64, v->i); break;
-    case V_FLOAT: json_put_double(b, v->f); break;
-    case V_COMPLEX: break; /* no JSON: Go's encoder fails and the function prints nothing */
+    case V_NIL:
+        buf_str(b, "null");
+        break;
+    case V_BOOL:
+        buf_str(b, v->b ? "true" : "false");
+        break;
+    case V_INT:
+        buf_printf(b, "%" PRId64, v->i);
+        break;
+    case V_FLOAT:
+        json_put_double(b, v->f);
+        break;
+    case V_COMPLEX:
+        break; /* no JSON: Go's encoder fails and the function prints nothing */
     case V_STRING:
-    case V_BYTES: json_put_string(b, v->s.p, v->s.n); break;
+    case V_BYTES:
+        json_put_string(b, v->s.p, v->s.n);
+        break;
     case V_LIST:
         if (v->type != NULL && v->type->show == SHOW_SOLE && v->list.n == 1)
             tvalue_json(b, &v->list.item[0]);
-        else put_list(b, v);
+        else
+            put_list(b, v);
         break;
-    case V_DICT: put_dict(b, v); break;
-    case V_RECORD: put_record(b, v); break;
+    case V_DICT:
+        put_dict(b, v);
+        break;
+    case V_RECORD:
+        put_record(b, v);
+        break;
     }
 }

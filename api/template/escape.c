@@ -20,13 +20,20 @@ static enum status joined(struct texec *x, const struct value *arg, size_t n, st
 
 static const char *html_entity(char c) {
     switch (c) {
-    case '\0': return "\xEF\xBF\xBD";
-    case '"': return "&#34;";
-    case '\'': return "&#39;";
-    case '&': return "&amp;";
-    case '<': return "&lt;";
-    case '>': return "&gt;";
-    default: return NULL;
+    case '\0':
+        return "\xEF\xBF\xBD";
+    case '"':
+        return "&#34;";
+    case '\'':
+        return "&#39;";
+    case '&':
+        return "&amp;";
+    case '<':
+        return "&lt;";
+    case '>':
+        return "&gt;";
+    default:
+        return NULL;
     }
 }
 
@@ -36,18 +43,23 @@ enum status tfunc_html(struct texec *x, const struct value *arg, size_t n, struc
     if (st != ST_OK) return st;
     for (size_t i = 0; i < s.n; i++) {
         const char *entity = html_entity(s.p[i]);
-        if (entity != NULL) buf_str(&x->scratch, entity);
-        else buf_chr(&x->scratch, s.p[i]);
+        if (entity != NULL)
+            buf_str(&x->scratch, entity);
+        else
+            buf_chr(&x->scratch, s.p[i]);
     }
     return texec_take(x, out);
 }
 
 static void put_js(struct buf *b, struct text c, uint32_t cp) {
-    if (cp == '\\' || cp == '\'' || cp == '"') buf_printf(b, "\\%c", (char)cp);
+    if (cp == '\\' || cp == '\'' || cp == '"')
+        buf_printf(b, "\\%c", (char)cp);
     else if (cp < ' ' || cp == '<' || cp == '>' || cp == '&' || cp == '=')
         buf_printf(b, "\\u%04X", (unsigned)cp);
-    else if (cp >= 0x80 && !tliteral_is_printable(cp)) buf_printf(b, "\\u%04X", (unsigned)cp);
-    else buf_add(b, c.p, c.n);
+    else if (cp >= 0x80 && !tliteral_is_printable(cp))
+        buf_printf(b, "\\u%04X", (unsigned)cp);
+    else
+        buf_add(b, c.p, c.n);
 }
 
 enum status tfunc_js(struct texec *x, const struct value *arg, size_t n, struct value *out) {
@@ -71,9 +83,12 @@ enum status tfunc_urlquery(struct texec *x, const struct value *arg, size_t n, s
         unsigned char c = (unsigned char)s.p[i];
         bool plain = (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') ||
                      (c != '\0' && strchr("-_.~", c) != NULL);
-        if (plain) buf_chr(&x->scratch, (char)c);
-        else if (c == ' ') buf_chr(&x->scratch, '+');
-        else buf_printf(&x->scratch, "%%%02X", (unsigned)c);
+        if (plain)
+            buf_chr(&x->scratch, (char)c);
+        else if (c == ' ')
+            buf_chr(&x->scratch, '+');
+        else
+            buf_printf(&x->scratch, "%%%02X", (unsigned)c);
     }
     return texec_take(x, out);
 }

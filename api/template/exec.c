@@ -43,8 +43,8 @@ static enum status locate(struct texec *x, const struct span *span) {
         }
     int shown = span->src.n > SHOWN_SOURCE ? SHOWN_SOURCE : (int)span->src.n;
     return err_set(x->e, ST_INVALID, "template: :%u:%u: executing \"%.*s\" at <%.*s>: %s", line,
-                   (unsigned)(span->at - line_start), (int)x->name.n, x->name.p, shown,
-                   span->src.p, x->e->msg);
+                   (unsigned)(span->at - line_start), (int)x->name.n, x->name.p, shown, span->src.p,
+                   x->e->msg);
 }
 
 static enum status fail_at(struct texec *x, const struct span *span, const char *fmt, ...)
@@ -175,9 +175,9 @@ static enum status walk_path(struct texec *x, struct value v, const struct expr 
 
 static enum status eval_pipe(struct texec *x, const struct value *dot, const struct pipe *pipe,
                              struct value *out);
-static enum status eval_function(struct texec *x, const struct value *dot,
-                                 const struct command *c, const struct expr *name,
-                                 const struct value *final, struct value *out);
+static enum status eval_function(struct texec *x, const struct value *dot, const struct command *c,
+                                 const struct expr *name, const struct value *final,
+                                 struct value *out);
 
 /* One operand. A function name without arguments is called with none. */
 static enum status eval_operand(struct texec *x, const struct value *dot, const struct expr *e,
@@ -185,12 +185,21 @@ static enum status eval_operand(struct texec *x, const struct value *dot, const 
     struct value v;
     enum status st = ST_OK;
     switch (e->kind) {
-    case X_CONST: *out = e->constant; return ST_OK;
-    case X_NIL: *out = (struct value){.kind = V_NIL}; return ST_OK;
-    case X_DOT: *out = *dot; return ST_OK;
-    case X_FIELD: return walk_path(x, *dot, e, out);
-    case X_PIPE: return eval_pipe(x, dot, e->pipe, out);
-    case X_FUNCTION: return eval_function(x, dot, NULL, e, NULL, out);
+    case X_CONST:
+        *out = e->constant;
+        return ST_OK;
+    case X_NIL:
+        *out = (struct value){.kind = V_NIL};
+        return ST_OK;
+    case X_DOT:
+        *out = *dot;
+        return ST_OK;
+    case X_FIELD:
+        return walk_path(x, *dot, e, out);
+    case X_PIPE:
+        return eval_pipe(x, dot, e->pipe, out);
+    case X_FUNCTION:
+        return eval_function(x, dot, NULL, e, NULL, out);
     case X_OVERFLOW:
         return fail_at(x, &e->span, "%.*s overflows int", (int)e->span.src.n, e->span.src.p);
     case X_VARIABLE: {
@@ -208,8 +217,7 @@ static enum status eval_operand(struct texec *x, const struct value *dot, const 
 
 /* and, or: arguments are evaluated one by one, until one decides. */
 static enum status eval_lazy(struct texec *x, const struct value *dot, const struct func *f,
-                             const struct expr *arg, const struct value *final,
-                             struct value *out) {
+                             const struct expr *arg, const struct value *final, struct value *out) {
     for (; arg != NULL; arg = arg->next) {
         enum status st = eval_operand(x, dot, arg, out);
         if (st != ST_OK || tvalue_truth(out) == f->stop_at) return st;
@@ -238,9 +246,9 @@ static enum status eval_eager(struct texec *x, const struct value *dot, const st
 }
 
 /* c: the command whose first word is the function; NULL: no arguments. */
-static enum status eval_function(struct texec *x, const struct value *dot,
-                                 const struct command *c, const struct expr *name,
-                                 const struct value *final, struct value *out) {
+static enum status eval_function(struct texec *x, const struct value *dot, const struct command *c,
+                                 const struct expr *name, const struct value *final,
+                                 struct value *out) {
     const struct func *f = name->func;
     const struct expr *args = c != NULL ? c->args->next : NULL;
     size_t n = (c != NULL ? c->n_args - 1 : 0) + (final != NULL);
@@ -321,8 +329,10 @@ static enum status walk_if(struct texec *x, const struct value *dot, const struc
     size_t scope = x->n_vars;
     enum status st = eval_pipe(x, dot, n->pipe, &v);
     if (st != ST_OK) return st;
-    if (tvalue_truth(&v)) st = walk_list(x, n->kind == N_WITH ? &v : dot, &n->body);
-    else if (n->otherwise != NULL) st = walk_list(x, dot, n->otherwise);
+    if (tvalue_truth(&v))
+        st = walk_list(x, n->kind == N_WITH ? &v : dot, &n->body);
+    else if (n->otherwise != NULL)
+        st = walk_list(x, dot, n->otherwise);
     x->n_vars = scope;
     return st;
 }
@@ -330,20 +340,34 @@ static enum status walk_if(struct texec *x, const struct value *dot, const struc
 /* Number of iterations; false: not a thing to range over. */
 static bool range_length(const struct value *v, size_t *n) {
     switch (v->kind) {
-    case V_NIL: *n = 0; return true;
-    case V_INT: *n = v->i > 0 ? (size_t)v->i : 0; return true;
-    case V_LIST: *n = v->list.n; return true;
-    case V_DICT: *n = v->dict != NULL ? v->dict->n : 0; return true;
-    case V_BYTES: *n = v->s.n; return true;
-    default: return false;
+    case V_NIL:
+        *n = 0;
+        return true;
+    case V_INT:
+        *n = v->i > 0 ? (size_t)v->i : 0;
+        return true;
+    case V_LIST:
+        *n = v->list.n;
+        return true;
+    case V_DICT:
+        *n = v->dict != NULL ? v->dict->n : 0;
+        return true;
+    case V_BYTES:
+        *n = v->s.n;
+        return true;
+    default:
+        return false;
     }
 }
 
 static void range_item(const struct value *v, size_t i, struct value *key, struct value *item) {
     *key = tvalue_int((int64_t)i);
-    if (v->kind == V_INT) *item = *key;
-    else if (v->kind == V_BYTES) *item = tvalue_int((unsigned char)v->s.p[i]);
-    else if (v->kind == V_LIST) *item = v->list.item[i];
+    if (v->kind == V_INT)
+        *item = *key;
+    else if (v->kind == V_BYTES)
+        *item = tvalue_int((unsigned char)v->s.p[i]);
+    else if (v->kind == V_LIST)
+        *item = v->list.item[i];
     else {
         *key = tvalue_text(v->dict->entry[i].key);
         *item = v->dict->entry[i].value;
@@ -356,8 +380,10 @@ static enum status set_range_vars(struct texec *x, const struct pipe *pipe, size
     enum status st = ST_OK;
     for (unsigned i = 0; i < pipe->n_decl && st == ST_OK; i++) {
         const struct value *v = pipe->n_decl == 2 && i == 0 ? key : item;
-        if (pipe->assign) st = assign_var(x, pipe->decl[i], v, &pipe->span);
-        else x->vars[scope + i].value = *v;
+        if (pipe->assign)
+            st = assign_var(x, pipe->decl[i], v, &pipe->span);
+        else
+            x->vars[scope + i].value = *v;
     }
     return st;
 }
@@ -393,8 +419,10 @@ static enum status walk_range(struct texec *x, const struct value *dot, const st
         return fail_at(x, &n->pipe->span, "range can't iterate over %s",
                        x->scratch.failed ? "" : x->scratch.data);
     }
-    if (count > 0) st = iterate(x, n, &v, count);
-    else if (n->otherwise != NULL) st = walk_list(x, dot, n->otherwise);
+    if (count > 0)
+        st = iterate(x, n, &v, count);
+    else if (n->otherwise != NULL)
+        st = walk_list(x, dot, n->otherwise);
     x->n_vars = scope;
     return st;
 }
@@ -421,14 +449,24 @@ static enum status walk_template(struct texec *x, const struct value *dot, const
 
 static enum status walk_node(struct texec *x, const struct value *dot, const struct node *n) {
     switch (n->kind) {
-    case N_TEXT: buf_add(x->out, n->text.p, n->text.n); return check_output(x);
-    case N_ACTION: return walk_action(x, dot, n);
+    case N_TEXT:
+        buf_add(x->out, n->text.p, n->text.n);
+        return check_output(x);
+    case N_ACTION:
+        return walk_action(x, dot, n);
     case N_IF:
-    case N_WITH: return walk_if(x, dot, n);
-    case N_RANGE: return walk_range(x, dot, n);
-    case N_TEMPLATE: return walk_template(x, dot, n);
-    case N_BREAK: x->flow = FLOW_BREAK; return ST_OK;
-    case N_CONTINUE: x->flow = FLOW_CONTINUE; return ST_OK;
+    case N_WITH:
+        return walk_if(x, dot, n);
+    case N_RANGE:
+        return walk_range(x, dot, n);
+    case N_TEMPLATE:
+        return walk_template(x, dot, n);
+    case N_BREAK:
+        x->flow = FLOW_BREAK;
+        return ST_OK;
+    case N_CONTINUE:
+        x->flow = FLOW_CONTINUE;
+        return ST_OK;
     }
     return ST_OK;
 }

@@ -9,8 +9,7 @@
 
 #include "api/template/template_impl.h"
 
-static enum status func_not(struct texec *x, const struct value *arg, size_t n,
-                            struct value *out) {
+static enum status func_not(struct texec *x, const struct value *arg, size_t n, struct value *out) {
     (void)x, (void)n;
     *out = tvalue_bool(!tvalue_truth(&arg[0]));
     return ST_OK;
@@ -30,16 +29,24 @@ static enum status plain(struct texec *x, struct value *v) {
 /* Elements of a thing with a length; false: it has none. */
 static bool length_of(const struct value *v, size_t *n) {
     switch (v->kind) {
-    case V_STRING: *n = v->s.n; return true;
-    case V_BYTES: *n = tvalue_bytes_len(v); return true;
-    case V_LIST: *n = v->list.n; return true;
-    case V_DICT: *n = v->dict != NULL ? v->dict->n : 0; return true;
-    default: return false;
+    case V_STRING:
+        *n = v->s.n;
+        return true;
+    case V_BYTES:
+        *n = tvalue_bytes_len(v);
+        return true;
+    case V_LIST:
+        *n = v->list.n;
+        return true;
+    case V_DICT:
+        *n = v->dict != NULL ? v->dict->n : 0;
+        return true;
+    default:
+        return false;
     }
 }
 
-static enum status func_len(struct texec *x, const struct value *arg, size_t n,
-                            struct value *out) {
+static enum status func_len(struct texec *x, const struct value *arg, size_t n, struct value *out) {
     size_t len;
     (void)n;
     if (arg[0].kind == V_NIL) return texec_fail(x, "len of nil pointer");
@@ -116,8 +123,10 @@ static enum status func_slice(struct texec *x, const struct value *arg, size_t n
         if (at[i] > at[i + 1])
             return texec_fail(x, "invalid slice index: %zu > %zu", at[i], at[i + 1]);
     *out = v;
-    if (v.kind == V_STRING) out->s = (struct text){v.s.p + at[0], at[1] - at[0]};
-    else if (v.list.item != NULL) out->list.item = v.list.item + at[0];
+    if (v.kind == V_STRING)
+        out->s = (struct text){v.s.p + at[0], at[1] - at[0]};
+    else if (v.list.item != NULL)
+        out->list.item = v.list.item + at[0];
     if (v.kind == V_LIST) out->list.n = at[1] - at[0];
     return ST_OK;
 }
@@ -225,8 +234,8 @@ static enum status func_yesterday_date(struct texec *x, const struct value *arg,
 
 static const char *typescript_name(const struct value *type) {
     static const char *const names[][2] = {
-        {"string", "string"}, {"number", "number"}, {"integer", "number"},
-        {"boolean", "boolean"}, {"array", "any[]"}, {"object", "Record<string, any>"},
+        {"string", "string"},   {"number", "number"}, {"integer", "number"},
+        {"boolean", "boolean"}, {"array", "any[]"},   {"object", "Record<string, any>"},
         {"null", "null"},
     };
     for (size_t i = 0; type->kind == V_STRING && i < sizeof names / sizeof *names; i++)

@@ -50,8 +50,10 @@ static void vars_of_pipe(struct vars *v, const struct pipe *pipe) {
 
 static void vars_of_list(struct vars *v, const struct node_list *list) {
     for (const struct node *n = list->first; n != NULL; n = n->next) {
-        if (n->pipe != NULL) vars_of_pipe(v, n->pipe);
-        else if (n->kind == N_TEMPLATE) v->bare_template = true;
+        if (n->pipe != NULL)
+            vars_of_pipe(v, n->pipe);
+        else if (n->kind == N_TEMPLATE)
+            v->bare_template = true;
         vars_of_list(v, &n->body);
         if (n->otherwise != NULL) vars_of_list(v, n->otherwise);
     }

@@ -99,8 +99,10 @@ static bool emit(struct lexer *l, enum token_kind kind) {
 }
 
 static bool emit_error(struct lexer *l, const char *message) {
-    if (message == NULL) l->no_memory = true;
-    else push(l, T_ERROR, (struct text){message, strlen(message)});
+    if (message == NULL)
+        l->no_memory = true;
+    else
+        push(l, T_ERROR, (struct text){message, strlen(message)});
     return false;
 }
 
@@ -108,9 +110,9 @@ static bool bad_character(struct lexer *l, const char *what) {
     uint32_t cp;
     unsigned n = utf8_decode(l->p, (size_t)(l->end - l->p), &cp);
     bool shown = tliteral_is_printable(cp);
-    return emit_error(l, arena_printf(l->a, "%s U+%04X%s%.*s%s", what, (unsigned)cp,
-                                      shown ? " '" : "", shown ? (int)n : 0, l->p,
-                                      shown ? "'" : ""));
+    return emit_error(l,
+                      arena_printf(l->a, "%s U+%04X%s%.*s%s", what, (unsigned)cp, shown ? " '" : "",
+                                   shown ? (int)n : 0, l->p, shown ? "'" : ""));
 }
 
 /* ---- text and delimiters ---- */
@@ -260,10 +262,9 @@ static enum token_kind word_kind(struct text s) {
         const char *name;
         enum token_kind kind;
     } words[] = {
-        {"block", T_BLOCK},   {"break", T_BREAK},       {"continue", T_CONTINUE},
-        {"define", T_DEFINE}, {"else", T_ELSE},         {"end", T_END},
-        {"false", T_BOOL},    {"if", T_IF},             {"nil", T_NIL},
-        {"range", T_RANGE},   {"template", T_TEMPLATE}, {"true", T_BOOL},
+        {"block", T_BLOCK}, {"break", T_BREAK}, {"continue", T_CONTINUE}, {"define", T_DEFINE},
+        {"else", T_ELSE},   {"end", T_END},     {"false", T_BOOL},        {"if", T_IF},
+        {"nil", T_NIL},     {"range", T_RANGE}, {"template", T_TEMPLATE}, {"true", T_BOOL},
         {"with", T_WITH},
     };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
@@ -310,24 +311,44 @@ static bool lex_inside(struct lexer *l) {
     if (is_digit(c) || c == '+' || c == '-' || (c == '.' && is_digit(peek_at(l, 1))))
         return lex_number(l);
     switch (c) {
-    case '=': return lex_one(l, T_ASSIGN);
-    case '|': return lex_one(l, T_PIPE);
-    case ':': return lex_declare(l);
+    case '=':
+        return lex_one(l, T_ASSIGN);
+    case '|':
+        return lex_one(l, T_PIPE);
+    case ':':
+        return lex_declare(l);
     case '(':
-    case ')': return lex_paren(l, (char)c);
-    case '"': l->p++; return lex_quoted(l, '"', T_STRING, "unterminated quoted string");
-    case '\'': l->p++; return lex_quoted(l, '\'', T_CHARCONST, "unterminated character constant");
-    case '`': l->p++; return lex_raw(l);
-    case '.': l->p++; return lex_sigil_name(l, T_DOT, T_FIELD);
-    case '$': l->p++; return lex_sigil_name(l, T_VARIABLE, T_VARIABLE);
-    default: return lex_other(l, c);
+    case ')':
+        return lex_paren(l, (char)c);
+    case '"':
+        l->p++;
+        return lex_quoted(l, '"', T_STRING, "unterminated quoted string");
+    case '\'':
+        l->p++;
+        return lex_quoted(l, '\'', T_CHARCONST, "unterminated character constant");
+    case '`':
+        l->p++;
+        return lex_raw(l);
+    case '.':
+        l->p++;
+        return lex_sigil_name(l, T_DOT, T_FIELD);
+    case '$':
+        l->p++;
+        return lex_sigil_name(l, T_VARIABLE, T_VARIABLE);
+    default:
+        return lex_other(l, c);
     }
 }
 
 enum status template_lex(struct arena *a, struct text source, struct tokens *out, struct err *e) {
     assert(source.p != NULL);
-    struct lexer l = {.a = a, .p = source.p, .start = source.p, .end = source.p + source.n,
-                      .line = 1, .counted = source.p, .out = out};
+    struct lexer l = {.a = a,
+                      .p = source.p,
+                      .start = source.p,
+                      .end = source.p + source.n,
+                      .line = 1,
+                      .counted = source.p,
+                      .out = out};
     while (l.in_action ? lex_inside(&l) : lex_text(&l)) assert(l.p <= l.end);
     if (l.no_memory) return err_no_memory(e);
     assert(out->n > 0);

@@ -51,12 +51,17 @@ static const char gemma3[] = "{{- range $i, $turn := .Messages }}\n"
 
 static const struct named_template templates[] = {
     {"chatml", chatml, "{\"stop\":[\"<|im_start|>\",\"<|im_end|>\"]}", {"<|im_start|>", NULL}},
-    {"llama3", llama3,
+    {"llama3",
+     llama3,
      "{\"stop\":[\"<|start_header_id|>\",\"<|end_header_id|>\",\"<|eot_id|>\"]}",
      {"<|start_header_id|>", NULL}},
-    {"gemma3", gemma3, "{\"stop\":[\"<start_of_turn>\",\"<end_of_turn>\"]}",
+    {"gemma3",
+     gemma3,
+     "{\"stop\":[\"<start_of_turn>\",\"<end_of_turn>\"]}",
      {"<start_of_turn>", "first_user_prefix"}},
-    {"gemma", gemma, "{\"stop\":[\"<start_of_turn>\",\"<end_of_turn>\"]}",
+    {"gemma",
+     gemma,
+     "{\"stop\":[\"<start_of_turn>\",\"<end_of_turn>\"]}",
      {"<start_of_turn>", NULL}},
 };
 

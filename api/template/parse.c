@@ -20,7 +20,7 @@ struct parser {
     size_t at, seen;      /* next token; farthest one looked at */
     uint32_t action_line; /* where the open action began; 0 outside */
     unsigned nesting, ranges;
-    struct text *vars;    /* names in scope, innermost last; owned */
+    struct text *vars; /* names in scope, innermost last; owned */
     size_t n_vars, cap_vars;
     enum status status;
     struct err *e;
@@ -49,8 +49,8 @@ static void *alloc(struct parser *p, size_t n, size_t size) {
 static bool enter(struct parser *p) {
     if (++p->nesting <= TEMPLATE_MAX_NESTING) return true;
     if (p->status == ST_OK)
-        p->status = err_set(p->e, ST_LIMIT, "template is nested more than %d deep",
-                            TEMPLATE_MAX_NESTING);
+        p->status =
+            err_set(p->e, ST_LIMIT, "template is nested more than %d deep", TEMPLATE_MAX_NESTING);
     return false;
 }
 
@@ -102,8 +102,10 @@ static void unexpected(struct parser *p, const struct token *tok, const char *co
     bool elsewhere = p->action_line != 0 && p->action_line != tok->line;
     if (elsewhere)
         where = ttext_is(tok->s, "unclosed action") ? " started at :" : " in action started at :";
-    if (elsewhere) fail(p, "%s%s%u", show(tok).s, where, (unsigned)p->action_line);
-    else fail(p, "%s", show(tok).s);
+    if (elsewhere)
+        fail(p, "%s%s%u", show(tok).s, where, (unsigned)p->action_line);
+    else
+        fail(p, "%s", show(tok).s);
 }
 
 /* ---- token stream ---- */
@@ -194,7 +196,8 @@ static void char_constant(struct parser *p, const struct token *tok, struct expr
     x->kind = X_CONST;
     if (!tliteral_char(tok->s, &cp))
         fail(p, "malformed character constant: %.*s", (int)tok->s.n, tok->s.p);
-    else x->constant = tvalue_int(cp);
+    else
+        x->constant = tvalue_int(cp);
 }
 
 static void function(struct parser *p, const struct token *tok, struct expr *x) {
@@ -234,16 +237,36 @@ static struct expr *term(struct parser *p) {
     if (x == NULL) return NULL;
     next(p);
     switch (tok->kind) {
-    case T_IDENT: function(p, tok, x); break;
-    case T_DOT: x->kind = X_DOT; break;
-    case T_NIL: x->kind = X_NIL; break;
-    case T_VARIABLE: variable(p, tok, x); break;
-    case T_FIELD: field(p, tok, x); break;
-    case T_BOOL: x->constant = tvalue_bool(ttext_is(tok->s, "true")); break;
-    case T_NUMBER: number(p, tok->s, x); break;
-    case T_CHARCONST: char_constant(p, tok, x); break;
-    case T_LPAREN: parenthesized(p, x); break;
-    default: string_constant(p, tok, x); break;
+    case T_IDENT:
+        function(p, tok, x);
+        break;
+    case T_DOT:
+        x->kind = X_DOT;
+        break;
+    case T_NIL:
+        x->kind = X_NIL;
+        break;
+    case T_VARIABLE:
+        variable(p, tok, x);
+        break;
+    case T_FIELD:
+        field(p, tok, x);
+        break;
+    case T_BOOL:
+        x->constant = tvalue_bool(ttext_is(tok->s, "true"));
+        break;
+    case T_NUMBER:
+        number(p, tok->s, x);
+        break;
+    case T_CHARCONST:
+        char_constant(p, tok, x);
+        break;
+    case T_LPAREN:
+        parenthesized(p, x);
+        break;
+    default:
+        string_constant(p, tok, x);
+        break;
     }
     x->span = (struct span){source_from(p, tok->s.p), tok->s.p};
     return p->status == ST_OK ? x : NULL;
@@ -407,8 +430,10 @@ enum stop { STOP_ERROR, STOP_EOF, STOP_END, STOP_ELSE };
 static enum stop parse_list(struct parser *p, struct node_list *list, bool top);
 
 static void append(struct node_list *list, struct node *n) {
-    if (list->last != NULL) list->last->next = n;
-    else list->first = n;
+    if (list->last != NULL)
+        list->last->next = n;
+    else
+        list->first = n;
     list->last = n;
 }
 
@@ -589,12 +614,17 @@ static bool parse_action(struct parser *p, struct node_list *list) {
     switch (tok->kind) {
     case T_IF:
     case T_RANGE:
-    case T_WITH: return next(p) != NULL && parse_control(p, list, tok);
+    case T_WITH:
+        return next(p) != NULL && parse_control(p, list, tok);
     case T_BREAK:
-    case T_CONTINUE: return next(p) != NULL && parse_jump(p, list, tok);
-    case T_TEMPLATE: return next(p) != NULL && parse_template(p, list, tok);
-    case T_BLOCK: return next(p) != NULL && parse_block(p, list, tok);
-    default: return parse_pipe_action(p, list);
+    case T_CONTINUE:
+        return next(p) != NULL && parse_jump(p, list, tok);
+    case T_TEMPLATE:
+        return next(p) != NULL && parse_template(p, list, tok);
+    case T_BLOCK:
+        return next(p) != NULL && parse_block(p, list, tok);
+    default:
+        return parse_pipe_action(p, list);
     }
 }
 

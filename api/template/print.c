@@ -36,19 +36,28 @@ static void put_shortest(struct buf *b, double v, bool upper) {
     int exponent = atoi(e + 1), digits = 0;
     for (const char *p = text; p < e; p++) digits += *p >= '0' && *p <= '9';
     if (upper) *e = 'E';
-    if (exponent < -4 || exponent >= LARGE_EXPONENT) buf_str(b, text);
-    else buf_printf(b, "%.*f", digits > exponent + 1 ? digits - exponent - 1 : 0, v);
+    if (exponent < -4 || exponent >= LARGE_EXPONENT)
+        buf_str(b, text);
+    else
+        buf_printf(b, "%.*f", digits > exponent + 1 ? digits - exponent - 1 : 0, v);
 }
 
 static void put_float(struct buf *b, double v, uint32_t verb, int prec) {
     int fixed = prec < 0 ? 6 : prec;
-    if (isnan(v)) buf_str(b, "NaN");
-    else if (isinf(v)) buf_str(b, v > 0 ? "+Inf" : "-Inf");
-    else if (verb == 'e') buf_printf(b, "%.*e", fixed, v);
-    else if (verb == 'E') buf_printf(b, "%.*E", fixed, v);
-    else if (verb == 'f' || verb == 'F') buf_printf(b, "%.*f", fixed, v);
-    else if (prec < 0) put_shortest(b, v, verb == 'G');
-    else buf_printf(b, verb == 'G' ? "%.*G" : "%.*g", prec, v);
+    if (isnan(v))
+        buf_str(b, "NaN");
+    else if (isinf(v))
+        buf_str(b, v > 0 ? "+Inf" : "-Inf");
+    else if (verb == 'e')
+        buf_printf(b, "%.*e", fixed, v);
+    else if (verb == 'E')
+        buf_printf(b, "%.*E", fixed, v);
+    else if (verb == 'f' || verb == 'F')
+        buf_printf(b, "%.*f", fixed, v);
+    else if (prec < 0)
+        put_shortest(b, v, verb == 'G');
+    else
+        buf_printf(b, verb == 'G' ? "%.*G" : "%.*g", prec, v);
 }
 
 /* ---- padding ---- */
@@ -94,15 +103,20 @@ static void put_bad_verb(struct buf *b, const struct value *v, uint32_t verb) {
     buf_str(b, "%!");
     buf_add(b, utf8, utf8_encode(verb, utf8));
     buf_chr(b, '(');
-    if (v->kind == V_NIL) buf_str(b, "<nil>");
-    else put_type_and_value(b, v);
+    if (v->kind == V_NIL)
+        buf_str(b, "<nil>");
+    else
+        put_type_and_value(b, v);
     buf_chr(b, ')');
 }
 
 static void put_sign(struct buf *b, bool negative, const struct spec *spec) {
-    if (negative) buf_chr(b, '-');
-    else if (spec->plus) buf_chr(b, '+');
-    else if (spec->space) buf_chr(b, ' ');
+    if (negative)
+        buf_chr(b, '-');
+    else if (spec->plus)
+        buf_chr(b, '+');
+    else if (spec->space)
+        buf_chr(b, ' ');
 }
 
 static void put_digits(struct buf *b, uint64_t v, unsigned base, bool upper, int least) {
@@ -152,19 +166,36 @@ static bool format_int(struct buf *b, int64_t i, const struct spec *spec) {
     size_t from = b->len;
     switch (spec->verb) {
     case 'v':
-    case 'd': put_base(b, i, spec, 10, ""); return true;
-    case 'b': put_base(b, i, spec, 2, spec->sharp ? "0b" : ""); return true;
-    case 'o': put_base(b, i, spec, 8, spec->sharp ? "0" : ""); return true;
-    case 'O': put_base(b, i, spec, 8, "0o"); return true;
-    case 'x': put_base(b, i, spec, 16, spec->sharp ? "0x" : ""); return true;
-    case 'X': put_base(b, i, spec, 16, spec->sharp ? "0X" : ""); return true;
-    case 'c': put_char(b, i, spec); return true;
-    case 'U': put_code_point(b, i, spec); return true;
+    case 'd':
+        put_base(b, i, spec, 10, "");
+        return true;
+    case 'b':
+        put_base(b, i, spec, 2, spec->sharp ? "0b" : "");
+        return true;
+    case 'o':
+        put_base(b, i, spec, 8, spec->sharp ? "0" : "");
+        return true;
+    case 'O':
+        put_base(b, i, spec, 8, "0o");
+        return true;
+    case 'x':
+        put_base(b, i, spec, 16, spec->sharp ? "0x" : "");
+        return true;
+    case 'X':
+        put_base(b, i, spec, 16, spec->sharp ? "0X" : "");
+        return true;
+    case 'c':
+        put_char(b, i, spec);
+        return true;
+    case 'U':
+        put_code_point(b, i, spec);
+        return true;
     case 'q':
         tliteral_quote_char(b, i, spec->plus);
         pad(b, from, spec, false);
         return true;
-    default: return false;
+    default:
+        return false;
     }
 }
 
@@ -223,9 +254,14 @@ static bool format_string(struct buf *b, struct text s, const struct spec *spec)
     size_t from = b->len;
     switch (spec->verb) {
     case 'v':
-    case 's': s = cut_chars(s, spec->prec); buf_add(b, s.p, s.n); break;
+    case 's':
+        s = cut_chars(s, spec->prec);
+        buf_add(b, s.p, s.n);
+        break;
     case 'x':
-    case 'X': put_hex(b, s, spec); break;
+    case 'X':
+        put_hex(b, s, spec);
+        break;
     case 'q':
         s = cut_chars(s, spec->prec);
         if (spec->sharp && can_backquote(s)) {
@@ -236,7 +272,8 @@ static bool format_string(struct buf *b, struct text s, const struct spec *spec)
             tliteral_quote(b, s, spec->plus);
         }
         break;
-    default: return false;
+    default:
+        return false;
     }
     pad(b, from, spec, false);
     return true;
@@ -271,8 +308,8 @@ static void format_bytes(struct buf *b, const struct value *v, const struct spec
     arena_free(&a);
 }
 
-static void format_items(struct buf *b, const struct value *item, size_t n,
-                         const struct spec *spec, const char *brackets) {
+static void format_items(struct buf *b, const struct value *item, size_t n, const struct spec *spec,
+                         const char *brackets) {
     buf_chr(b, brackets[0]);
     for (size_t i = 0; i < n && !b->failed; i++) {
         if (i > 0) buf_chr(b, ' ');
@@ -299,11 +336,16 @@ static bool format_shown(struct buf *b, const struct value *v, const struct spec
     if (spec->verb >= 0x80 || strchr("vsxXq", (int)spec->verb) == NULL) return false;
     struct buf own = {0};
     struct spec plain = {.verb = 'v', .width = -1, .prec = -1};
-    if (v->type->show == SHOW_JSON) tvalue_json(&own, v);
-    else if (v->list.n == 1) tvalue_format(&own, &v->list.item[0], &plain);
-    else if (v->list.n > 1) format_items(&own, v->list.item, v->list.n, &plain, "[]");
-    if (own.failed) b->failed = true;
-    else format_string(b, (struct text){own.len != 0 ? own.data : "", own.len}, spec);
+    if (v->type->show == SHOW_JSON)
+        tvalue_json(&own, v);
+    else if (v->list.n == 1)
+        tvalue_format(&own, &v->list.item[0], &plain);
+    else if (v->list.n > 1)
+        format_items(&own, v->list.item, v->list.n, &plain, "[]");
+    if (own.failed)
+        b->failed = true;
+    else
+        format_string(b, (struct text){own.len != 0 ? own.data : "", own.len}, spec);
     buf_free(&own);
     return true;
 }
@@ -316,14 +358,30 @@ void tvalue_format(struct buf *b, const struct value *v, const struct spec *spec
         ok = spec->verb == 'v';
         if (ok) format_string(b, TEXT("<nil>"), spec);
         break;
-    case V_BOOL: ok = format_bool(b, v->b, spec); break;
-    case V_INT: ok = format_int(b, v->i, spec); break;
-    case V_FLOAT: ok = format_float(b, v->f, spec); break;
-    case V_COMPLEX: ok = format_complex(b, v, spec); break;
-    case V_STRING: ok = format_string(b, v->s, spec); break;
-    case V_BYTES: format_bytes(b, v, spec); break;
-    case V_LIST: format_items(b, v->list.item, v->list.n, spec, "[]"); break;
-    case V_DICT: format_dict(b, v->dict, spec); break;
+    case V_BOOL:
+        ok = format_bool(b, v->b, spec);
+        break;
+    case V_INT:
+        ok = format_int(b, v->i, spec);
+        break;
+    case V_FLOAT:
+        ok = format_float(b, v->f, spec);
+        break;
+    case V_COMPLEX:
+        ok = format_complex(b, v, spec);
+        break;
+    case V_STRING:
+        ok = format_string(b, v->s, spec);
+        break;
+    case V_BYTES:
+        format_bytes(b, v, spec);
+        break;
+    case V_LIST:
+        format_items(b, v->list.item, v->list.n, spec, "[]");
+        break;
+    case V_DICT:
+        format_dict(b, v->dict, spec);
+        break;
     case V_RECORD:
         if (v->type->pointer) buf_chr(b, '&');
         format_items(b, v->field, v->type->n_fields, spec, "{}");

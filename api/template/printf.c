@@ -39,12 +39,23 @@ static bool take_star(struct printer *pr, int *out) {
 static void read_flags(struct printer *pr, struct spec *spec) {
     for (; pr->p < pr->end; pr->p++) {
         switch (*pr->p) {
-        case '-': spec->minus = true; break;
-        case '+': spec->plus = true; break;
-        case '#': spec->sharp = true; break;
-        case ' ': spec->space = true; break;
-        case '0': spec->zero = true; break;
-        default: return;
+        case '-':
+            spec->minus = true;
+            break;
+        case '+':
+            spec->plus = true;
+            break;
+        case '#':
+            spec->sharp = true;
+            break;
+        case ' ':
+            spec->space = true;
+            break;
+        case '0':
+            spec->zero = true;
+            break;
+        default:
+            return;
         }
     }
 }

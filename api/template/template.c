@@ -41,8 +41,10 @@ enum status template_parse(struct template **out, const char *text, size_t len, 
     struct template *t = mem_zalloc(1, sizeof *t);
     if (t == NULL) return err_no_memory(e);
     enum status st = copy_source(t, text, len) ? build(t, e) : err_no_memory(e);
-    if (st == ST_OK) *out = t;
-    else template_free(t);
+    if (st == ST_OK)
+        *out = t;
+    else
+        template_free(t);
     return st;
 }
 
@@ -116,9 +118,12 @@ static bool given(const char *s) { return s != NULL && *s != '\0'; }
 static enum status render(struct texec *x, const struct template_data *data) {
     struct value map;
     enum status st;
-    if (given(data->prompt) && given(data->suffix)) st = tdata_suffix(x->arena, data, &map, x->e);
-    else if (template_uses(x->t, "messages")) st = tdata_messages(x->arena, data, &map, x->e);
-    else return render_legacy(x, data);
+    if (given(data->prompt) && given(data->suffix))
+        st = tdata_suffix(x->arena, data, &map, x->e);
+    else if (template_uses(x->t, "messages"))
+        st = tdata_messages(x->arena, data, &map, x->e);
+    else
+        return render_legacy(x, data);
     return st == ST_OK ? texec_run(x, &map, false) : st;
 }
 
@@ -127,8 +132,13 @@ enum status template_render_limited(const struct template *t, const struct templ
                                     struct err *e) {
     struct arena arena = {0};
     struct err own = {0};
-    struct texec x = {.t = t, .limits = limits, .arena = &arena, .out = out,
-                      .out_start = out->len, .fuel = limits->fuel, .e = e != NULL ? e : &own};
+    struct texec x = {.t = t,
+                      .limits = limits,
+                      .arena = &arena,
+                      .out = out,
+                      .out_start = out->len,
+                      .fuel = limits->fuel,
+                      .e = e != NULL ? e : &own};
     enum status st = out->failed ? err_no_memory(e) : render(&x, data);
     if (st != ST_OK && out->data != NULL) buf_cut(out, x.out_start);
     texec_close(&x);

@@ -121,7 +121,7 @@ struct value {
             const struct value *item; /* NULL: a nil list */
             size_t n;
         } list;
-        const struct dict *dict; /* NULL: a nil map */
+        const struct dict *dict;   /* NULL: a nil map */
         const struct value *field; /* [type->n_fields] */
     };
 };
@@ -147,8 +147,8 @@ struct type_field {
 struct type {
     const char *name; /* as %T prints it */
     enum type_show show;
-    bool pointer;     /* a pointer to the struct: prints "&", compares by address */
-    bool keep_order;  /* a dict whose JSON keeps the order of the request */
+    bool pointer;    /* a pointer to the struct: prints "&", compares by address */
+    bool keep_order; /* a dict whose JSON keeps the order of the request */
     size_t n_fields;
     const struct type_field *field;
 };
@@ -229,11 +229,11 @@ struct expr {
     struct span span;
     struct expr *next; /* argument of the same command */
     struct value constant;
-    struct text name;         /* variable with its dollar */
+    struct text name; /* variable with its dollar */
     const struct func *func;
     const struct pipe *pipe;
     const struct expr *base;
-    const struct text *path;  /* without dots */
+    const struct text *path; /* without dots */
     size_t n_path;
 };
 struct command {
@@ -280,7 +280,7 @@ struct definition {
 
 struct template {
     struct arena arena;
-    struct text source;    /* copied; RESPONSE_ACTION stands behind it */
+    struct text source; /* copied; RESPONSE_ACTION stands behind it */
     struct node_list main;
     struct node_list cut; /* main up to the first response (spec/templates.md 2.4) */
     struct definition *definitions;
@@ -308,10 +308,10 @@ enum status template_cut(struct template *t, struct err *e);
 
 /* Templates come with models from anywhere; these bound one execution. */
 struct template_limits {
-    uint64_t fuel;   /* steps, and bytes of text worked on by 64 */
-    size_t output;   /* bytes */
-    size_t memory;   /* bytes of values made on the way */
-    unsigned depth;  /* nesting at run time, calls of templates included */
+    uint64_t fuel;  /* steps, and bytes of text worked on by 64 */
+    size_t output;  /* bytes */
+    size_t memory;  /* bytes of values made on the way */
+    unsigned depth; /* nesting at run time, calls of templates included */
 };
 extern const struct template_limits template_default_limits;
 
@@ -329,10 +329,10 @@ struct texec {
     size_t out_start;
     uint64_t fuel;
     unsigned depth;
-    bool cut;         /* runs t->cut, without definitions */
+    bool cut; /* runs t->cut, without definitions */
     enum flow flow;
-    struct text name; /* of the template being executed; "" for main */
-    struct variable *vars; /* owned */
+    struct text name;                   /* of the template being executed; "" for main */
+    struct variable *vars;              /* owned */
     size_t n_vars, cap_vars, base_vars; /* base: the "$" of this template */
     struct buf scratch;
     struct err *e; /* never NULL */
@@ -351,13 +351,11 @@ enum status template_render_limited(const struct template *t, const struct templ
 enum status texec_spend(struct texec *x, uint64_t steps);
 void *texec_alloc(struct texec *x, size_t size);
 enum status texec_take(struct texec *x, struct value *out); /* scratch becomes a string value */
-enum status texec_fail(struct texec *x, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
+enum status texec_fail(struct texec *x, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- functions (func.c) ---- */
 
-typedef enum status func_run(struct texec *x, const struct value *arg, size_t n,
-                             struct value *out);
+typedef enum status func_run(struct texec *x, const struct value *arg, size_t n, struct value *out);
 struct func {
     const char *name;
     unsigned min_args;

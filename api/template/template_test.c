@@ -55,8 +55,10 @@ static enum status render_chat(const char *text, const struct template_limits *l
     struct template *t = NULL;
     json *root = parse_chat();
     struct template_data d = {.messages = json_get(root, "messages"),
-                              .tools = json_get(root, "tools"), .think_level = "high",
-                              .think = true, .think_set = true};
+                              .tools = json_get(root, "tools"),
+                              .think_level = "high",
+                              .think = true,
+                              .think_set = true};
     enum status st = parse_exact(&t, text, e);
     if (st == ST_OK) st = template_render_limited(t, &d, limits, out, e);
     template_free(t);
@@ -164,7 +166,8 @@ static void test_language(void **state) {
         {"{{ 100000.0 }} {{ 0.0001 }} {{ 1234.5 }} {{ 1+2i }}", "100000 0.0001 1234.5 (1+2i)"},
         {"{{ $x := 1 }}{{ if true }}{{ $x = 2 }}{{ $y := 3 }}{{ end }}{{ $x }}", "2"},
         {"{{ range $i, $m := .Messages }}{{ if eq $i 1 }}{{ continue }}{{ end }}{{ $i }}"
-         "{{ if eq $i 3 }}{{ break }}{{ end }}{{ end }}", "023"},
+         "{{ if eq $i 3 }}{{ break }}{{ end }}{{ end }}",
+         "023"},
         {"{{ $i := 0 }}{{ $v := 0 }}{{ range $i, $v = .Messages }}{{ end }}{{ $i }}{{ $v.Role }}",
          "4user"},
         {"{{ with $x := .System }}{{ . }}{{ else }}no{{ end }}", "Be terse."},
@@ -290,7 +293,8 @@ static void test_legacy(void **state) {
                  "More\n\nplease");
     check_legacy("{{ printf \"%s%s\" .Prompt .Response \"x\" | print }}-", "More\n\nplease");
     assert_int_equal(render_chat("{{ define \"d\" }}{{ end }}{{ template \"d\" 1 }}{{ .Prompt }}",
-                                 &template_default_limits, &out, &e), ST_INVALID);
+                                 &template_default_limits, &out, &e),
+                     ST_INVALID);
     assert_non_null(strstr(e.msg, "template \"d\" not defined"));
     buf_free(&out);
 }
@@ -331,14 +335,17 @@ static void test_limits(void **state) {
     check_limited("{{ .Messages }}{{ range 1000000000000 }}{{ end }}", small,
                   "more than 10000 steps");
     check_limited("{{ range .Messages }}{{ range 100 }}{{ range 100 }}{{ range 100 }}{{ end }}"
-                  "{{ end }}{{ end }}{{ end }}", small, "steps");
+                  "{{ end }}{{ end }}{{ end }}",
+                  small, "steps");
     check_limited("{{ $m := .Messages }}{{ range 1000 }}0123456789{{ end }}", small,
                   "more than 1000 bytes");
     check_limited("{{ $m := .Messages }}{{ printf \"%1001d\" 1 }}", small, "more than 1000 bytes");
     check_limited("{{ $m := .Messages }}{{ $s := \"x\" }}{{ range 99 }}{{ $s = print $s $s }}"
-                  "{{ end }}", small, "bytes");
+                  "{{ end }}",
+                  small, "bytes");
     check_limited("{{ $m := .Messages }}{{ range 9999999 }}{{ $s := print \"01234567890123\" }}"
-                  "{{ end }}", no_fuel_limit, "of memory");
+                  "{{ end }}",
+                  no_fuel_limit, "of memory");
     check_limited("{{ define \"r\" }}{{ template \"r\" . }}{{ end }}{{ template \"r\" .Messages }}",
                   small, "exceeded maximum template depth (50)");
 }
@@ -464,8 +471,10 @@ static void *render_many(void *arg) {
     s->ok = true;
     for (int i = 0; i < 200; i++) {
         struct buf out = {0};
-        if (template_render(s->t, s->d, &out, NULL) != ST_OK) s->ok = false;
-        else if (strcmp(out.data, s->want) != 0) s->ok = false;
+        if (template_render(s->t, s->d, &out, NULL) != ST_OK)
+            s->ok = false;
+        else if (strcmp(out.data, s->want) != 0)
+            s->ok = false;
         buf_free(&out);
     }
     return NULL;
@@ -500,8 +509,10 @@ static void test_threads(void **state) {
 
 static void check_detect(const char *jinja, const char *want) {
     const struct named_template *t = named_template_detect(jinja, strlen(jinja));
-    if (want == NULL) assert_null(t);
-    else assert_string_equal(t->name, want);
+    if (want == NULL)
+        assert_null(t);
+    else
+        assert_string_equal(t->name, want);
 }
 
 static void test_named(void **state) {

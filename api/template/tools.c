@@ -21,12 +21,23 @@ bool tdata_json(struct arena *a, const json *j, struct value *out) {
     bool b = false;
     *out = (struct value){.kind = V_NIL};
     switch (json_kind(j)) {
-    case JSON_NULL: return true;
-    case JSON_BOOL: json_bool(j, &b); *out = tvalue_bool(b); return true;
-    case JSON_NUMBER: json_number(j, &number); *out = tvalue_float(number); return true;
-    case JSON_STRING: *out = tvalue_text(tdata_string(j)); return true;
-    case JSON_ARRAY: return put_array(a, j, out);
-    case JSON_OBJECT: return tdata_dict(a, j, NULL, out);
+    case JSON_NULL:
+        return true;
+    case JSON_BOOL:
+        json_bool(j, &b);
+        *out = tvalue_bool(b);
+        return true;
+    case JSON_NUMBER:
+        json_number(j, &number);
+        *out = tvalue_float(number);
+        return true;
+    case JSON_STRING:
+        *out = tvalue_text(tdata_string(j));
+        return true;
+    case JSON_ARRAY:
+        return put_array(a, j, out);
+    case JSON_OBJECT:
+        return tdata_dict(a, j, NULL, out);
     }
     return true;
 }
@@ -93,8 +104,7 @@ static bool put_property(struct arena *a, const json *j, struct value *out) {
     *out = tvalue_record(f, &ttype_property);
     f[3] = tvalue_text(tdata_string(json_get(j, "description")));
     return put_list(a, json_get(j, "anyOf"), &ttype_property_list, put_property, &f[0]) &&
-           put_type(a, json_get(j, "type"), &f[1]) &&
-           tdata_json(a, json_get(j, "items"), &f[2]) &&
+           put_type(a, json_get(j, "type"), &f[1]) && tdata_json(a, json_get(j, "items"), &f[2]) &&
            put_list(a, json_get(j, "enum"), NULL, tdata_json, &f[4]) &&
            put_dict(a, json_get(j, "properties"), &ttype_nested_properties, put_property, &f[5]) &&
            put_list(a, json_get(j, "required"), &ttype_strings, put_string, &f[6]);

@@ -76,12 +76,9 @@ static const struct type_field parameters_fields[] = {
     {"Properties", "properties", false},
 };
 static const struct type_field property_fields[] = {
-    {"AnyOf", "anyOf", true},
-    {"Type", "type", true},
-    {"Items", "items", true},
-    {"Description", "description", true},
-    {"Enum", "enum", true},
-    {"Properties", "properties", true},
+    {"AnyOf", "anyOf", true},       {"Type", "type", true},
+    {"Items", "items", true},       {"Description", "description", true},
+    {"Enum", "enum", true},         {"Properties", "properties", true},
     {"Required", "required", true},
 };
 
@@ -91,8 +88,8 @@ const struct type ttype_message = {
 const struct type ttype_images = {.name = "[]api.ImageData"};
 const struct type ttype_calls = {.name = "[]template.templateToolCall"};
 const struct type ttype_call = {.name = "template.templateToolCall", FIELDS(call_fields)};
-const struct type ttype_call_function = {
-    .name = "template.templateToolCallFunction", FIELDS(call_function_fields)};
+const struct type ttype_call_function = {.name = "template.templateToolCallFunction",
+                                         FIELDS(call_function_fields)};
 const struct type ttype_arguments = {.name = "template.templateArgs", .show = SHOW_JSON};
 const struct type ttype_tools = {.name = "template.templateTools", .show = SHOW_JSON};
 const struct type ttype_tool = {
@@ -101,7 +98,8 @@ const struct type ttype_tool = {
 const struct type ttype_tool_function = {
     .name = "template.templateToolFunction", .show = SHOW_JSON, FIELDS(tool_function_fields)};
 const struct type ttype_parameters = {.name = "template.templateToolFunctionParameters",
-                                      .show = SHOW_JSON, FIELDS(parameters_fields)};
+                                      .show = SHOW_JSON,
+                                      FIELDS(parameters_fields)};
 const struct type ttype_properties = {.name = "template.templateProperties", .show = SHOW_JSON};
 const struct type ttype_nested_properties = {
     .name = "*api.ToolPropertiesMap", .show = SHOW_JSON, .keep_order = true};
@@ -112,10 +110,16 @@ const struct type ttype_strings = {.name = "[]string"};
 
 const char *tvalue_type_name(const struct value *v) {
     static const char *const plain[] = {
-        [V_NIL] = "<nil>",      [V_BOOL] = "bool",     [V_INT] = "int",
-        [V_FLOAT] = "float64",  [V_COMPLEX] = "complex128", [V_STRING] = "string",
-        [V_BYTES] = "api.ImageData", [V_LIST] = "[]interface {}",
-        [V_DICT] = "map[string]interface {}", [V_RECORD] = "struct {}",
+        [V_NIL] = "<nil>",
+        [V_BOOL] = "bool",
+        [V_INT] = "int",
+        [V_FLOAT] = "float64",
+        [V_COMPLEX] = "complex128",
+        [V_STRING] = "string",
+        [V_BYTES] = "api.ImageData",
+        [V_LIST] = "[]interface {}",
+        [V_DICT] = "map[string]interface {}",
+        [V_RECORD] = "struct {}",
     };
     return v->type != NULL ? v->type->name : plain[v->kind];
 }
@@ -139,16 +143,25 @@ struct value tvalue_record(const struct value *field, const struct type *type) {
 
 bool tvalue_truth(const struct value *v) {
     switch (v->kind) {
-    case V_NIL: return false;
-    case V_BOOL: return v->b;
-    case V_INT: return v->i != 0;
-    case V_FLOAT: return v->f < 0 || v->f > 0;
-    case V_COMPLEX: return v->complex.re != 0 || v->complex.im != 0;
+    case V_NIL:
+        return false;
+    case V_BOOL:
+        return v->b;
+    case V_INT:
+        return v->i != 0;
+    case V_FLOAT:
+        return v->f < 0 || v->f > 0;
+    case V_COMPLEX:
+        return v->complex.re != 0 || v->complex.im != 0;
     case V_STRING:
-    case V_BYTES: return v->s.n != 0;
-    case V_LIST: return v->list.n != 0;
-    case V_DICT: return v->dict != NULL && v->dict->n != 0;
-    case V_RECORD: return true;
+    case V_BYTES:
+        return v->s.n != 0;
+    case V_LIST:
+        return v->list.n != 0;
+    case V_DICT:
+        return v->dict != NULL && v->dict->n != 0;
+    case V_RECORD:
+        return true;
     }
     return false;
 }
@@ -185,8 +198,10 @@ const struct value *tvalue_dict_get(const struct dict *d, struct text key) {
         size_t mid = low + (high - low) / 2;
         int order = ttext_order(d->entry[mid].key, key);
         if (order == 0) return &d->entry[mid].value;
-        if (order < 0) low = mid + 1;
-        else high = mid;
+        if (order < 0)
+            low = mid + 1;
+        else
+            high = mid;
     }
     return NULL;
 }
