@@ -2,7 +2,7 @@
  * folder, spec/quants.md).
  *
  * index.tsv: decoders must give the golden values bit by bit, encoders of the exact class the
- * golden bytes; activation rows packed by the CPU kernels must have the codes of Q8_0 and Q8_K.
+ * golden bytes; activation rows packed by the CPU kernels must have the codes of Q8_0.
  * dots.tsv: products, by decoding and multiplying (backend ref) or by the kernels of the
  * instruction set in use (cpu; CRIA_CPU_ISA). conv/: the 16-bit floats. Types cria does not compute
  * with are skipped. */
@@ -222,18 +222,7 @@ static bool same_q8(const unsigned char *want, const unsigned char *row, size_t 
     return true;
 }
 
-static bool same_q8k(const unsigned char *want, const unsigned char *row, size_t n) {
-    const unsigned char *d = row + n, *sums = d + n / 256 * sizeof(float);
-    for (size_t b = 0; b < n / 256; b++, want += 292) {
-        if (memcmp(want, d + 4 * b, 4) != 0 || memcmp(want + 4, row + 256 * b, 256) != 0 ||
-            memcmp(want + 260, sums + 32 * b, 32) != 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void check_packed(struct set *s, const struct line *l, enum act_row kind) {
+static void check_packed(struct set *s, const struct line *l) {
     bool act = strcmp(l->col[I_KIND], "activation_q") == 0;
     const struct line *in = find(s, act ? "activation" : "input", "F32", l->col[I_CASE], "-");
     size_t x_bytes, q_bytes;
@@ -245,11 +234,11 @@ static void check_packed(struct set *s, const struct line *l, enum act_row kind)
     }
     float *x = copy_floats(data, x_bytes);
     size_t n = x_bytes / sizeof *x;
-    unsigned char *row = mem_aligned(64, act_row_bytes(kind, n));
-    s->isa->pack[kind](x, n,
-                       row); /* rows of a matrix one after the other: blocks do not know rows */
-    check_that(s->c, kind == ACT_ROW_Q8 ? same_q8(want, row, n) : same_q8k(want, row, n), where(l),
-               "%s: packed activations differ", s->isa->name);
+    unsigned char *row = mem_aligned(64, act_row_bytes(ACT_ROW_Q8, n));
+    s->isa->pack[ACT_ROW_Q8](
+        x, n, row); /* rows of a matrix one after the other: blocks do not know rows */
+    check_that(s->c, same_q8(want, row, n), where(l), "%s: packed activations differ",
+               s->isa->name);
     mem_free(row);
     mem_free(x);
 }
@@ -259,10 +248,7 @@ static void check_item(struct set *s, const struct line *l) {
     const struct dtype_info *t = dtype_info(dtype_by_name(type));
     if (strcmp(l->col[I_CMP], "data") == 0 && strcmp(kind, "activation_q") != 0) return;
     if (strcmp(kind, "activation_q") == 0 && strcmp(type, "Q8_0") == 0)
-        check_packed(s, l, ACT_ROW_Q8);
-    else if (strcmp(type, "Q8_K") == 0 && strncmp(kind, "blocks", 6) != 0 &&
-             strcmp(kind, "rmse") != 0)
-        check_packed(s, l, ACT_ROW_Q8K);
+        check_packed(s, l);
     else if (t == NULL || t->decode == NULL)
         skip(s, l, type, "is no type of arithmetic");
     else if (strcmp(l->col[I_CMP], "info") == 0)
@@ -302,8 +288,7 @@ static double dot_isa(const struct cpu_isa *isa, enum dtype t, const unsigned ch
 
 /* The golden integer result belongs to these activations; ours are finer or other elsewhere. */
 static bool same_activations(enum act_row kind, const char *type) {
-    return (kind == ACT_ROW_Q8 && strcmp(type, "Q8_0") == 0) ||
-           (kind == ACT_ROW_Q8K && strcmp(type, "Q8_K") == 0);
+    return kind == ACT_ROW_Q8 && strcmp(type, "Q8_0") == 0;
 }
 
 static void judge_dot(struct set *s, const struct line *l, enum dtype t, double got) {

@@ -35,9 +35,9 @@ static const float *act_source(const struct step *s, const struct acts *a, size_
     return step_row(s, a->in, (uint32_t)(j / a->per_row)) + j % a->per_row * a->width;
 }
 
-static bool uses_kind(const struct cpu_isa *isa, const struct op *op, enum act_row kind) {
+static bool uses_q8(const struct cpu_isa *isa, const struct op *op) {
     for (int k = 0; k < OP_MAX_W && op->w[k] != NULL; k++) {
-        if (isa->act_row[op->w[k]->type] == kind) return true;
+        if (isa->act_row[op->w[k]->type] == ACT_ROW_Q8) return true;
     }
     return false;
 }
@@ -60,9 +60,8 @@ enum status cpu_reserve_linear(struct cpu *c, const struct step *s, const struct
         if (c->isa->dot[op->w[k]->type] != NULL) continue;
         return err_set(e, ST_UNSUPPORTED, "tensor '%s': no product for its type", op->w[k]->name);
     }
-    size_t q8 = a.n * act_row_bytes(ACT_ROW_Q8, a.width);
-    size_t q8k = a.n * act_row_bytes(ACT_ROW_Q8K, a.width);
-    enum status st = cpu_area_grow(&c->acts, q8 + q8k, e);
+    size_t packed = uses_q8(c->isa, op) ? a.n * act_row_bytes(ACT_ROW_Q8, a.width) : 0;
+    enum status st = cpu_area_grow(&c->acts, packed, e);
     if (st != ST_OK || op->code == OP_LINEAR) return st;
     size_t pairs = (size_t)step_rows(s, op->in[0]) * op->p.linear_id.n_used;
     return cpu_area_grow(&c->list, (pairs + (size_t)op->w[0]->dim[2] + 1) * sizeof(uint32_t), e);
@@ -70,21 +69,13 @@ enum status cpu_reserve_linear(struct cpu *c, const struct step *s, const struct
 
 /* ---- activations ---- */
 
-/* Packed rows of a kind: Q8 rows first, then Q8K rows; both may be wanted by one op. */
-static unsigned char *packed(const struct cpu *c, const struct acts *a, enum act_row kind) {
-    return c->acts.data + (kind == ACT_ROW_Q8K ? a->n * act_row_bytes(ACT_ROW_Q8, a->width) : 0);
-}
-
 static void pack(struct cpu_worker *w, const struct op *op, const struct acts *a) {
-    size_t begin, end;
+    size_t begin, end, bytes = act_row_bytes(ACT_ROW_Q8, a->width);
+    if (!uses_q8(w->isa, op)) return;
     cpu_share(w, a->n, &begin, &end);
-    for (enum act_row kind = ACT_ROW_Q8; kind < ACT_ROW_KINDS; kind++) {
-        size_t bytes = act_row_bytes(kind, a->width);
-        if (!uses_kind(w->isa, op, kind)) continue;
-        for (size_t j = begin; j < end; j++) {
-            w->isa->pack[kind](act_source(w->step, a, j), a->width,
-                               packed(w->cpu, a, kind) + j * bytes);
-        }
+    for (size_t j = begin; j < end; j++) {
+        w->isa->pack[ACT_ROW_Q8](act_source(w->step, a, j), a->width,
+                                 w->cpu->acts.data + j * bytes);
     }
 }
 
@@ -98,7 +89,7 @@ static const void *act_rows(const struct cpu_worker *w, const struct op *op, con
         return step_row(w->step, a->in, 0);
     }
     *stride = act_row_bytes(kind, a->width);
-    return packed(w->cpu, a, kind);
+    return w->cpu->acts.data;
 }
 
 /* ---- LINEAR ---- */

@@ -49,7 +49,6 @@ const struct cpu_isa *cpu_pick(const char *name) {
 
 size_t act_row_bytes(enum act_row kind, size_t n) {
     size_t size = n * sizeof(float);
-    if (kind == ACT_ROW_Q8) size = n + n / 32 * (sizeof(float) + sizeof(int32_t));
-    if (kind == ACT_ROW_Q8K) size = n + n / 256 * sizeof(float) + n / 16 * sizeof(int16_t);
+    if (kind == ACT_ROW_Q8) size = n + n / 32 * (sizeof(float) + 2 * sizeof(int16_t));
     return (size + 63) / 64 * 64; /* rows follow each other, each aligned */
 }

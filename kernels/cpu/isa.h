@@ -20,10 +20,11 @@
 /* Activations as the dot kernels want them. One row of n elements in one piece of memory,
  * act_row_bytes(kind, n) long, 64-byte aligned; the parts follow each other:
  *   ACT_ROW_F32   float x[n]
- *   ACT_ROW_Q8    int8 q[n]; float d[n/32]; int32 sum[n/32]    blocks of 32, sums of their codes
- *                 (codes and d as Q8_0 of spec/quants.md 4: d rounded to f16)
- *   ACT_ROW_Q8K   int8 q[n]; float d[n/256]; int16 sum[n/16]   blocks of 256, sums of 16 (Q8_K) */
-enum act_row { ACT_ROW_F32, ACT_ROW_Q8, ACT_ROW_Q8K, ACT_ROW_KINDS };
+ *   ACT_ROW_Q8    int8 q[n]; float d[n/32]; int16 sum[n/16]    blocks of 32 (codes and d as Q8_0 of
+ *                 spec/quants.md 4: d rounded to f16), and the sums of 16 codes each
+ * K-quants use the same rows: a scale for each 32 activations is finer than Q8_K's for 256, and
+ * where activations are heavy-tailed (after a GLU) that halves the error of the logits. */
+enum act_row { ACT_ROW_F32, ACT_ROW_Q8, ACT_ROW_KINDS };
 size_t act_row_bytes(enum act_row kind, size_t n);
 
 /* y[j * y_pitch + i] = dot of weight row i (w + i * w_stride, n elements) with activation row j

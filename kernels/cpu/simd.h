@@ -5,35 +5,46 @@
  * with a name of its own could be merged by the linker across files, and an AVX-512 copy would end
  * up in everybody's path.
  *
- *   vf   VF_N floats
- *     vf_load(p) vf_store(p, v) vf_set1(x)
- *     vf_add vf_sub vf_mul vf_div(a, b)  vf_fma(a, b, c) = a b + c (one rounding where there is
- * one) vf_max(a, b) vf_min(a, b)          if b is NaN the result is b: constants go first vf_abs(a)
- * vf_round(a) (nearest even, abs(a) < 2^22) vf_trunc(a) vf_copysign(a, sign) vf_less(a, b, x, y) x
- * where a < b, else y vf_pow2(n)                         2^n for whole n in -126..127 vf_hsum(a)
- * vf_hmax(a)              over the lanes, in one fixed order vf_f16(p) vf_bf16(p) VF_N 16-bit
- * floats, unaligned vf_store_i8(p, v)                  whole numbers as int8 simd_f16(p) one f16,
- * unaligned, as float
+ * vf: VF_N floats
+ *   vf_load(p) vf_store(p, v) vf_set1(x) vf_add vf_sub vf_mul vf_div(a, b)
+ *   vf_fma(a, b, c)        a b + c, one rounding where there is one
+ *   vf_max(a, b) vf_min    if b is NaN the result is b: constants go first
+ *   vf_abs(a) vf_trunc(a) vf_copysign(a, sign)
+ *   vf_round(a)            nearest even, abs(a) < 2^22
+ *   vf_less(a, b, x, y)    x where a < b, else y
+ *   vf_pow2(n)             2^n for whole n in -126..127
+ *   vf_hsum(a) vf_hmax(a)  over the lanes, in one fixed order
+ *   vf_f16(p) vf_bf16(p)   VF_N 16-bit floats, unaligned
+ *   vf_store_i8(p, v)      whole numbers as int8
+ *   simd_f16(p)            one f16, unaligned, as float
  *
- *   vb   64 bytes: two halves of 32, the codes of two blocks of 32 (or of 64 values in a row)
- *     vb_load(p0, p1)                    32 bytes from each
- *     vb_nibbles(p0, p1)                 16 bytes from each, low nibbles of all 16, then the high
- * ones vb_bits(p0, p1)                    16 where bit i of the 32 bits at p is set, else 0
- *     vb_shr(v, n0, n1)                  the halves shifted right; bits of the next byte come in
- *     vb_shl4(v) vb_and(v, mask) vb_or(a, b)  per byte; shl4 only for bytes < 16
- *   vi   int32 lanes in two halves: partial sums of a dot product, any number of lanes a half
- *     vb_dot(u, a)                       u 0..63, a -127..127
- *     vb_dot_less(u, x, a)               the same for u - x
- *     vb_dot_signed(w, a)                w -128..127, a -127..127
- *     vi_zero() vi_sub32(x, y) = x - 32 y
- *   vs   16 scales of a superblock as 16-bit numbers
- *     vs_load(p) 16 int8   vs_load_twice(p) 8 bytes, each for two
- *     vs_dot(x, u, a, s, g)              x + sum over 64 values of scale u a; s[4g..4g+3], 16
- * values each vs_sums(s, sums)                   sum of s[j] sums[j], j < 16 vp   float lanes as vi
- * has them: the accumulator of a weight row and an activation row. A number set into it stands once
- * for each lane, so sums that are not a vi use VP_LANES vp_zero() vp_set(x0, x1) vp_f16(p0, p1) (an
- * f16 from each) vp_mul(a, b) vp_fma(a, b, c) vp_dot(vi x, scale, acc) = acc + scale x vp_hsum(v)
- *     VP_LANES                           lanes of a half */
+ * vb: 64 bytes in two halves of 32, the codes of two blocks of 32 (or of 64 values in a row)
+ *   vb_load(p0, p1)        32 bytes from each
+ *   vb_nibbles(p0, p1)     16 bytes from each: low nibbles of all 16, then the high ones
+ *   vb_bits(p0, p1)        16 where bit i of the 32 bits at p is set, else 0
+ *   vb_shr(v, n0, n1)      the halves shifted right; bits of the next byte come in
+ *   vb_shl4(v)             per byte, only for bytes < 16
+ *   vb_and(v, mask) vb_or(a, b)
+ *
+ * vi: int32 lanes in two halves: partial sums of dot products, any number of lanes a half
+ *   vi_zero()
+ *   vb_dot(u, a)           u 0..63, a -127..127
+ *   vb_dot_less(u, x, a)   the same for u - x
+ *   vb_dot_signed(w, a)    w -128..127, a -127..127
+ *
+ * vs: 16 scales of a superblock as 16-bit numbers
+ *   vs_load(p)             16 int8
+ *   vs_load_twice(p)       8 bytes, each for two
+ *   vs_dot(x, u, a, s, g)  x + 64 products u a, each times its scale: s[4g..4g+3], 16 values each
+ *
+ * vp: float lanes as vi has them: the accumulator of a weight row and an activation row. A number
+ * set into it stands once for each lane, so sums that are not a vi use VP_LANES (of a half).
+ *   vp_zero() vp_set(x0, x1) vp_mul(a, b) vp_fma(a, b, c)
+ *   vp_f16(p0, p1)         an f16 from each
+ *   vp_dot(vi x, scale, acc)            acc + scale x
+ *   vs_blocks(s, sums, d, k, acc)       acc + k sum over j < 8 of d[j] (s[2j] sums[2j] +
+ *                                       s[2j+1] sums[2j+1]), in any lanes
+ *   vp_hsum(v) */
 #ifndef CRIA_KERNELS_CPU_SIMD_H
 #define CRIA_KERNELS_CPU_SIMD_H
 

@@ -138,11 +138,6 @@ static inline __m256i avx2_dot_signed(__m256i w, __m256i a) {
 static inline vi vb_dot_signed(vb w, vb a) {
     return (vi){{avx2_dot_signed(w.v[0], a.v[0]), avx2_dot_signed(w.v[1], a.v[1])}};
 }
-static inline vi vi_sub32(vi x, vi y) {
-    return (vi){{_mm256_sub_epi32(x.v[0], _mm256_slli_epi32(y.v[0], 5)),
-                 _mm256_sub_epi32(x.v[1], _mm256_slli_epi32(y.v[1], 5))}};
-}
-
 static inline vs avx2_scales(__m128i bytes) {
     __m256i x = _mm256_cvtepi8_epi16(bytes);
     return (vs){_mm256_permute4x64_epi64(x, 0x44), _mm256_permute4x64_epi64(x, 0xEE)};
@@ -165,12 +160,6 @@ static inline vi vs_dot(vi x, vb u, vb a, vs s, int g) {
     }
     return x;
 }
-static inline vi vs_sums(vs s, const int16_t *sums) {
-    __m256i all = _mm256_blend_epi32(s.lo, s.hi, 0xF0);
-    __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)sums);
-    return (vi){{_mm256_madd_epi16(all, x), _mm256_setzero_si256()}};
-}
-
 static inline vp vp_zero(void) { return (vp){{_mm256_setzero_ps(), _mm256_setzero_ps()}}; }
 static inline vp vp_set(float x0, float x1) {
     return (vp){{_mm256_set1_ps(x0), _mm256_set1_ps(x1)}};
@@ -186,6 +175,13 @@ static inline vp vp_fma(vp a, vp b, vp c) {
 }
 static inline vp vp_dot(vi x, vp scale, vp acc) {
     return vp_fma((vp){{_mm256_cvtepi32_ps(x.v[0]), _mm256_cvtepi32_ps(x.v[1])}}, scale, acc);
+}
+static inline vp vs_blocks(vs s, const int16_t *sums, const float *d, float k, vp acc) {
+    __m256i all = _mm256_blend_epi32(s.lo, s.hi, 0xF0); /* in order; a pair is a block of 32 */
+    __m256i x = _mm256_madd_epi16(all, _mm256_loadu_si256((const __m256i *)(const void *)sums));
+    __m256 scale = _mm256_mul_ps(_mm256_loadu_ps(d), _mm256_set1_ps(k));
+    acc.v[0] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(x), scale, acc.v[0]);
+    return acc;
 }
 static inline float vp_hsum(vp v) { return vf_hsum(_mm256_add_ps(v.v[0], v.v[1])); }
 

@@ -115,8 +115,6 @@ static inline vi vb_dot_signed(vb w, vb a) {
     return vb_dot(_mm512_abs_epi8(w), b);
 #endif
 }
-static inline vi vi_sub32(vi x, vi y) { return _mm512_sub_epi32(x, _mm512_slli_epi32(y, 5)); }
-
 static inline vs vs_load(const uint8_t *p) {
     return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
@@ -137,11 +135,6 @@ static inline vi vs_dot(vi x, vb u, vb a, vs s, int g) {
     return _mm512_add_epi32(x, _mm512_madd_epi16(pairs, scale));
 #endif
 }
-static inline vi vs_sums(vs s, const int16_t *sums) {
-    __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)sums);
-    return avx512_pair(_mm256_madd_epi16(s, x), _mm256_setzero_si256());
-}
-
 static inline vp vp_zero(void) { return _mm512_setzero_ps(); }
 static inline vp vp_set(float x0, float x1) {
     return _mm512_insertf32x8(_mm512_set1_ps(x0), _mm256_set1_ps(x1), 1);
@@ -155,6 +148,12 @@ static inline vp vp_mul(vp a, vp b) { return _mm512_mul_ps(a, b); }
 static inline vp vp_fma(vp a, vp b, vp c) { return _mm512_fmadd_ps(a, b, c); }
 static inline vp vp_dot(vi x, vp scale, vp acc) {
     return _mm512_fmadd_ps(_mm512_cvtepi32_ps(x), scale, acc);
+}
+static inline vp vs_blocks(vs s, const int16_t *sums, const float *d, float k, vp acc) {
+    __m256i x = _mm256_madd_epi16(s, _mm256_loadu_si256((const __m256i *)(const void *)sums));
+    __m256 scale = _mm256_mul_ps(_mm256_loadu_ps(d), _mm256_set1_ps(k));
+    __m256 y = _mm256_mul_ps(_mm256_cvtepi32_ps(x), scale); /* a pair of scales is a block of 32 */
+    return _mm512_add_ps(acc, _mm512_insertf32x8(_mm512_setzero_ps(), y, 0));
 }
 static inline float vp_hsum(vp v) { return vf_hsum(v); }
 

@@ -115,10 +115,6 @@ static inline vi vb_dot_less(vb u, int x, vb a) {
     return vb_dot(u, a);
 }
 static inline vi vb_dot_signed(vb w, vb a) { return vb_dot(w, a); }
-static inline vi vi_sub32(vi x, vi y) {
-    return (vi){
-        {vsubq_s32(x.v[0], vshlq_n_s32(y.v[0], 5)), vsubq_s32(x.v[1], vshlq_n_s32(y.v[1], 5))}};
-}
 
 static inline vs vs_load(const uint8_t *p) {
     int8x16_t x = vreinterpretq_s8_u8(vld1q_u8(p));
@@ -137,16 +133,6 @@ static inline vi vs_dot(vi x, vb u, vb a, vs s, int g) {
     x.v[1] = vmlaq_laneq_s32(x.v[1], neon_dot(zero, u.v[3], a.v[3]), scale, 3);
     return x;
 }
-static inline vi vs_sums(vs s, const int16_t *sums) {
-    vi x = vi_zero();
-    for (int h = 0; h < 2; h++) {
-        int16x8_t y = vld1q_s16(sums + 8 * h);
-        x.v[0] = vmlal_s16(x.v[0], vget_low_s16(s.v[h]), vget_low_s16(y));
-        x.v[1] = vmlal_s16(x.v[1], vget_high_s16(s.v[h]), vget_high_s16(y));
-    }
-    return x;
-}
-
 static inline vp vp_zero(void) { return (vp){{vdupq_n_f32(0), vdupq_n_f32(0)}}; }
 static inline vp vp_set(float x0, float x1) { return (vp){{vdupq_n_f32(x0), vdupq_n_f32(x1)}}; }
 static inline vp vp_f16(const uint8_t *p0, const uint8_t *p1) {
@@ -160,6 +146,16 @@ static inline vp vp_fma(vp a, vp b, vp c) {
 }
 static inline vp vp_dot(vi x, vp scale, vp acc) {
     return vp_fma((vp){{vcvtq_f32_s32(x.v[0]), vcvtq_f32_s32(x.v[1])}}, scale, acc);
+}
+static inline vp vs_blocks(vs s, const int16_t *sums, const float *d, float k, vp acc) {
+    for (int h = 0; h < 2; h++) {
+        int16x8_t y = vld1q_s16(sums + 8 * h);
+        int32x4_t low = vmull_s16(vget_low_s16(s.v[h]), vget_low_s16(y));
+        int32x4_t high = vmull_s16(vget_high_s16(s.v[h]), vget_high_s16(y));
+        float32x4_t scale = vmulq_n_f32(vld1q_f32(d + 4 * h), k);
+        acc.v[h] = vfmaq_f32(acc.v[h], vcvtq_f32_s32(vpaddq_s32(low, high)), scale);
+    }
+    return acc;
 }
 static inline float vp_hsum(vp v) { return vaddvq_f32(vaddq_f32(v.v[0], v.v[1])); }
 

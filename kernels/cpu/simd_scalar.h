@@ -135,8 +135,6 @@ static inline vi vb_dot_less(vb u, int x, vb a) {
     return vb_dot(u, a);
 }
 static inline vi vb_dot_signed(vb w, vb a) { return vb_dot(w, a); }
-static inline vi vi_sub32(vi x, vi y) { return (vi){{x.v[0] - 32 * y.v[0], x.v[1] - 32 * y.v[1]}}; }
-
 static inline vs vs_load(const uint8_t *p) {
     vs s;
     memcpy(s.s, p, 16);
@@ -153,12 +151,6 @@ static inline vi vs_dot(vi x, vb u, vb a, vs s, int g) {
     }
     return x;
 }
-static inline vi vs_sums(vs s, const int16_t *sums) {
-    vi x = {{0, 0}};
-    for (int j = 0; j < 16; j++) x.v[0] += s.s[j] * sums[j];
-    return x;
-}
-
 static inline vp vp_zero(void) { return (vp){{0, 0}}; }
 static inline vp vp_set(float x0, float x1) { return (vp){{x0, x1}}; }
 static inline vp vp_f16(const uint8_t *p0, const uint8_t *p1) {
@@ -170,6 +162,13 @@ static inline vp vp_fma(vp a, vp b, vp c) {
 }
 static inline vp vp_dot(vi x, vp scale, vp acc) {
     return vp_fma((vp){{(float)x.v[0], (float)x.v[1]}}, scale, acc);
+}
+static inline vp vs_blocks(vs s, const int16_t *sums, const float *d, float k, vp acc) {
+    for (int j = 0; j < 8; j++) {
+        int x = s.s[2 * j] * sums[2 * j] + s.s[2 * j + 1] * sums[2 * j + 1];
+        acc.v[j & 1] += k * d[j] * (float)x;
+    }
+    return acc;
 }
 static inline float vp_hsum(vp v) { return v.v[0] + v.v[1]; }
 
