@@ -270,14 +270,14 @@ static void *copy_vector(struct model *m, const struct gguf_tensor *t) {
     return p;
 }
 
-static void *upload(struct model *m, const struct gguf_tensor *t, struct err *e) {
+static void *upload(struct model *m, const void *data, size_t size, struct err *e) {
     void **list = mem_grow(m->dev_mem, m->n_dev_mem + 1, sizeof *list);
     if (list == NULL) return NULL;
     m->dev_mem = list;
-    void *p = m->dev->backend->alloc(m->dev, t->size);
+    void *p = m->dev->backend->alloc(m->dev, size);
     if (p == NULL) return NULL;
     m->dev_mem[m->n_dev_mem++] = p;
-    return m->dev->backend->upload(m->dev, p, t->data, t->size, e) == ST_OK ? p : NULL;
+    return m->dev->backend->upload(m->dev, p, data, size, e) == ST_OK ? p : NULL;
 }
 
 static enum status make_tensor(struct model *m, const struct gguf_tensor *g, const char *name,
@@ -294,7 +294,7 @@ static enum status make_tensor(struct model *m, const struct gguf_tensor *g, con
     m->weights_bytes += tensor_shape(t, g->type, g->dim);
     t->name = arena_strndup(&m->arena, name, strlen(name));
     if (!m->dev->uses_host_memory)
-        t->data = upload(m, g, e);
+        t->data = upload(m, g->data, g->size, e);
     else
         t->data = vector ? copy_vector(m, g) : (void *)(uintptr_t)g->data;
     if (t->name == NULL || t->data == NULL) return err_no_memory(e);
@@ -325,13 +325,47 @@ static enum status load_tensor(struct model *m, struct layer *l, uint32_t il,
     return st;
 }
 
+/* Part of a joined bias: the n floats of layer il's tensor, zeros where there is none. Taken from
+ * the file: the tensor itself may be in a device's memory. */
+static float *join_bias(const struct model *m, uint32_t il, const char *suffix, float *to,
+                        int64_t n) {
+    char name[64];
+    snprintf(name, sizeof name, "blk.%u.%s", il, suffix);
+    const struct gguf_tensor *g = gguf_find_tensor(m->gguf, name);
+    if (g != NULL) memcpy(to, g->data, (size_t)n * sizeof *to); /* shape and type were checked */
+    return to + n;
+}
+
+/* A fused attn_qkv.weight may come with the biases of q, k and v on their own: one vector of them.
+ */
+static enum status join_qkv_bias(struct model *m, uint32_t il, struct err *e) {
+    struct layer *l = &m->layers[il];
+    if (l->wqkv == NULL || l->wqkv_b != NULL) return ST_OK;
+    if (l->wq_b == NULL && l->wk_b == NULL && l->wv_b == NULL) return ST_OK;
+    const int64_t q = (int64_t)l->n_head * m->hp.head_dim, n = l->wqkv->dim[1];
+    const int64_t k = (int64_t)l->n_head_kv * m->hp.head_dim;
+    struct tensor *t = arena_zalloc(&m->arena, 1, sizeof *t);
+    float *data = arena_zalloc(&m->arena, (size_t)n, sizeof *data), *to = data;
+    if (t == NULL || data == NULL) return err_no_memory(e);
+    to = join_bias(m, il, "attn_q.bias", to, q);
+    to = join_bias(m, il, "attn_k.bias", to, k);
+    join_bias(m, il, "attn_v.bias", to, n - q - k);
+    tensor_shape(t, DT_F32, (const int64_t[4]){n, 1, 1, 1});
+    t->name = "attn_qkv.bias";
+    t->data = m->dev->uses_host_memory ? data : upload(m, data, (size_t)n * sizeof *data, e);
+    l->wqkv_b = t;
+    return t->data != NULL ? ST_OK : err_no_memory(e);
+}
+
 static enum status load_tensors(struct model *m, struct err *e) {
     enum status st = ST_OK;
     for (const struct tensor_spec *s = m->arch->globals; st == ST_OK && s->name != NULL; s++)
         st = load_tensor(m, NULL, 0, s, e);
-    for (uint32_t il = 0; st == ST_OK && il < m->hp.n_layer; il++)
+    for (uint32_t il = 0; st == ST_OK && il < m->hp.n_layer; il++) {
         for (const struct tensor_spec *s = m->arch->blocks; st == ST_OK && s->name != NULL; s++)
             st = load_tensor(m, &m->layers[il], il, s, e);
+        if (st == ST_OK) st = join_qkv_bias(m, il, e);
+    }
     if (m->output == NULL) m->output = m->token_embd; /* tied */
     return st;
 }
