@@ -36,7 +36,8 @@ static char *decode(const char *s) {
     if (out == NULL) return NULL;
     for (; *s != '\0'; p++) {
         int high = *s == '%' ? hex(s[1]) : -1, low = high >= 0 ? hex(s[2]) : -1;
-        *p = low >= 0 ? (char)(high << 4 | low) : *s;
+        *p = *s;
+        if (low >= 0) *p = (char)(high << 4 | low);
         s += low >= 0 ? 3 : 1;
     }
     *p = '\0';
