@@ -59,7 +59,9 @@ build/cria list
 step "Asking through the command line"
 question="What is cria?"
 show "cria run cria-tiny \"$question\" -o temperature=0"
-build/cria run cria-tiny "$question" -o temperature=0
+wrap=
+[ -t 1 ] || wrap=--nowordwrap # as the reference, cria wraps in files, too
+build/cria run cria-tiny "$question" -o temperature=0 $wrap
 
 step "Asking through HTTP"
 body='{"model": "cria-tiny", "stream": false, "options": {"temperature": 0, "num_predict": 150},
