@@ -143,4 +143,14 @@ UNUSED static struct buf make_gguf(const char *arch, const char *type, const cha
     return b;
 }
 
+UNUSED static unsigned count_blobs(const char *dir) {
+    char command[128];
+    unsigned n = 0;
+    snprintf(command, sizeof command, "ls %s/blobs | wc -l", dir);
+    FILE *p = popen(command, "r");
+    assert_int_equal(fscanf(p, "%u", &n), 1);
+    pclose(p);
+    return n;
+}
+
 #endif
