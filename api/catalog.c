@@ -7,7 +7,7 @@
 
 #include "api/template/named.h"
 #include "base/mem.h"
-#include "engine/gguf.h"
+#include "engine/file/gguf.h"
 
 struct catalog {
     struct store *store;

@@ -9,7 +9,7 @@
 #include "api/catalog.h"
 #include "base/arena.h"
 #include "base/json.h"
-#include "engine/vocab.h"
+#include "engine/vocab/vocab.h"
 
 struct prompt_think {
     bool set, on;

@@ -6,7 +6,7 @@
 #include "api/request.h"
 #include "api/server_impl.h"
 #include "api/template/named.h"
-#include "engine/gguf.h"
+#include "engine/file/gguf.h"
 #include "store/store.h"
 
 route_fn route_create;

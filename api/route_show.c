@@ -5,7 +5,7 @@
 #include "api/server_impl.h"
 #include "api/template/template.h"
 #include "base/os.h"
-#include "engine/gguf.h"
+#include "engine/file/gguf.h"
 #include "kernels/dtype.h"
 #include "store/modelfile.h"
 

@@ -3,8 +3,8 @@
 
 #include "cli/cli.h"
 #include "cli/model_file.h"
-#include "engine/gguf.h"
-#include "engine/vocab.h"
+#include "engine/file/gguf.h"
+#include "engine/vocab/vocab.h"
 
 static enum status read_all(struct buf *out, struct err *e) {
     char block[65536];

@@ -8,7 +8,7 @@
 
 #include "demo/embed.h"
 #include "engine/cria.h"
-#include "engine/gguf.h"
+#include "engine/file/gguf.h"
 #include "store/store.h"
 
 bool model_is_file(const char *text) {

@@ -6,7 +6,7 @@
  * batching), reusing the cached prefix of earlier ones. Same request, same tokens: whatever else
  * runs, cached or not.
  *
- * Folders above engine/ include this header and engine/gguf.h (metadata), nothing else of engine/.
+ * Folders above engine/ include this header and engine/file/gguf.h (metadata), nothing else of engine/.
  */
 #ifndef CRIA_ENGINE_CRIA_H
 #define CRIA_ENGINE_CRIA_H
@@ -16,8 +16,8 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "engine/sampler.h"
-#include "engine/vocab.h"
+#include "engine/sample/sampler.h"
+#include "engine/vocab/vocab.h"
 #include "kernels/dtype.h"
 
 struct buf;

@@ -5,7 +5,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "engine/engine_impl.h"
-#include "engine/gguf.h"
+#include "engine/file/gguf.h"
 
 /* ---- the step ----------------------------------------------------------------------------------
  */

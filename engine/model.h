@@ -9,7 +9,7 @@
 #define CRIA_ENGINE_MODEL_H
 
 #include "base/arena.h"
-#include "engine/gguf.h"
+#include "engine/file/gguf.h"
 #include "engine/program.h"
 #include "kernels/device.h"
 

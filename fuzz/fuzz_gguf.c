@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "engine/gguf.h"
+#include "engine/file/gguf.h"
 #include "fuzz/fuzz.h"
 
 struct range {

@@ -1,6 +1,6 @@
 /* check_gguf.c - golden-check of GGUF files (kind gguf; contract: the README of the folder).
  *
- * Valid files: what engine/gguf.h gives is compared with the parsed JSON, item by item in file
+ * Valid files: what engine/file/gguf.h gives is compared with the parsed JSON, item by item in file
  * order. Bad files: refused with the class of spec/gguf.md 3 (or one of also_ok), with a message
  * that names the file, within the time and memory that the README allows. */
 #include <inttypes.h>
@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "base/os.h"
 #include "engine/cria.h"
-#include "engine/gguf.h"
+#include "engine/file/gguf.h"
 #include "golden/check.h"
 
 enum { MAX_MILLISECONDS = 100, MAX_BASE_MEMORY = 16 * 1024 * 1024 };

@@ -15,7 +15,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "engine/sampler_impl.h"
+#include "engine/sample/sampler_impl.h"
 #include "engine/textout.h"
 #include "golden/check.h"
 

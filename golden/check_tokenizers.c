@@ -11,9 +11,9 @@
 #include "base/digest.h"
 #include "base/map.h"
 #include "base/mem.h"
-#include "engine/gguf.h"
-#include "engine/pretok.h"
-#include "engine/vocab.h"
+#include "engine/file/gguf.h"
+#include "engine/vocab/pretok.h"
+#include "engine/vocab/vocab.h"
 #include "golden/check.h"
 
 enum { PATH_SIZE = 4096, NAME_SIZE = 256 };

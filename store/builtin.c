@@ -10,7 +10,7 @@
 
 #include "base/digest.h"
 #include "base/mem.h"
-#include "engine/gguf.h"
+#include "engine/file/gguf.h"
 #include "store/store_impl.h"
 
 enum { IN_PLACE_HASHED = 1 << 20 };

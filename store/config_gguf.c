@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/gguf.h"
+#include "engine/file/gguf.h"
 #include "store/store_impl.h"
 
 /* 32K, 212K, 268.10M, 8.0B, 1.0T: as the reference's config blobs have it. */

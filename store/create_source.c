@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/os.h"
-#include "engine/gguf.h"
+#include "engine/file/gguf.h"
 #include "store/create_impl.h"
 
 /* ---- kinds of files ---- */

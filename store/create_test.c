@@ -3,7 +3,7 @@
 #include "store/store.h"
 
 #include "base/digest.h"
-#include "engine/gguf.h"
+#include "engine/file/gguf.h"
 #include "store/testing.h"
 
 /* ---- a store with one uploaded GGUF ---- */

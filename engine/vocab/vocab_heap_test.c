@@ -1,5 +1,5 @@
 /* vocab_heap_test.c - heap and sorting of keys, on orders that make quicksort slow. */
-#include "engine/vocab_heap.h"
+#include "engine/vocab/vocab_heap.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

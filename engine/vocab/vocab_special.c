@@ -7,9 +7,9 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "engine/gguf.h"
-#include "engine/pretok.h"
-#include "engine/vocab_impl.h"
+#include "engine/file/gguf.h"
+#include "engine/vocab/pretok.h"
+#include "engine/vocab/vocab_impl.h"
 
 /* clang-format off */
 /* Lists of texts end with NULL; the first one found wins where one token is wanted. EF BD 9C is a

@@ -2,7 +2,7 @@
  * the names of types. Works on the public view of a file that gguf.c has checked; nothing here can
  * go out of bounds. A value of an unexpected type is an error with the key's name, never a crash:
  * the types come from the file's author (spec/gguf.md 3.1). */
-#include "engine/gguf.h"
+#include "engine/file/gguf.h"
 
 #include <assert.h>
 #include <float.h>
@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/gguf_bytes.h"
+#include "engine/file/gguf_bytes.h"
 
 /* -- elements ---------------------------------------------------------------------------------- */
 

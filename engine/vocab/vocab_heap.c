@@ -1,5 +1,5 @@
 /* vocab_heap.c - see vocab_heap.h: sorting keys. */
-#include "engine/vocab_heap.h"
+#include "engine/vocab/vocab_heap.h"
 
 #include <stdbool.h>
 

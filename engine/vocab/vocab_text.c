@@ -9,7 +9,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "engine/vocab_impl.h"
+#include "engine/vocab/vocab_impl.h"
 
 /* Bytes that odd characters of byte-level texts may take in all (see odd_piece). */
 enum { MAX_ODD_BYTES = 1 << 20 };

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "engine/sampler_impl.h"
+#include "engine/sample/sampler_impl.h"
 
 enum { MAX_N = 5000 };
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "engine/vocab_impl.h"
+#include "engine/vocab/vocab_impl.h"
 
 static uint64_t stir(uint64_t h, uint64_t w) {
     h = (h ^ w) * 0x9E3779B97F4A7C15u;

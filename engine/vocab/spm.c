@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "engine/gguf.h"
-#include "engine/vocab_impl.h"
+#include "engine/file/gguf.h"
+#include "engine/vocab/vocab_impl.h"
 
 /* Falling scores give rising ranks below NO_RANK; NaN comes last. */
 static uint32_t rank_of_score(float score) {

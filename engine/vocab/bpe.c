@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "base/utf8.h"
-#include "engine/gguf.h"
-#include "engine/pretok.h"
-#include "engine/vocab_impl.h"
+#include "engine/file/gguf.h"
+#include "engine/vocab/pretok.h"
+#include "engine/vocab/vocab_impl.h"
 
 /* -- the byte map ------------------------------------------------------------------------------ */
 

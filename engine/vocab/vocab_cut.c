@@ -17,8 +17,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "engine/vocab_heap.h"
-#include "engine/vocab_impl.h"
+#include "engine/vocab/vocab_heap.h"
+#include "engine/vocab/vocab_impl.h"
 
 /* -- the sets of special tokens ---------------------------------------------------------------- */
 

@@ -1,5 +1,5 @@
 /* vocab.c - see vocab.h: opening a vocabulary, the texts of its tokens, encoding as a whole. */
-#include "engine/vocab.h"
+#include "engine/vocab/vocab.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -7,9 +7,9 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "engine/gguf.h"
-#include "engine/pretok.h"
-#include "engine/vocab_impl.h"
+#include "engine/file/gguf.h"
+#include "engine/vocab/pretok.h"
+#include "engine/vocab/vocab_impl.h"
 
 /* Bounds that no real file comes near and that keep all counts and offsets in 32 bits. */
 enum { MAX_TOKENS = 1 << 24, MAX_TEXT = 1 << 30 };

@@ -1,6 +1,6 @@
 /* vocab_test.c - vocabularies made in memory: load errors, special tokens, limits, long inputs,
  * failing allocations. What real vocabularies give is the business of golden-check. */
-#include "engine/vocab.h"
+#include "engine/vocab/vocab.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -13,8 +13,8 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/os.h"
-#include "engine/gguf.h"
-#include "engine/pretok.h"
+#include "engine/file/gguf.h"
+#include "engine/vocab/pretok.h"
 
 /* -- a GGUF file in memory --------------------------------------------------------------------- */
 

@@ -14,7 +14,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "engine/gguf.h"
+#include "engine/file/gguf.h"
 
 /* -- a small writer ---------------------------------------------------------------------------- */
 

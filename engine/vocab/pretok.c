@@ -1,5 +1,5 @@
 /* pretok.c - see pretok.h. Characters, the splitters, and the table of names. */
-#include "engine/pretok.h"
+#include "engine/vocab/pretok.h"
 
 #include <assert.h>
 #include <stdint.h>

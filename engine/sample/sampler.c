@@ -6,7 +6,7 @@
  *   mirostat  bias, temperature, mirostat: nothing else may cut the list
  *   greedy    bias, penalties, the largest: at temperature 0 truncation cannot change the result,
  *             except by typical-p and XTC, which may drop the largest and so keep the long way. */
-#include "engine/sampler.h"
+#include "engine/sample/sampler.h"
 
 #include <assert.h>
 #include <float.h>
@@ -15,7 +15,7 @@
 
 #include "base/mem.h"
 #include "base/os.h"
-#include "engine/sampler_impl.h"
+#include "engine/sample/sampler_impl.h"
 
 enum { MAX_STAGES = 16 };
 static const uint32_t RANDOM_SEED = UINT32_MAX;

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "engine/sampler_impl.h"
+#include "engine/sample/sampler_impl.h"
 
 /* ---- bias and penalties: change logits by id, keep the order ---- */
 

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "engine/vocab.h"
+#include "engine/vocab/vocab.h"
 
 struct logit_bias {
     token_id id;

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "engine/sampler_impl.h"
+#include "engine/sample/sampler_impl.h"
 
 enum {
     BLOCK = 32,      /* logits compared at once: two AVX-512 or eight SSE registers */

@@ -24,8 +24,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "engine/vocab_heap.h"
-#include "engine/vocab_impl.h"
+#include "engine/vocab/vocab_heap.h"
+#include "engine/vocab/vocab_impl.h"
 
 /* Lengths up to which the quadratic way is the faster one. */
 #ifdef CRIA_HARD

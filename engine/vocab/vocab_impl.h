@@ -26,7 +26,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/map.h"
-#include "engine/vocab.h"
+#include "engine/vocab/vocab.h"
 
 struct gguf;
 struct pretok;

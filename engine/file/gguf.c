@@ -10,7 +10,7 @@
  * hand (key or tensor) and the defect, and notes the class of the check in spec/gguf.md 3.
  *
  * A struct gguf never changes after gguf_open(): any number of threads may read it. */
-#include "engine/gguf.h"
+#include "engine/file/gguf.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -22,7 +22,7 @@
 #include "base/mem.h"
 #include "base/os.h"
 #include "base/utf8.h"
-#include "engine/gguf_bytes.h"
+#include "engine/file/gguf_bytes.h"
 
 _Static_assert(SIZE_MAX >= UINT64_MAX, "file sizes are handled as size_t");
 

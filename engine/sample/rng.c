@@ -1,5 +1,5 @@
 /* rng.c - see rng.h. */
-#include "engine/rng.h"
+#include "engine/sample/rng.h"
 
 #include <assert.h>
 

@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#include "engine/gguf.h"
+#include "engine/file/gguf.h"
 
 /* Bytes of one value of a fixed-size type; 0 for strings and arrays (spec/gguf.md 1). */
 static inline unsigned gguf_type_size(enum gguf_type t) {
