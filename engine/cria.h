@@ -6,7 +6,7 @@
  * batching), reusing the cached prefix of earlier ones. Same request, same tokens: whatever else
  * runs, cached or not.
  *
- * Folders above engine/ include this header and engine/file/gguf.h (metadata), nothing else of engine/.
+ * Folders above engine/ include this header and engine/file/gguf.h (metadata), nothing else of it.
  */
 #ifndef CRIA_ENGINE_CRIA_H
 #define CRIA_ENGINE_CRIA_H

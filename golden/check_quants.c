@@ -176,7 +176,7 @@ static bool encodes(struct set *s, const struct line *l, const struct dtype_info
     float *x = copy_floats(data, x_bytes);
     size_t n = x_bytes / sizeof *x, bytes = n / t->elems * t->bytes;
     unsigned char *got = mem_alloc(bytes);
-    t->encode(x, got, n);
+    t->encode(x, got, n, NULL);
     const unsigned char *want = bytes_at(s, l, I_Q, &q_bytes);
     bool ok = crc_is(l->col[I_CRC_Q], lzma_crc32(got, bytes, 0));
     if (strcmp(l->col[I_CMP], "value") == 0 && want != NULL) {

@@ -21,16 +21,29 @@
         }                                                                                          \
     }
 #define ENCODE_ROW(prefix, elems, bytes)                                                           \
-    static void prefix##_encode_row(const float *src, void *dst, size_t n) {                       \
+    static void prefix##_encode_row(const float *src, void *dst, size_t n, const float *iw) {      \
         uint8_t *block = dst;                                                                      \
+        (void)iw;                                                                                  \
         for (size_t b = 0; b < n / (elems); b++, block += (bytes), src += (elems)) {               \
             prefix##_encode(block, src);                                                           \
+        }                                                                                          \
+    }
+#define SEARCH_ROW(prefix, elems, bytes)                                                           \
+    static void prefix##_encode_row(const float *src, void *dst, size_t n, const float *iw) {      \
+        uint8_t *block = dst;                                                                      \
+        struct quant_weights w = {iw, iw != NULL ? mean_square(src, n) : 0};                       \
+        for (size_t b = 0; b < n / (elems); b++, block += (bytes), src += (elems)) {               \
+            prefix##_encode(block, src, iw != NULL ? &w : NULL);                                   \
+            if (iw != NULL) w.iw += (elems);                                                       \
         }                                                                                          \
     }
 
 #define QUANT(id, NAME, prefix, elems, bytes)                                                      \
     DECODE_ROW(prefix, elems, bytes)                                                               \
     ENCODE_ROW(prefix, elems, bytes)
+#define QUANT_SEARCH(id, NAME, prefix, elems, bytes)                                               \
+    DECODE_ROW(prefix, elems, bytes)                                                               \
+    SEARCH_ROW(prefix, elems, bytes)
 #define QUANT_READ(id, NAME, prefix, elems, bytes) DECODE_ROW(prefix, elems, bytes)
 #define OPAQUE(id, NAME, elems, bytes)
 #include "kernels/quant/types.def"
@@ -40,6 +53,8 @@
 
 static const struct dtype_info table[DT_COUNT] = {
 #define QUANT(id, NAME, prefix, elems, bytes)                                                      \
+    [id] = {#NAME, elems, bytes, prefix##_decode_row, prefix##_encode_row},
+#define QUANT_SEARCH(id, NAME, prefix, elems, bytes)                                               \
     [id] = {#NAME, elems, bytes, prefix##_decode_row, prefix##_encode_row},
 #define QUANT_READ(id, NAME, prefix, elems, bytes)                                                 \
     [id] = {#NAME, elems, bytes, prefix##_decode_row, NULL},

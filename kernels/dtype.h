@@ -25,7 +25,9 @@ struct dtype_info {
     uint32_t bytes;   /* bytes in a block */
     /* n elements from src to dst (src unaligned is fine); NULL: opaque type */
     void (*decode)(const void *src, float *dst, size_t n);
-    void (*encode)(const float *src, void *dst, size_t n); /* NULL: cannot be written */
+    /* One row. iw: [n] how much the error of each column counts (importance matrix,
+     * spec/quants.md 8), or NULL. NULL: cannot be written. */
+    void (*encode)(const float *src, void *dst, size_t n, const float *iw);
 };
 
 /* NULL for an id that is not defined (removed or unknown types included). */

@@ -85,9 +85,9 @@ static void test_round_trip(void **state) {
         if (info == NULL || info->encode == NULL) continue;
         float max = 0;
         for (int i = 0; i < N; i++) max = fmaxf(max, fabsf(x[i] = gauss()));
-        info->encode(x, block, N);
+        info->encode(x, block, N, NULL);
         info->decode(block, y, N);
-        info->encode(y, block, N);
+        info->encode(y, block, N, NULL);
         info->decode(block, z, N);
         for (int i = 0; i < N; i++) {
             assert_true(fabsf(x[i] - y[i]) <= max / 7);
@@ -112,7 +112,7 @@ static void test_any_bits(void **state) {
                 if (k % 4 == 0) bits |= 0x7F800000u;
                 memcpy(&x[i], &bits, sizeof bits);
             }
-            if (info->encode != NULL) info->encode(x, block, info->elems);
+            if (info->encode != NULL) info->encode(x, block, info->elems, NULL);
         }
         free(x);
         free(block);

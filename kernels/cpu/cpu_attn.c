@@ -96,7 +96,7 @@ static void store_heads(const struct step *s, const struct tensor *plane, const 
     size_t dim = (size_t)plane->dim[0];
     for (uint32_t h = 0; h < n_head; h++) {
         size_t off = kv_offset(plane, seq, s->batch->index[t], h);
-        type->encode(x + h * dim, (unsigned char *)plane->data + off, dim);
+        type->encode(x + h * dim, (unsigned char *)plane->data + off, dim, NULL);
     }
 }
 

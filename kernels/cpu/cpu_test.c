@@ -98,7 +98,7 @@ static struct tensor *new_tensor(enum dtype type, int64_t n0, int64_t n1, int64_
         float x[256];
         fill(x, info->elems);
         for (uint32_t i = 0; i < info->bytes; i++) data[i] = (uint8_t)(rand() >> 5);
-        if (info->encode != NULL) info->encode(x, data, info->elems);
+        if (info->encode != NULL) info->encode(x, data, info->elems, NULL);
         uint16_t d = f32_to_f16(0.01f); /* no encoder: random codes under an ordinary scale */
         if (type == DT_Q4_K || type == DT_Q5_K) memcpy(data, &d, 2), memcpy(data + 2, &d, 2);
         if (type == DT_Q6_K) memcpy(data + 208, &d, 2);
@@ -372,7 +372,7 @@ static void check_attn(enum dtype type, uint32_t rows, uint32_t window) {
         g.plane[k].data = mem_alloc(bytes);
         for (size_t i = 0; i < bytes; i += info->bytes) {
             float x = gauss();
-            info->encode(&x, (char *)g.plane[k].data + i, 1);
+            info->encode(&x, (char *)g.plane[k].data + i, 1, NULL);
         }
     }
     g.op[1] = g.op[0];

@@ -51,7 +51,7 @@ static void make_weights(enum dtype t, uint8_t *out, size_t n) {
         do {
             for (uint32_t i = 0; i < info->elems; i++) x[i] = gauss();
             for (uint32_t i = 0; i < info->bytes; i++) out[i] = (uint8_t)(rand() >> 7);
-            if (info->encode != NULL) info->encode(x, out, info->elems);
+            if (info->encode != NULL) info->encode(x, out, info->elems, NULL);
             info->decode(out, x, info->elems);
         } while (info->encode == NULL && !sensible(x, info->elems));
     }
@@ -74,7 +74,7 @@ static void check_q8(const float *x, size_t n, const unsigned char *row) {
     for (size_t b = 0; b < n / 32; b++) {
         uint8_t block[34];
         int sum[2] = {0, 0};
-        dtype_info(DT_Q8_0)->encode(x + 32 * b, block, 32);
+        dtype_info(DT_Q8_0)->encode(x + 32 * b, block, 32, NULL);
         assert_memory_equal(block + 2, row + 32 * b, 32);
         assert_true(d[b] == f16_to_f32((uint16_t)(block[0] | block[1] << 8)));
         for (size_t i = 0; i < 32; i++) sum[i / 16] += (int8_t)row[32 * b + i];
@@ -316,7 +316,7 @@ static void fill_plane(struct tensor *t, enum dtype type, uint32_t dim, uint32_t
     t->data = aligned_alloc(64, (bytes + 63) / 64 * 64);
     for (size_t i = 0; i < bytes / dtype_info(type)->bytes; i++) {
         float x = gauss();
-        dtype_info(type)->encode(&x, (char *)t->data + i * dtype_info(type)->bytes, 1);
+        dtype_info(type)->encode(&x, (char *)t->data + i * dtype_info(type)->bytes, 1, NULL);
     }
 }
 

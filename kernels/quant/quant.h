@@ -2,9 +2,11 @@
  *
  * quant/<format>.h holds a picture of the block, `float <prefix>_at(quant_block b, int i)`, which
  * decodes element i of the block b, and (C only, where QUANT_ENCODE is defined) the encoder
- * `void <prefix>_encode(uint8_t *block, const float *x)`. The decoders are the one definition of a
- * format for every backend: the text is meant to compile unchanged as C, CUDA, HIP and GLSL. So
- * they know int and float only, no pointers, no casts, no arrays, and read the block through
+ * `void <prefix>_encode(uint8_t *block, const float *x)` or, where codes are searched,
+ * `void <prefix>_encode(uint8_t *block, const float *x, const struct quant_weights *w)`. The
+ * decoders are the one definition of a format for every backend: the text is meant to compile
+ * unchanged as C, CUDA, HIP and GLSL. So they know int and float only, no pointers, no casts, no
+ * arrays, and read the block through
  *
  *   QUANT_U8(b, o)  QUANT_I8(b, o)       the byte at offset o, as int
  *   QUANT_F16(b, o) QUANT_BF16  QUANT_F32  the number at offset o, little-endian, unaligned, as
@@ -86,6 +88,12 @@ static inline uint16_t quant_to_bf16(float f) {
 /* ---- pieces of encoders ---- */
 
 #ifdef QUANT_ENCODE
+/* What a search is told by an importance matrix (w is NULL without one). */
+struct quant_weights {
+    const float *iw;   /* one for each value of the block */
+    float mean_square; /* of the values of the whole row */
+};
+
 static inline void quant_put_u16(uint8_t *p, uint16_t v) {
     p[0] = (uint8_t)v;
     p[1] = (uint8_t)(v >> 8);

@@ -48,7 +48,7 @@ static void store_heads(const struct step *s, const struct tensor *plane, val v,
     const struct dtype_info *type = dtype_info(plane->type);
     for (uint32_t h = 0; h < n_head; h++) {
         size_t off = kv_offset(plane, seq, s->batch->index[t], h);
-        type->encode(step_row(s, v, t) + h * dim, (unsigned char *)plane->data + off, dim);
+        type->encode(step_row(s, v, t) + h * dim, (unsigned char *)plane->data + off, dim, NULL);
     }
 }
 
