@@ -6,7 +6,9 @@
 #include "api/request.h"
 #include "api/server_impl.h"
 #include "api/template/named.h"
+#include "api/work.h"
 #include "engine/file/gguf.h"
+#include "store/registry/registry.h"
 #include "store/store.h"
 
 route_fn route_create;
@@ -57,8 +59,7 @@ static const struct fields create_fields = {"CreateRequest", "api.CreateRequest"
 struct create {
     const struct route_call *call;
     struct arena arena;
-    struct stream stream;
-    bool streaming;
+    struct work work;
     struct store_create_spec spec;
     struct model_name name, from;
 };
@@ -139,6 +140,20 @@ static const char *detect_template(void *arg, const struct gguf *g, const char *
     return t->text;
 }
 
+/* All items of a pull but its "success": the create goes on. */
+static bool pull_item(void *arg, const char *status, const char *digest, uint64_t total,
+                      uint64_t completed) {
+    if (strcmp(status, "success") == 0) return true;
+    return work_progress(arg, status, digest, total, completed);
+}
+
+/* FROM a model that is not stored: it is pulled, and its items are part of this answer. */
+static enum status pull_base(void *arg, const struct model_name *name, struct err *e) {
+    struct create *c = arg;
+    const struct registry_options o = {.insecure = false};
+    return registry_pull(c->call->server->store, name, &o, pull_item, &c->work, e);
+}
+
 static const char *or_null(const json *v) {
     const char *text = json_string(v);
     return text != NULL && *text != '\0' ? text : NULL;
@@ -162,7 +177,9 @@ static enum status fill(struct create *c, const struct create_request *r, struct
                                     .remote_host = or_null(r->remote_host),
                                     .info = r->info,
                                     .check_template = check_template,
-                                    .detect_template = detect_template};
+                                    .detect_template = detect_template,
+                                    .pull = pull_base,
+                                    .hook_arg = c};
     if (s->quantize == NULL) s->quantize = or_null(r->quantization);
     name_parse(&c->name,
                server_model_of(r->model, r->name)); /* bad ones are the store's to refuse */
@@ -177,36 +194,7 @@ static enum status fill(struct create *c, const struct create_request *r, struct
     return st;
 }
 
-/* ---- the answer ---- */
-
-static bool progress(void *arg, const char *status, const char *digest, uint64_t total,
-                     uint64_t completed) {
-    struct create *c = arg;
-    struct buf b = {0};
-    if (!c->streaming) return true;
-    buf_chr(&b, '{');
-    json_put_field(&b, "status", status);
-    if (*digest != '\0') json_put_field(&b, "digest", digest);
-    if (total != 0) json_put_field_int(&b, "total", (int64_t)total);
-    if (completed != 0) json_put_field_int(&b, "completed", (int64_t)completed);
-    buf_chr(&b, '}');
-    enum status st = stream_item(&c->stream, &b);
-    buf_free(&b);
-    return st == ST_OK;
-}
-
-static void finish(struct create *c, enum status st, const struct err *e) {
-    struct http_exchange *x = c->call->x;
-    int status = answer_status(st);
-    if (c->stream.started && st == ST_OK)
-        stream_end(&c->stream);
-    else if (c->stream.started)
-        stream_error(&c->stream, status, e->msg);
-    else if (st == ST_OK)
-        http_answer_text(x, 200, TYPE_JSON, "{\"status\":\"success\"}");
-    else
-        answer_error(x, DIALECT_NATIVE, status, TYPE_JSON, e->msg);
-}
+/* ---- the work ---- */
 
 static void run(struct create *c, const struct create_request *r) {
     struct server *s = c->call->server;
@@ -218,20 +206,20 @@ static void run(struct create *c, const struct create_request *r) {
         answer_err(c->call->x, DIALECT_NATIVE, &e);
         return;
     }
+    work_begin(&c->work, c->call, field_flag(r->stream, true));
     if (r->messages != NULL) c->spec.messages = messages = lower_roles(r->messages);
     st = read_licenses(c, r->license, &e);
     if (st == ST_OK) st = store_spell(s->store, &c->name, &e);
-    if (st == ST_OK) st = store_create(s->store, &c->spec, progress, c, &e);
-    finish(c, st, &e);
+    if (st == ST_OK) st = store_create(s->store, &c->spec, work_progress, &c->work, &e);
+    work_finish(&c->work, st, answer_status(st), &e);
     json_free(messages);
 }
 
 void route_create(const struct route_call *call) {
     struct create_request r = {0};
-    struct create c = {.call = call, .stream = {.x = call->x, .dialect = DIALECT_NATIVE}};
+    struct create c = {.call = call};
     json *root;
     if (!route_body(call, DIALECT_NATIVE, &create_fields, &r, &root)) return;
-    c.streaming = field_flag(r.stream, true);
     run(&c, &r);
     arena_free(&c.arena);
     json_free(root);

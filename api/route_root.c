@@ -1,7 +1,7 @@
 /* route_root.c - GET /, /api/version, /api/status: what a client asks to see who is there. */
 #include "api/server_impl.h"
-#include "api/version.h"
 #include "base/json.h"
+#include "base/version.h"
 
 route_fn route_root, route_version, route_status;
 

@@ -11,9 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "api/version.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/version.h"
 
 struct args;
 typedef enum status command_fn(const struct args *a, struct err *e);

@@ -39,3 +39,17 @@ enum status statuses_post(struct client *c, const char *path, const struct buf *
     progress_stop(p);
     return st;
 }
+
+enum status statuses_model(struct client *c, const char *path, const struct args *a,
+                           struct err *e) {
+    struct buf body = {0};
+    struct progress *p = progress_new();
+    buf_chr(&body, '{');
+    json_put_field(&body, "model", a->words[0]);
+    if (args_bool(a, "insecure")) json_put_field_bool(&body, "insecure", true);
+    buf_chr(&body, '}');
+    enum status st = statuses_post(c, path, &body, p, NULL, e);
+    buf_free(&body);
+    progress_free(p);
+    return st;
+}

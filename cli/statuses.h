@@ -5,11 +5,15 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/progress.h"
 
 /* POSTs the body; code (may be NULL) as client_call. */
 enum status statuses_post(struct client *c, const char *path, const struct buf *body,
                           struct progress *p, int *code, struct err *e);
+
+/* The same for the model that the command line names, with its --insecure. */
+enum status statuses_model(struct client *c, const char *path, const struct args *a, struct err *e);
 
 #endif

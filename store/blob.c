@@ -93,7 +93,11 @@ enum status blob_touch(struct store *s, const char *digest, struct err *e) {
     char path[PATH_ROOM];
     enum status st = blob_path(s, digest, path, e);
     if (st != ST_OK) return st;
-    if (utimensat(AT_FDCWD, path, NULL, 0) == 0) return ST_OK;
+    bool verified = verified_has(s, digest);
+    if (utimensat(AT_FDCWD, path, NULL, 0) == 0) {
+        if (verified) verified_add(s, digest); /* its new time is our doing */
+        return ST_OK;
+    }
     if (errno == EACCES || errno == EPERM) return ST_OK; /* another user's blob: just not renewed */
     if (errno != ENOENT) return os_fail(e, "touch", path);
     os_fail(e, "open", path);

@@ -84,6 +84,7 @@ enum status store_open(struct store **out, const char *dir, struct err *e) {
     if (s == NULL) return err_no_memory(e);
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->builtin_lock, NULL);
+    pthread_mutex_init(&s->verified.lock, NULL);
     s->show_builtins = os_env_bool("BUILTIN", true);
     struct err mine = {0};
     s->dir = choose_dir(dir, &mine);
@@ -111,6 +112,7 @@ void store_close(struct store *s) {
     mem_free(s->manifests);
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->builtin_lock);
+    verified_free(s);
     mem_free(s);
 }
 

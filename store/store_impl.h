@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "store/store.h"
+#include "store/verified.h"
 
 enum {
     MANIFEST_MAX_BYTES = 4 << 20,
@@ -87,6 +88,14 @@ struct builtin {
     struct arena arena;
 };
 
+struct verified_blob;
+struct verified_list { /* verified.c */
+    pthread_mutex_t lock;
+    struct verified_blob *blobs; /* owned */
+    size_t n;
+    bool loaded;
+};
+
 struct store {
     char *dir, *blobs, *manifests; /* owned */
     pthread_mutex_t lock;          /* changes inside this process; see store_lock */
@@ -94,6 +103,7 @@ struct store {
     struct builtin *builtins; /* owned; fixed after the start */
     size_t n_builtins;
     bool show_builtins;
+    struct verified_list verified;
 };
 
 /* The built-in model of that name, composed; *out NULL: there is none (or they are hidden). */

@@ -1,0 +1,13 @@
+/* cmd_pull.c - a model from a registry, through the server (spec/cli.md 2). */
+#include "cli/cli.h"
+#include "cli/statuses.h"
+#include "cli/terminal.h"
+
+enum status cmd_pull(const struct args *a, struct err *e) {
+    struct client *c = NULL;
+    terminal_catch_interrupt();
+    enum status st = client_open(&c, NULL, e);
+    if (st == ST_OK) st = statuses_model(c, "/api/pull", a, e);
+    client_close(c);
+    return st;
+}

@@ -1,0 +1,155 @@
+/* pull.c - a model from a registry: manifest, blobs, then the manifest into the store
+ * (spec/store.md 7). */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/digest.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "store/registry/blob_pull.h"
+#include "store/store_impl.h"
+
+enum { MANIFEST_ANSWER_MAX = 8 << 20 };
+
+struct pull {
+    struct store *store;
+    struct session session;
+    store_progress *progress;
+    void *arg;
+    struct arena arena;
+    struct manifest manifest;
+    char *text; /* of the manifest, byte for byte; owned */
+    size_t len;
+};
+
+static enum status say(const struct pull *p, const char *status, struct err *e) {
+    if (p->progress(p->arg, status, "", 0, 0)) return ST_OK;
+    return err_set(e, ST_CANCELLED, "cancelled");
+}
+
+static enum status get_manifest(struct pull *p, struct err *e) {
+    struct fetch f;
+    enum status st =
+        session_request(&p->session, &f, "GET", e, "manifests/%s", p->session.name.tag);
+    f.cap = MANIFEST_ANSWER_MAX;
+    fetch_header(&f, "Accept: " MANIFEST_MEDIA_TYPE);
+    if (st == ST_OK) st = session_run(&p->session, &f, NULL, e);
+    if (st == ST_OK && f.code != 200)
+        st = err_set(e, ST_UNAVAILABLE, "unexpected status %ld for the manifest", f.code);
+    if (st == ST_OK) {
+        p->len = f.answer.len;
+        p->text = buf_take(&f.answer);
+        st = p->text == NULL ? err_no_memory(e)
+                             : manifest_parse(&p->manifest, p->text, p->len, &p->arena, e);
+    }
+    fetch_free(&f);
+    return st == ST_OK ? st : err_wrap(e, "pull model manifest");
+}
+
+/* A blob that is there is used if it is what its name says. */
+static enum status check_stored(const struct pull *p, const struct store_layer *l, uint64_t size,
+                                struct err *e) {
+    char path[PATH_ROOM], hex[DIGEST_HEX + 1];
+    enum status st = blob_path(p->store, l->digest, path, e);
+    if (st == ST_OK && size != l->size)
+        return err_set(e, ST_FORMAT, "%s: the manifest says %llu bytes, the stored blob has %llu",
+                       l->digest, (unsigned long long)l->size, (unsigned long long)size);
+    if (st == ST_OK) st = blob_touch(p->store, l->digest, e);
+    if (st != ST_OK || verified_has(p->store, l->digest)) return st;
+    st = digest_of_file(path, hex, e);
+    if (st == ST_OK && strcasecmp(hex, l->digest + 7) != 0)
+        return err_set(e, ST_FORMAT,
+                       "the stored blob %s is damaged (its hash is sha256:%s): remove %s",
+                       l->digest, hex, path);
+    if (st == ST_OK) verified_add(p->store, l->digest);
+    return st;
+}
+
+static enum status get_layer(struct pull *p, const struct store_layer *l, bool *mismatch,
+                             struct err *e) {
+    char status[32];
+    uint64_t size = 0;
+    snprintf(status, sizeof status, "pulling %.12s", l->digest + 7);
+    enum status st = store_blob_stat(p->store, l->digest, &size, e);
+    if (st == ST_NOT_FOUND) {
+        st = blob_pull(p->store, &p->session, l->digest, l->size, p->progress, p->arg, mismatch, e);
+        if (st == ST_OK) verified_add(p->store, l->digest);
+        return st;
+    }
+    if (st == ST_OK) st = check_stored(p, l, size, e);
+    if (st == ST_OK && !p->progress(p->arg, status, l->digest, l->size, l->size))
+        st = err_set(e, ST_CANCELLED, "cancelled");
+    return st;
+}
+
+static bool seen_before(const struct manifest *m, size_t i) {
+    for (size_t k = 0; k < i; k++)
+        if (strcmp(m->layers[k].digest, m->layers[i].digest) == 0) return true;
+    return false;
+}
+
+static enum status get_blobs(struct pull *p, struct err *e) {
+    const struct manifest *m = &p->manifest;
+    bool mismatch = false;
+    enum status st = ST_OK;
+    for (size_t i = 0; i < m->n_layers && st == ST_OK; i++)
+        if (!seen_before(m, i)) st = get_layer(p, &m->layers[i], &mismatch, e);
+    if (st == ST_OK && m->config.digest[0] != '\0') st = get_layer(p, &m->config, &mismatch, e);
+    if (st == ST_OK || mismatch) { /* clients expect a wrong hash to be told in this phase */
+        struct err said;
+        enum status told = say(p, "verifying sha256 digest", &said);
+        if (st == ST_OK && told != ST_OK) st = err_set(e, told, "%s", said.msg);
+    }
+    return st;
+}
+
+static bool names(const struct manifest *m, const char *digest) {
+    if (strcmp(m->config.digest, digest) == 0) return true;
+    for (size_t i = 0; i < m->n_layers; i++)
+        if (strcmp(m->layers[i].digest, digest) == 0) return true;
+    return false;
+}
+
+/* Does the manifest that is replaced name blobs that the new one does not? */
+static bool has_unused(const struct manifest *old, const struct manifest *new) {
+    if (old->config.digest[0] != '\0' && !names(new, old->config.digest)) return true;
+    for (size_t i = 0; i < old->n_layers; i++)
+        if (!names(new, old->layers[i].digest)) return true;
+    return false;
+}
+
+static enum status put_manifest(struct pull *p, struct err *e) {
+    int token;
+    struct manifest old = {0};
+    struct model_name name = p->session.name;
+    enum status st = say(p, "writing manifest", e);
+    if (st == ST_OK) st = store_spell(p->store, &name, e);
+    if (st == ST_OK) st = store_lock(p->store, &token, e);
+    if (st != ST_OK) return st;
+    bool replaces = manifest_read(p->store, &name, &old, &p->arena, NULL) == ST_OK;
+    st = manifest_write(p->store, &name, p->text, p->len, e);
+    bool prune = st == ST_OK && replaces && prune_allowed() && has_unused(&old, &p->manifest);
+    if (prune) prune_manifest(p->store, &old);
+    store_unlock(p->store, token);
+    if (st == ST_OK && prune) p->progress(p->arg, "removing unused layers", "", 0, 0);
+    if (st == ST_OK) p->progress(p->arg, "success", "", 0, 0); /* done, whoever still listens */
+    return st;
+}
+
+enum status registry_pull(struct store *s, const struct model_name *name,
+                          const struct registry_options *o, store_progress *progress, void *arg,
+                          struct err *e) {
+    struct pull p = {.store = s, .progress = progress, .arg = arg};
+    if (!name_is_valid(name)) return err_set(e, ST_INVALID, "invalid model name");
+    enum status st = say(&p, "pulling manifest", e);
+    if (st != ST_OK) return st;
+    if ((st = session_open(&p.session, name, o, e)) != ST_OK)
+        return err_wrap(e, "pull model manifest");
+    st = get_manifest(&p, e);
+    if (st == ST_OK) st = get_blobs(&p, e);
+    if (st == ST_OK) st = put_manifest(&p, e);
+    session_close(&p.session);
+    mem_free(p.text);
+    arena_free(&p.arena);
+    return st;
+}
