@@ -178,3 +178,18 @@ double check_nmse(const float *a, const float *b, size_t n) {
     }
     return norm > 0 ? diff / norm : diff;
 }
+
+void check_rows(struct check *c, const char *dir, const char *file, check_row *row) {
+    size_t size, line = 0;
+    char *text = check_exists(dir, file) ? check_read(c, dir, file, &size) : NULL, *state;
+    const char *kind = strrchr(dir, '/') != NULL ? strrchr(dir, '/') + 1 : dir;
+    for (char *s = text != NULL ? strtok_r(text, "\n", &state) : NULL; s != NULL;
+         s = strtok_r(NULL, "\n", &state)) {
+        char where[128];
+        snprintf(where, sizeof where, "%.40s/%.60s:%zu", kind, file, ++line);
+        json *v = json_parse(s, strlen(s), &json_default_limits, NULL, NULL);
+        if (check_that(c, v != NULL, where, "no JSON")) row(c, v, where);
+        json_free(v);
+    }
+    mem_free(text);
+}

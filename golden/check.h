@@ -34,6 +34,11 @@ char *check_read(struct check *c, const char *dir, const char *file, size_t *siz
 json *check_read_json(struct check *c, const char *dir, const char *file); /* json_free */
 bool check_exists(const char *dir, const char *file);                      /* FILE or FILE.xz */
 
+/* Calls row() for each line of a file of JSON lines; where is "KIND/FILE:LINE". A file that is not
+ * there is no failure: sets may hold a part of their kind. */
+typedef void check_row(struct check *c, const json *row, const char *where);
+void check_rows(struct check *c, const char *dir, const char *file, check_row *row);
+
 /* Sorted names in a folder (without "." and ".."): NULL-terminated, each and the list mem_free'd by
  * check_list_free. */
 char **check_list(const char *dir);

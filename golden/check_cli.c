@@ -14,8 +14,6 @@
 #include "cli/host.h"
 #include "golden/check.h"
 
-typedef void check_row(struct check *c, const json *row, const char *where);
-
 static const char *text_of(const json *row, const char *key) {
     const char *text = json_string(json_get(row, key));
     return text != NULL ? text : "";
@@ -122,28 +120,12 @@ static void check_keepalive(struct check *c, const json *row, const char *where)
     json_free(v);
 }
 
-/* ---- files ---- */
-
-static void check_file(struct check *c, const char *dir, const char *file, check_row *row) {
-    size_t size, line = 0;
-    char *text = check_exists(dir, file) ? check_read(c, dir, file, &size) : NULL, *state;
-    for (char *s = text != NULL ? strtok_r(text, "\n", &state) : NULL; s != NULL;
-         s = strtok_r(NULL, "\n", &state)) {
-        char where[128];
-        snprintf(where, sizeof where, "cli/%s:%zu", file, ++line);
-        json *v = json_parse(s, strlen(s), &json_default_limits, NULL, NULL);
-        if (check_that(c, v != NULL, where, "no JSON")) row(c, v, where);
-        json_free(v);
-    }
-    mem_free(text);
-}
-
 void check_cli(struct check *c, const char *dir) {
     log_set_level(LOG_ERROR); /* bad values are warned about, and there are many */
-    check_file(c, dir, "host.jsonl", check_host);
-    check_file(c, dir, "format.jsonl", check_format);
-    check_file(c, dir, "env.jsonl", check_env);
-    check_file(c, dir, "keepalive_json.jsonl", check_keepalive);
+    check_rows(c, dir, "host.jsonl", check_host);
+    check_rows(c, dir, "format.jsonl", check_format);
+    check_rows(c, dir, "env.jsonl", check_env);
+    check_rows(c, dir, "keepalive_json.jsonl", check_keepalive);
     log_set_level(LOG_WARN);
     static const char *const set[] = {"HOST", "KEEP_ALIVE", "GOLDEN", "MAX_QUEUE"};
     for (size_t i = 0; i < sizeof set / sizeof *set; i++) {

@@ -26,7 +26,7 @@ enum {
     TICK_MS = 60,
     HASH_CHUNK = 1 << 20,
 };
-static const double ramp_seconds = 2, save_seconds = 5;
+static const double ramp_seconds = 2, save_seconds = 5, patience_seconds = 30;
 static const uint64_t save_bytes = 64 << 20;
 
 struct transfer { /* a part on its way */
@@ -258,6 +258,18 @@ static enum status resolve(struct download *d, struct err *e) {
     return err_set(e, ST_FORMAT, "stopped after %d redirects", FETCH_MAX_REDIRECTS);
 }
 
+/* What fails for reasons that may pass is tried again for half a minute. */
+static enum status patiently(struct download *d, enum status (*step)(struct download *, struct err *),
+                             struct err *e) {
+    double end = os_time_mono() + patience_seconds;
+    for (unsigned n = 1;; n++) {
+        enum status st = step(d, e);
+        if (st != ST_UNAVAILABLE || os_time_mono() > end || atomic_load(&d->cancel)) return st;
+        unsigned ms = n * n * 10 < 10000 ? n * n * 10 : 10000;
+        for (unsigned i = 0; i < ms / 10 && !atomic_load(&d->cancel); i++) usleep(10000);
+    }
+}
+
 /* ---- the event loop ---- */
 
 static enum status begin_transfer(struct download *d, struct transfer *t, const char *url,
@@ -393,7 +405,7 @@ static enum status load(struct download *d, struct err *e) {
         if (st == ST_OK && d->restart) return st;
         if (st == ST_OK && d->resolve_again) {
             d->resolve_again = false;
-            st = resolve(d, e);
+            st = patiently(d, resolve, e);
         }
     }
     return st;
@@ -424,12 +436,11 @@ static enum status load_and_hash(struct download *d, struct err *e) {
     atomic_store(&d->cancel, cancelled);
     if (st == ST_OK && !d->restart && d->keeper_st != ST_OK)
         st = err_set(e, d->keeper_st, "%s", d->keeper_e.msg);
-    if (st != ST_OK && st != ST_IO) parts_save(&d->parts, NULL); /* for the next try */
     return st;
 }
 
 static enum status fetch_content(struct download *d, struct err *e) {
-    enum status st = parts_done(&d->parts) < d->total ? resolve(d, e) : ST_OK;
+    enum status st = parts_done(&d->parts) < d->total ? patiently(d, resolve, e) : ST_OK;
     if (st == ST_OK) st = load_and_hash(d, e);
     if (st == ST_OK && d->restart) {
         log_info("pull", "%s: the registry gives no ranges, so in one piece", d->digest);
@@ -466,11 +477,14 @@ static enum status download(struct download *d, struct err *e) {
     if (st != ST_OK || there) return st;
     atomic_store(&d->completed, parts_done(&d->parts));
     d->multi = curl_multi_init();
-    st = d->multi != NULL ? look(d, e) : err_no_memory(e);
-    if (st == ST_OK)
-        st = fetch_content(d, e);
-    else if (parts_done(&d->parts) == 0)
-        parts_discard(&d->parts);
+    st = d->multi != NULL ? patiently(d, look, e) : err_no_memory(e);
+    if (st == ST_OK) st = fetch_content(d, e);
+    if (st != ST_OK && !d->mismatch) { /* what has come is for the next try */
+        if (parts_done(&d->parts) == 0)
+            parts_discard(&d->parts);
+        else
+            parts_save(&d->parts, NULL);
+    }
     curl_multi_cleanup(d->multi);
     parts_close(&d->parts);
     return st;

@@ -13,6 +13,7 @@
 #include <sys/utsname.h>
 
 #include "base/mem.h"
+#include "base/os.h"
 #include "base/version.h"
 
 enum { CONNECT_SECONDS = 30, HEADER_MAX = 16384 };
@@ -227,6 +228,13 @@ static void set_body(struct fetch *f, CURL *h) {
         curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, f->method);
 }
 
+/* So many seconds without a byte end a request. */
+static long stall_seconds(void) {
+    const char *text = os_env("STALL_TIMEOUT");
+    long n = text != NULL ? strtol(text, NULL, 10) : 0;
+    return n > 0 && n < 3600 ? n : 30;
+}
+
 CURL *fetch_prepare(struct fetch *f) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     static struct utsname machine;
@@ -247,7 +255,7 @@ CURL *fetch_prepare(struct fetch *f) {
     curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);
     curl_easy_setopt(h, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(h, CURLOPT_LOW_SPEED_TIME, (long)FETCH_STALL_SECONDS);
+    curl_easy_setopt(h, CURLOPT_LOW_SPEED_TIME, stall_seconds());
     curl_easy_setopt(h, CURLOPT_BUFFERSIZE, 256L * 1024);
     curl_easy_setopt(h, CURLOPT_ERRORBUFFER, f->text);
     curl_easy_setopt(h, CURLOPT_OPENSOCKETFUNCTION, open_socket);

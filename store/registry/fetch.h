@@ -17,7 +17,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-enum { FETCH_MAX_REDIRECTS = 5, FETCH_STALL_SECONDS = 30 };
+enum { FETCH_MAX_REDIRECTS = 5 };
 
 enum net_class { NET_UNKNOWN, NET_PUBLIC, NET_LOOPBACK, NET_PRIVATE, NET_NEVER };
 struct sockaddr;
@@ -64,7 +64,7 @@ void fetch_header(struct fetch *f, const char *fmt, ...) __attribute__((format(p
 void fetch_free(struct fetch *f); /* a zeroed one is fine */
 
 /* Sends and waits. ST_OK: an answer is there, whatever its code. Transport failures: ST_UNAVAILABLE
- * (`Get "URL": text`); stalled is set when no byte came for FETCH_STALL_SECONDS. */
+ * (`Get "URL": text`); stalled is set when no byte came for CRIA_STALL_TIMEOUT seconds (30). */
 enum status fetch_run(struct fetch *f, struct err *e);
 /* The two halves, for who runs many at once: prepare gives the handle (NULL: no memory). */
 CURL *fetch_prepare(struct fetch *f);

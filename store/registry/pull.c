@@ -42,6 +42,8 @@ static enum status get_manifest(struct pull *p, struct err *e) {
         st = p->text == NULL ? err_no_memory(e)
                              : manifest_parse(&p->manifest, p->text, p->len, &p->arena, e);
     }
+    if (st == ST_OK && p->manifest.n_layers == 0 && p->manifest.config.digest[0] == '\0')
+        st = err_set(e, ST_FORMAT, "it names nothing");
     fetch_free(&f);
     return st == ST_OK ? st : err_wrap(e, "pull model manifest");
 }
