@@ -12,7 +12,7 @@ what=${1:-build}
 
 packages="build-essential cmake ninja-build pkg-config libssl-dev libcurl4-openssl-dev libcjson-dev
 libcivetweb-dev libedit-dev liblzma-dev curl"
-[ "$what" = test ] && packages="$packages libcmocka-dev clang-16 clang-format-16 python3 python3-venv"
+[ "$what" = test ] && packages="$packages libcmocka-dev docker-registry clang-16 clang-format-16 python3 python3-venv"
 
 missing=
 for p in $packages; do
