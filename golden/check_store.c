@@ -91,7 +91,8 @@ static void check_signature(struct check *c, const char *dir) {
     struct key key;
     struct buf line = {0}, signature = {0};
     struct err e = {0};
-    json *v = check_exists(dir, "signature.json") ? check_read_json(c, dir, "signature.json") : NULL;
+    json *v =
+        check_exists(dir, "signature.json") ? check_read_json(c, dir, "signature.json") : NULL;
     if (v == NULL) return;
     if (check_that(c, read_seed(text_of(v, "seed_hex"), seed), "signature", "bad seed") &&
         check_that(c, key_from_seed(&key, seed, &e) == ST_OK, "signature", "%s", e.msg) &&

@@ -259,8 +259,8 @@ static enum status resolve(struct download *d, struct err *e) {
 }
 
 /* What fails for reasons that may pass is tried again for half a minute. */
-static enum status patiently(struct download *d, enum status (*step)(struct download *, struct err *),
-                             struct err *e) {
+static enum status patiently(struct download *d,
+                             enum status (*step)(struct download *, struct err *), struct err *e) {
     double end = os_time_mono() + patience_seconds;
     for (unsigned n = 1;; n++) {
         enum status st = step(d, e);

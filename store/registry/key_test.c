@@ -1,5 +1,5 @@
-/* key_test.c - the key files: made once, read back, refused when others can read them. OpenSSH reads
- * what we write (ssh-keygen, where it is there). */
+/* key_test.c - the key files: made once, read back, refused when others can read them. OpenSSH
+ * reads what we write (ssh-keygen, where it is there). */
 #include "store/registry/key.h"
 
 #include <stdio.h>
