@@ -1,5 +1,5 @@
-/* os.c - see os.h: files, mappings, time and random bytes. The environment and the machine are in
- * os_env.c. All calls are thread-safe. */
+/* os.c - see os.h: mappings, reading files, time and random bytes. New files are written in
+ * os_out.c, the environment and the machine are in os_env.c. All calls are thread-safe. */
 #include "base/os.h"
 
 #include <assert.h>
@@ -143,62 +143,6 @@ enum status os_file_read(const char *path, size_t max_size, char **data, size_t 
     }
     mem_free(text);
     close(fd);
-    return st;
-}
-
-static bool write_full(int fd, const char *data, size_t n) {
-    while (n != 0) {
-        ssize_t put = write(fd, data, n);
-        if (put < 0 && errno == EINTR) continue;
-        if (put < 0) return false;
-        data += put;
-        n -= (size_t)put;
-    }
-    return true;
-}
-
-/* The folder of a path as new text ("." if it names none); NULL: no memory. */
-static char *dir_of(const char *path) {
-    const char *slash = strrchr(path, '/');
-    if (slash == NULL) return mem_strdup(".");
-    return mem_strndup(path, slash == path ? 1 : (size_t)(slash - path));
-}
-
-/* Creates a new file "path.tmp-<random>" and writes all of data to the disk. */
-static enum status write_temp(const char *temp, const void *data, size_t size, struct err *e) {
-    int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (fd < 0) return os_fail(e, "create", temp);
-    enum status st = ST_OK;
-    if (!write_full(fd, data, size)) st = os_fail(e, "write", temp);
-    if (st == ST_OK && fsync(fd) != 0) st = os_fail(e, "fsync", temp);
-    if (close(fd) != 0 && st == ST_OK) st = os_fail(e, "close", temp);
-    if (st != ST_OK) unlink(temp);
-    return st;
-}
-
-enum status os_file_write_atomic(const char *path, const void *data, size_t size, struct err *e) {
-    static const char suffix[] = ".tmp-0123456789abcdef";
-    uint64_t tag;
-    enum status st = os_random(&tag, sizeof tag, e);
-    if (st != ST_OK) return st;
-    size_t room = strlen(path) + sizeof suffix;
-    char *temp = mem_alloc(room), *dir = dir_of(path);
-    if (temp == NULL || dir == NULL) {
-        st = err_no_memory(e);
-        goto out;
-    }
-    snprintf(temp, room, "%s.tmp-%016llx", path, (unsigned long long)tag);
-    st = write_temp(temp, data, size, e);
-    if (st != ST_OK) goto out;
-    if (rename(temp, path) != 0) {
-        st = os_fail(e, "rename", path);
-        unlink(temp);
-        goto out;
-    }
-    st = os_fsync_dir(dir, e);
-out:
-    mem_free(dir);
-    mem_free(temp);
     return st;
 }
 

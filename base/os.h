@@ -29,7 +29,20 @@ enum status os_file_read(const char *path, size_t max_size, char **data, size_t 
                          struct err *e);
 enum status os_file_write_atomic(const char *path, const void *data, size_t size, struct err *e);
 bool os_file_exists(const char *path);
-enum status os_mkdirs(const char *path, struct err *e); /* as mkdir -p, mode 0755 */
+
+/* A file written piece by piece, with the promise of os_file_write_atomic: the pieces go to a
+ * temporary file in the same folder, and os_out_commit syncs it and gives it its name. A path that
+ * names something else than a regular file (a device, a folder) is refused. The temporary file goes
+ * with os_out_abort; a crash may leave it. One thread at a time. */
+struct os_out {
+    char *path, *temp; /* owned; NULL: nothing is open */
+    int fd;
+};
+enum status os_out_begin(struct os_out *o, const char *path, struct err *e);
+enum status os_out_write(struct os_out *o, const void *data, size_t n, struct err *e);
+enum status os_out_commit(struct os_out *o, struct err *e); /* frees o, also on failure */
+void os_out_abort(struct os_out *o);                        /* a zeroed or committed one is fine */
+enum status os_mkdirs(const char *path, struct err *e);     /* as mkdir -p, mode 0755 */
 enum status os_fsync_dir(const char *path, struct err *e);
 
 double os_time_mono(void); /* seconds, never goes back */

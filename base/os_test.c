@@ -107,6 +107,32 @@ static void test_write_refuses(void **state) {
     assert_int_equal(os_mkdirs(in_dir("sub/sub"), &e), ST_OK);
     assert_int_not_equal(os_file_write_atomic(in_dir("sub"), "x", 1, &e), ST_OK);
     assert_int_equal(count_names(), 1);
+    /* A device keeps its place: rename() would put a file there. */
+    assert_int_equal(os_file_write_atomic("/dev/null", "x", 1, &e), ST_INVALID);
+    assert_non_null(strstr(e.msg, "/dev/null: not a regular file"));
+}
+
+static void test_out_in_pieces(void **state) {
+    (void)state;
+    struct os_out o = {0};
+    char *data;
+    size_t size;
+    os_out_abort(&o); /* nothing was begun */
+    assert_int_equal(os_file_write_atomic(in_dir("f"), "old", 3, NULL), ST_OK);
+    assert_int_equal(os_out_begin(&o, in_dir("f"), NULL), ST_OK);
+    assert_int_equal(os_out_write(&o, "ne", 2, NULL), ST_OK);
+    assert_int_equal(count_names(), 2);
+    os_out_abort(&o);
+    assert_int_equal(count_names(), 1);
+    assert_int_equal(os_out_begin(&o, in_dir("f"), NULL), ST_OK);
+    assert_int_equal(os_out_write(&o, "ne", 2, NULL), ST_OK);
+    assert_int_equal(os_out_write(&o, "w", 1, NULL), ST_OK);
+    assert_int_equal(os_out_commit(&o, NULL), ST_OK);
+    os_out_abort(&o);
+    assert_int_equal(os_file_read(in_dir("f"), 10, &data, &size, NULL), ST_OK);
+    assert_string_equal(data, "new");
+    mem_free(data);
+    assert_int_equal(count_names(), 1);
 }
 
 static void test_faults_leave_the_old_file(void **state) {
@@ -230,6 +256,7 @@ int main(void) {
         IN_DIR(test_read_refuses),
         cmocka_unit_test(test_read_unsized),
         IN_DIR(test_write_refuses),
+        IN_DIR(test_out_in_pieces),
         IN_DIR(test_faults_leave_the_old_file),
         IN_DIR(test_map),
         IN_DIR(test_mkdirs),
