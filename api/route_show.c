@@ -233,8 +233,8 @@ static void put_projector(struct buf *b, const struct show *s) {
 
 static struct gguf *open_file(const struct store_model *m) {
     struct gguf *g = NULL;
-    if (m->model_path != NULL)
-        gguf_open(&g, m->model_path, NULL);
+    if (m->model_path != NULL && gguf_open_set(&g, m->model_path, NULL) != ST_OK)
+        gguf_open(&g, m->model_path, NULL); /* a part without the others: what it says itself */
     else if (m->model_data != NULL)
         gguf_open_memory(&g, m->model_data, m->model_size, "built-in", NULL);
     return g;

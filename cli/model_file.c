@@ -63,12 +63,12 @@ enum status model_engine(struct cria_engine **out, const char *text,
 }
 
 enum status model_gguf(struct gguf **out, const char *text, struct err *e) {
-    if (model_is_file(text) || looks_like_path(text)) return gguf_open(out, text, e);
+    if (model_is_file(text) || looks_like_path(text)) return gguf_open_set(out, text, e);
     struct store *s;
     struct store_model m = {0};
     enum status st = resolve(text, &s, &m, e);
     if (st == ST_OK && m.model_path != NULL)
-        st = gguf_open(out, m.model_path, e);
+        st = gguf_open_set(out, m.model_path, e);
     else if (st == ST_OK)
         st = gguf_open_memory(out, m.model_data, m.model_size, text, e);
     store_model_free(&m);

@@ -63,6 +63,7 @@ static enum status start(struct private_server *p, const char *path, struct err 
         .name = p->model,
         .gguf = p->file.data,
         .size = p->file.size,
+        .path = path,
         .in_place = true,
         .modified_ns = stat(path, &info) == 0
                            ? (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec

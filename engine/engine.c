@@ -221,7 +221,7 @@ static enum status open_gguf(struct cria_engine **out, struct gguf *g,
 enum status cria_engine_open(struct cria_engine **out, const char *path,
                              const struct cria_engine_params *p, struct err *e) {
     struct gguf *g;
-    enum status st = gguf_open(&g, path, e);
+    enum status st = gguf_open_set(&g, path, e);
     return st == ST_OK ? open_gguf(out, g, p, e) : st;
 }
 
@@ -230,7 +230,11 @@ enum status cria_engine_open_memory(struct cria_engine **out, const void *data, 
                                     struct err *e) {
     struct gguf *g;
     enum status st = gguf_open_memory(&g, data, size, label, e);
-    return st == ST_OK ? open_gguf(out, g, p, e) : st;
+    if (st != ST_OK) return st;
+    st = gguf_check_set(g, e); /* a part of a split set is no model */
+    if (st == ST_OK) return open_gguf(out, g, p, e);
+    gguf_close(g);
+    return st;
 }
 
 void cria_engine_close(struct cria_engine *eng) {

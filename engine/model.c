@@ -373,16 +373,6 @@ static enum status load_tensors(struct model *m, struct err *e) {
 /* ---- the whole ---------------------------------------------------------------------------------
  */
 
-/* A part of a split set is no model; putting sets together comes with importing them. */
-static enum status refuse_split(const struct model *m, struct err *e) {
-    uint32_t n_parts = 0;
-    enum status st = gguf_get_u32(m->gguf, "split.count", &n_parts, e);
-    if (st != ST_OK && st != ST_NOT_FOUND) return st;
-    if (n_parts < 2) return ST_OK;
-    return err_set(e, ST_UNSUPPORTED, "is one of %u parts of a split model: not supported yet",
-                   n_parts);
-}
-
 static enum status find_arch(struct model *m, struct err *e) {
     struct gguf_str name = {"", 0};
     enum status st = gguf_get_str(m->gguf, "general.architecture", &name, e);
@@ -404,8 +394,7 @@ enum status model_load(struct model **out, struct gguf *g, struct device *dev, s
     }
     m->gguf = g;
     m->dev = dev;
-    enum status st = refuse_split(m, e);
-    if (st == ST_OK) st = find_arch(m, e);
+    enum status st = find_arch(m, e);
     if (st == ST_OK) st = load_hparams(m, e);
     if (st == ST_OK) st = load_tensors(m, e);
     if (st != ST_OK) {

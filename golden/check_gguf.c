@@ -1,8 +1,10 @@
 /* check_gguf.c - golden-check of GGUF files (kind gguf; contract: the README of the folder).
  *
  * Valid files: what engine/file/gguf.h gives is compared with the parsed JSON, item by item in file
- * order. Bad files: refused with the class of spec/gguf.md 3 (or one of also_ok), with a message
- * that names the file, within the time and memory that the README allows. */
+ * order; the writer's copy of a file must hold the same, and the first part of a split set must
+ * open as a whole set. Bad files: refused with the class of spec/gguf.md 3 (or one of also_ok),
+ * with a message that names the file, within the time and memory that the README allows; bad split
+ * sets when the set is put together, files that are no model by the engine. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -13,7 +15,7 @@
 #include "base/mem.h"
 #include "base/os.h"
 #include "engine/cria.h"
-#include "engine/file/gguf.h"
+#include "engine/file/gguf_write.h"
 #include "golden/check.h"
 
 enum { MAX_MILLISECONDS = 100, MAX_BASE_MEMORY = 16 * 1024 * 1024 };
@@ -164,6 +166,66 @@ static void check_valid(struct check *c, const char *dir, const char *where, con
     json_free(want);
 }
 
+static enum status to_buf(void *arg, const void *data, size_t n, struct err *e) {
+    struct buf *b = arg;
+    buf_add(b, data, n);
+    return b->failed ? err_no_memory(e) : ST_OK;
+}
+
+/* The file again, through the writer; *b holds its bytes. */
+static enum status copy_file(const struct gguf *g, struct buf *b, struct err *e) {
+    struct gguf_writer *w;
+    enum status st = gguf_writer_new(&w, e);
+    if (st != ST_OK) return st;
+    gguf_put_all(w, g);
+    for (size_t i = 0; i < gguf_n_tensors(g); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(g, i);
+        gguf_add_tensor(w, t->name, t->type, t->n_dims, t->dim);
+    }
+    st = gguf_write_to(w, to_buf, b, e);
+    for (size_t i = 0; st == ST_OK && i < gguf_n_tensors(g); i++)
+        st = gguf_write_data(w, gguf_tensor_at(g, i)->data, gguf_tensor_at(g, i)->size, e);
+    if (st == ST_OK) st = gguf_write_finish(w, e);
+    gguf_writer_free(w);
+    return st;
+}
+
+/* What does not depend on the version, which is 3 in the copy. */
+static const char *copy_difference(const struct gguf *a, const struct gguf *b) {
+    if (gguf_alignment(a) != gguf_alignment(b) || gguf_n_kv(a) != gguf_n_kv(b) ||
+        gguf_n_tensors(a) != gguf_n_tensors(b))
+        return "alignment or numbers differ";
+    for (size_t i = 0; i < gguf_n_tensors(a); i++) {
+        const struct gguf_tensor *x = gguf_tensor_at(a, i), *y = gguf_tensor_at(b, i);
+        if (x->offset != y->offset || x->size != y->size || x->type != y->type ||
+            x->name.len != y->name.len || memcmp(x->name.ptr, y->name.ptr, x->name.len) != 0 ||
+            memcmp(x->data, y->data, x->size) != 0)
+            return "a tensor differs";
+    }
+    return NULL;
+}
+
+static void check_copy(struct check *c, const char *dir, const char *where, const struct gguf *g,
+                       const char *parsed) {
+    struct buf b = {0};
+    struct gguf *copy = NULL;
+    struct err e = {0};
+    enum status st = copy_file(g, &b, &e);
+    if (st == ST_OK) st = gguf_open_memory(&copy, b.data, b.len, where, &e);
+    if (check_that(c, st == ST_OK, where, "copy: %s", e.msg)) {
+        const char *diff = copy_difference(g, copy);
+        json *want = parsed != NULL ? check_read_json(c, dir, parsed) : NULL;
+        const json *kv = json_get(want, "kv");
+        size_t i = 0;
+        for (const json *v = json_first(kv); v != NULL && diff == NULL; v = json_next(v))
+            if (!same_pair(copy, v, gguf_kv_at(copy, i++))) diff = "a pair differs";
+        check_that(c, diff == NULL, where, "copy: %s", diff != NULL ? diff : "");
+        json_free(want);
+    }
+    gguf_close(copy);
+    buf_free(&b);
+}
+
 static bool is_allowed(const json *entry, const char *expect, const char *class) {
     if (strcmp(expect, class) == 0 || strcmp(expect, "any") == 0) return true;
     const json *also = json_get(entry, "also_ok");
@@ -198,6 +260,30 @@ static void check_refused(struct check *c, const json *entry, const char *expect
                    "message without file or code: %s", e->msg);
 }
 
+/* "split": each part is well formed, the set is not. */
+static void check_not_a_set(struct check *c, const char *path) {
+    struct gguf *g = NULL;
+    struct err e = {0};
+    enum status st = gguf_open_set(&g, path, &e);
+    bool refused =
+        st != ST_OK && strcmp(gguf_error_class(), "split") == 0 && strstr(e.msg, ".gguf: ") != NULL;
+    check_that(c, refused, path, "must be refused as a set, naming the file: '%s'", e.msg);
+    if (st == ST_OK) gguf_close(g);
+}
+
+/* The first part of a set stands for all: its own tensors and those of the other parts. */
+static void check_set(struct check *c, const char *path, const struct gguf *first) {
+    struct gguf *g = NULL;
+    struct err e = {0};
+    uint32_t count = 0;
+    if (strstr(path, "-00001-of-") == NULL) return;
+    bool ok = gguf_open_set(&g, path, &e) == ST_OK && gguf_split_count(g, &count, &e) == ST_OK &&
+              gguf_n_kv(g) == gguf_n_kv(first) &&
+              (count == 1 || gguf_n_tensors(g) > gguf_n_tensors(first));
+    check_that(c, ok, path, "the set cannot be opened: %s", e.msg);
+    gguf_close(g);
+}
+
 static void check_not_a_model(struct check *c, const char *path) {
     const struct cria_engine_params p = {.backend = "ref"};
     struct cria_engine *eng = NULL;
@@ -206,6 +292,13 @@ static void check_not_a_model(struct check *c, const char *path) {
     check_that(c, st != ST_OK && strstr(e.msg, ".gguf: ") != NULL, path,
                "must be refused as a model, naming the file: '%s'", e.msg);
     cria_engine_close(eng);
+}
+
+static void check_accepted(struct check *c, const char *dir, const char *path, const struct gguf *g,
+                           const char *parsed) {
+    check_valid(c, dir, path, g, parsed);
+    check_copy(c, dir, path, g, parsed);
+    check_set(c, path, g);
 }
 
 static void check_entry(struct check *c, const char *dir, const json *entry) {
@@ -226,17 +319,20 @@ static void check_entry(struct check *c, const char *dir, const json *entry) {
     enum status st = gguf_open(&g, path, &e);
     double seconds = os_time_mono() - start;
     peak = os_rss_peak_bytes() - peak;
-    if (strcmp(expect, "split") == 0 || strcmp(expect, "model") == 0) {
-        /* The container is well formed; the refusal is the model loader's. */
+    const bool split = strcmp(expect, "split") == 0;
+    if (split || strcmp(expect, "model") == 0) {
+        /* The container is well formed; the refusal comes later. */
         if (st != ST_OK)
             check_fail(c, path, "the container must be accepted: %s", e.msg);
+        else if (split)
+            check_not_a_set(c, path);
         else
             check_not_a_model(c, path);
     } else if (strcmp(expect, "ok") == 0) {
         if (st != ST_OK)
             check_fail(c, path, "must be accepted: %s", e.msg);
         else
-            check_valid(c, dir, path, g, json_string(json_get(entry, "parsed")));
+            check_accepted(c, dir, path, g, json_string(json_get(entry, "parsed")));
     } else if (st == ST_OK) {
         check_fail(c, path, "must be refused (%s)", expect);
     } else if (check_cost(c, path, seconds, peak, (size_t)size)) {

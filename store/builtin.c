@@ -74,7 +74,11 @@ static char *keep(struct builtin *b, const struct buf *text) {
 
 static enum status make_config(struct builtin *b, struct err *e) {
     struct gguf *g;
-    enum status st = gguf_open_memory(&g, b->source.gguf, b->source.size, b->source.name, e);
+    const struct store_builtin *src = &b->source;
+    enum status st = ST_FORMAT;
+    if (src->path != NULL) st = gguf_open_set(&g, src->path, NULL);
+    if (st != ST_OK) /* also a part of a split set that cannot be loaded, but can be looked at */
+        st = gguf_open_memory(&g, src->gguf, src->size, src->name, e);
     if (st != ST_OK) return st;
     struct buf text = {0};
     b->config = config_empty;

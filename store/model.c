@@ -62,7 +62,8 @@ static enum status layer_path(struct loader *l, const struct store_layer *layer,
 
 static enum status read_weights(struct loader *l, const struct store_layer *layer) {
     if (l->builtin == NULL) return layer_path(l, layer, &l->m->model_path);
-    l->m->model_data = l->builtin->source.gguf;
+    l->m->model_path = l->builtin->source.path;
+    if (l->m->model_path == NULL) l->m->model_data = l->builtin->source.gguf;
     l->m->model_size = l->builtin->source.size;
     return ST_OK;
 }

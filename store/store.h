@@ -53,6 +53,7 @@ struct store_builtin {
     const char *template, *system, *license; /* NULL or "": absent */
     const char *params;                      /* JSON object text; NULL: absent */
     int64_t modified_ns;                     /* 0: that of the running binary */
+    const char *path; /* where the weights are a file; NULL: in memory only */
     bool in_place; /* a file run where it is: its ID comes from its first MiB and its size, so that
                     * nobody waits for gigabytes to be hashed; it is never written into the store */
 };

@@ -9,7 +9,8 @@
  * Steps return false after fail(), which composes the message from the file's label, the item at
  * hand (key or tensor) and the defect, and notes the class of the check in spec/gguf.md 3.
  *
- * A struct gguf never changes after gguf_open(): any number of threads may read it. */
+ * A struct gguf never changes after gguf_open(), but for gguf_split.c that adds the tensors of
+ * other parts before anybody has seen it: any number of threads may read it. */
 #include "engine/file/gguf.h"
 
 #include <assert.h>
@@ -18,11 +19,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/map.h"
 #include "base/mem.h"
 #include "base/os.h"
 #include "base/utf8.h"
 #include "engine/file/gguf_bytes.h"
+#include "engine/file/gguf_impl.h"
 
 _Static_assert(SIZE_MAX >= UINT64_MAX, "file sizes are handled as size_t");
 
@@ -35,20 +36,6 @@ enum {
     MAX_NAME = 63,
     DEFAULT_ALIGNMENT = 32,
     MAX_SHOWN = 100, /* bytes of a name in a message */
-};
-
-struct gguf {
-    struct os_map map;
-    char *label; /* owned */
-    uint32_t version, alignment;
-    uint64_t data_offset;
-    struct gguf_kv *kv; /* owned; names, values and data point into the map */
-    size_t n_kv;
-    struct gguf_tensor *tensor; /* owned */
-    size_t n_tensors;
-    struct map keys, names; /* key -> index in kv, tensor name -> index in tensor */
-    uint64_t *str_at;       /* owned; where each string of each array starts in the file */
-    size_t n_str, cap_str;
 };
 
 struct reader {
@@ -66,6 +53,7 @@ struct reader {
 static _Thread_local const char *last_class = "";
 
 const char *gguf_error_class(void) { return last_class; }
+void gguf_set_error_class(const char *name) { last_class = name; }
 
 /* -- messages ---------------------------------------------------------------------------------- */
 
@@ -534,6 +522,8 @@ enum status gguf_open_memory(struct gguf **out, const void *data, size_t size, c
 
 void gguf_close(struct gguf *g) {
     if (g == NULL) return;
+    for (size_t i = 0; i < g->n_parts; i++) gguf_close(g->part[i]); /* they have no parts */
+    mem_free(g->part);
     map_free(&g->keys);
     map_free(&g->names);
     mem_free(g->str_at);
@@ -550,7 +540,11 @@ const char *gguf_label(const struct gguf *g) { return g->label; }
 uint32_t gguf_version(const struct gguf *g) { return g->version; }
 uint32_t gguf_alignment(const struct gguf *g) { return g->alignment; }
 uint64_t gguf_data_offset(const struct gguf *g) { return g->data_offset; }
-size_t gguf_file_size(const struct gguf *g) { return g->map.size; }
+size_t gguf_file_size(const struct gguf *g) {
+    size_t sum = g->map.size;
+    for (size_t i = 0; i < g->n_parts; i++) sum += g->part[i]->map.size;
+    return sum;
+}
 size_t gguf_n_kv(const struct gguf *g) { return g->n_kv; }
 size_t gguf_n_tensors(const struct gguf *g) { return g->n_tensors; }
 

@@ -69,11 +69,24 @@ enum status gguf_open_memory(struct gguf **out, const void *data, size_t size, c
                              struct err *e);
 void gguf_close(struct gguf *g); /* NULL is fine */
 
+/* Split sets (spec/gguf.md 4, gguf_split.c): `x-00001-of-0000N.gguf` and its other parts as one
+ * file: the pairs of the first part, the tensors of all. A file that is not split is opened as by
+ * gguf_open(). The path must be that of the first part; the other paths are made from it alone. */
+enum status gguf_open_set(struct gguf **out, const char *path, struct err *e);
+/* The same by hand, for parts that are not found by their names: the next part of a set, in order
+ * (`name` is how messages call it). Takes part, also on failure. Pointers from gguf_tensor_at() and
+ * gguf_find_tensor() are void after it. */
+enum status gguf_add_part(struct gguf *g, struct gguf *part, const char *name, struct err *e);
+/* All parts are there. */
+enum status gguf_check_set(const struct gguf *g, struct err *e);
+/* split.count of a part, 1 if there is none or it is 0; ST_FORMAT if it is no u16. */
+enum status gguf_split_count(const struct gguf *g, uint32_t *count, struct err *e);
+
 const char *gguf_label(const struct gguf *g);
 uint32_t gguf_version(const struct gguf *g);
 uint32_t gguf_alignment(const struct gguf *g);
 uint64_t gguf_data_offset(const struct gguf *g); /* padded only if there are tensors */
-size_t gguf_file_size(const struct gguf *g);
+size_t gguf_file_size(const struct gguf *g);     /* of all parts */
 
 size_t gguf_n_kv(const struct gguf *g);
 size_t gguf_n_tensors(const struct gguf *g);
@@ -102,7 +115,7 @@ struct gguf_str gguf_elem_str(const struct gguf *g, const struct gguf_kv *kv,
                               uint64_t i);    /* O(1) */
 const char *gguf_type_name(enum gguf_type t); /* "u8", ..., "string", "array" */
 
-/* Class of the last failed gguf_open in this thread ("truncated", "magic", ... "bounds"; "" none):
+/* Class of the last failed gguf_open in this thread ("truncated", "magic", ... "split"; "" none):
  * the column of spec/gguf.md 3, for golden-check. */
 const char *gguf_error_class(void);
 
