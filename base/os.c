@@ -103,6 +103,15 @@ void os_map_close(struct os_map *m) {
     *m = (struct os_map){0};
 }
 
+void os_map_forget(const struct os_map *m, const unsigned char *data, size_t n) {
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)m->data;
+    const uintptr_t at = (uintptr_t)data;
+    /* Of borrowed memory this would not give back pages but erase them. */
+    if (!m->owned || at < begin || at - begin > m->size || n > m->size - (at - begin)) return;
+    const uintptr_t first = (at + page - 1) / page * page, last = (at + n) / page * page;
+    if (first < last) madvise((void *)first, last - first, MADV_DONTNEED);
+}
+
 /* Reads until n bytes are there or the file ends; the count, or -1 with errno set. */
 static ssize_t read_full(int fd, char *data, size_t n) {
     size_t have = 0;

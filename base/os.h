@@ -21,6 +21,9 @@ struct os_map {
 enum status os_map_open(struct os_map *m, const char *path, struct err *e);
 void os_map_borrow(struct os_map *m, const void *data, size_t size);
 void os_map_close(struct os_map *m); /* a zeroed map is fine */
+/* Gives back the whole pages of a part of a mapped file; reading it again reads the file again.
+ * Nothing happens if the map is borrowed or the bytes are not in it. */
+void os_map_forget(const struct os_map *m, const unsigned char *data, size_t n);
 
 /* Whole small files. os_file_read: *data has a NUL behind it (not counted), freed with mem_free;
  * a file above max_size is ST_LIMIT. os_file_write_atomic: temporary file in the same folder,

@@ -35,13 +35,31 @@ static const char *base_name(const char *path) {
     return slash != NULL ? slash + 1 : path;
 }
 
+/* Sets inside of sets: nowhere else is a folder of a set taken for a set. */
+static const struct {
+    const char *kind, *inside;
+} nested[] = {{"quants", "mix"}, {"quants", "e2e"}};
+
+static void walk(struct check *c, struct options *o, const char *dir, int depth);
+
+static void walk_nested(struct check *c, struct options *o, const char *dir, int depth) {
+    for (size_t i = 0; i < sizeof nested / sizeof *nested; i++) {
+        char path[4096];
+        snprintf(path, sizeof path, "%s/%s", dir, nested[i].inside);
+        if (strcmp(base_name(dir), nested[i].kind) == 0 && is_dir(path))
+            walk(c, o, path, depth + 1);
+    }
+}
+
 /* Runs the folder if its name is a kind, else looks into its folders. */
 static void walk(struct check *c, struct options *o, const char *dir, int depth) {
     for (size_t i = 0; i < N_KINDS; i++) {
         if (strcmp(base_name(dir), kinds[i].name) != 0) continue;
-        if (o->kind != NULL && strcmp(o->kind, kinds[i].name) != 0) return;
-        o->found = true;
-        kinds[i].run(c, dir);
+        if (o->kind == NULL || strcmp(o->kind, kinds[i].name) == 0) {
+            o->found = true;
+            kinds[i].run(c, dir);
+        }
+        walk_nested(c, o, dir, depth);
         return;
     }
     char **names = check_list(dir);

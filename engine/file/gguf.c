@@ -534,6 +534,11 @@ void gguf_close(struct gguf *g) {
     mem_free(g);
 }
 
+void gguf_forget(const struct gguf *g, const unsigned char *data, size_t n) {
+    os_map_forget(&g->map, data, n);
+    for (size_t i = 0; i < g->n_parts; i++) os_map_forget(&g->part[i]->map, data, n);
+}
+
 /* -- access ------------------------------------------------------------------------------------ */
 
 const char *gguf_label(const struct gguf *g) { return g->label; }

@@ -82,6 +82,10 @@ enum status gguf_check_set(const struct gguf *g, struct err *e);
 /* split.count of a part, 1 if there is none or it is 0; ST_FORMAT if it is no u16. */
 enum status gguf_split_count(const struct gguf *g, uint32_t *count, struct err *e);
 
+/* n bytes of tensor data will not be read again soon: their pages need not stay in memory. They can
+ * still be read. Nothing happens to memory that somebody else owns. */
+void gguf_forget(const struct gguf *g, const unsigned char *data, size_t n);
+
 const char *gguf_label(const struct gguf *g);
 uint32_t gguf_version(const struct gguf *g);
 uint32_t gguf_alignment(const struct gguf *g);
