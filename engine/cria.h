@@ -82,6 +82,15 @@ void cria_timeline_truncate(struct cria_timeline *tl, uint32_t n_tokens); /* for
 enum status cria_timeline_eval(struct cria_timeline *tl, const token_id *tokens, uint32_t n,
                                uint32_t n_logits, float *logits, struct err *e);
 
+/* ---- looking on: for importance matrices ---------------------------------------------------- */
+
+/* Called for each row that is multiplied with a weight while the engine evaluates: x[n_cols] goes
+ * into matrix `mat` of the n_mat of that weight. From one thread at a time. */
+typedef void cria_observe_fn(void *arg, const char *weight, size_t n_cols, size_t n_mat, size_t mat,
+                             const float *x);
+/* fn NULL: no longer. Not while something is evaluated by generations. */
+void cria_engine_observe(struct cria_engine *eng, cria_observe_fn *fn, void *arg);
+
 /* ---- generation: a request --------------------------------------------------------------------
  */
 

@@ -39,7 +39,8 @@ enum status engine_step(struct cria_engine *eng, struct err *e) {
                            .batch = &eng->rows.batch,
                            .kv = &eng->kv->cache,
                            .n_rows = {eng->rows.batch.n_tokens, eng->rows.batch.n_outputs},
-                           .scratch = eng->scratch};
+                           .scratch = eng->scratch,
+                           .observer = eng->observe != NULL ? &eng->observer : NULL};
     enum status st = eng->dev.backend->run(&eng->dev, &s, e);
     if (st != ST_OK || eng->results == NULL || eng->rows.batch.n_outputs == 0) return st;
     const struct value *out = &eng->prog.vals[eng->prog.output];

@@ -46,6 +46,9 @@ struct cria_engine {
     uint32_t n_ctx, n_parallel, n_batch, n_outputs;
     struct cria_model_info info;
     char *chat_template;
+    struct step_observer observer; /* of all steps; product NULL: none */
+    cria_observe_fn *observe;
+    void *observe_arg;
     pthread_mutex_t step_lock;
     struct sched *sched;
 };

@@ -51,6 +51,20 @@ void device_close(struct device *d) {
     *d = (struct device){0};
 }
 
+void step_observe(const struct step *s, const struct op *op) {
+    const struct step_observer *o = s->observer;
+    if (o == NULL || (op->code != OP_LINEAR && op->code != OP_LINEAR_ID)) return;
+    const struct value *x = &s->prog->vals[op->in[0]];
+    const float *ids = NULL;
+    size_t ids_pitch = 0;
+    if (op->code == OP_LINEAR_ID) {
+        ids = step_row(s, op->in[1], 0);
+        ids_pitch = s->prog->vals[op->in[1]].pitch;
+    }
+    o->product(o->arg, op, step_rows(s, op->in[0]), step_row(s, op->in[0], 0), x->pitch, ids,
+               ids_pitch);
+}
+
 static uint64_t weight_cost(const struct tensor *w, uint64_t rows, struct op_cost *c) {
     uint64_t n_out = (uint64_t)(w->dim[1] * w->dim[2] * w->dim[3]);
     c->weight_bytes += n_out * w->stride[1];

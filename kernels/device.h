@@ -51,6 +51,11 @@ void device_close(struct device *d); /* a zeroed device is fine */
 typedef void ref_fn(const struct step *s, const struct op *op);
 extern ref_fn *const ref_table[OP_COUNT];
 
+/* Shows the op's input to the step's observer, if there is one. A backend calls it before each op,
+ * when the inputs are complete; this form is for scratch memory that the host can read, others
+ * download the rows first. */
+void step_observe(const struct step *s, const struct op *op);
+
 #ifdef CRIA_HARD
 /* Fills what an op is about to write with NaN, so that reading before writing shows. */
 void step_poison(const struct step *s, const struct op *op);

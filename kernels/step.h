@@ -44,12 +44,23 @@ struct batch {
     const uint32_t *output; /* [n_outputs] rows whose results are wanted */
 };
 
+/* Somebody who looks at what the products with weights are given (importance matrices). */
+struct step_observer {
+    /* Before a LINEAR or LINEAR_ID op: the rows of its input in host memory, and for LINEAR_ID the
+     * numbers of the chosen experts (else NULL); rows are `pitch` floats apart. Called from one
+     * thread at a time, the views are valid during the call. */
+    void (*product)(void *arg, const struct op *op, uint32_t n_rows, const float *x, size_t x_pitch,
+                    const float *ids, size_t ids_pitch);
+    void *arg;
+};
+
 struct step {
     const struct program *prog;
     const struct batch *batch;
     struct kv_cache *kv;
     uint32_t n_rows[ROWS_KINDS];
-    unsigned char *scratch; /* device memory of prog->scratch bytes */
+    unsigned char *scratch;               /* device memory of prog->scratch bytes */
+    const struct step_observer *observer; /* NULL: nobody looks */
 };
 
 /* First element of row r of a value. */

@@ -129,6 +129,7 @@ static void walk_ops(void *arg, unsigned id, unsigned n) {
     for (uint32_t i = 0; i < walk->step->prog->n_ops; i++) {
         const struct op *op = &walk->step->prog->ops[i];
         poison(&w, op);
+        if (id == 0) step_observe(walk->step, op); /* the others begin: both only read the input */
         /* Nobody uses the other counter now: the op before is done, the op after not begun. */
         w.next = &c->next[i & 1];
         if (id == 0) atomic_store_explicit(&c->next[(i + 1) & 1], 0, memory_order_relaxed);

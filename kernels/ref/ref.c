@@ -60,6 +60,7 @@ static enum status ref_run(struct device *d, const struct step *s, struct err *e
 #ifdef CRIA_HARD
         step_poison(s, op);
 #endif
+        step_observe(s, op);
         ref_table[op->code](s, op);
     }
     return ST_OK;
