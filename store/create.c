@@ -202,6 +202,20 @@ static enum status publish(struct creation *c) {
     return st;
 }
 
+/* ---- blobs made on the way ---- */
+
+void create_drop_blob(struct creation *c, const struct store_layer *layer) {
+    int token;
+    if (store_lock(c->store, &token, NULL) != ST_OK) return; /* prune will find it */
+    prune_layers(c->store, layer, 1);
+    store_unlock(c->store, token);
+}
+
+static void drop_made_blobs(struct creation *c) {
+    for (size_t i = 0; i < c->n_layers && prune_allowed(); i++)
+        if (c->layers[i].made) create_drop_blob(c, &c->layers[i].info);
+}
+
 /* ---- the whole ---- */
 
 static enum status run(struct creation *c) {
@@ -209,6 +223,7 @@ static enum status run(struct creation *c) {
     if (st == ST_OK) st = check_request(c->spec, c->e);
     if (st == ST_OK) st = create_apply_info(c);
     if (st == ST_OK) st = create_sources(c);
+    if (st == ST_OK) st = create_quantize(c);
     if (st == ST_OK) st = create_texts(c);
     if (st == ST_OK) st = publish(c);
     if (st != ST_OK) return st;
@@ -227,6 +242,7 @@ enum status store_create(struct store *s, const struct store_create_spec *spec,
                          .arch = "",
                          .e = &mine};
     enum status st = run(&c);
+    if (st != ST_OK) drop_made_blobs(&c);
     mem_free(c.layers);
     json_free(c.params);
     arena_free(&c.arena);

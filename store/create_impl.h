@@ -13,6 +13,7 @@ struct new_layer {
     struct store_layer info;
     enum layer_kind kind;
     const void *data; /* NULL: the blob has to be in the store */
+    bool made;        /* this creation wrote the blob: it goes again if that fails */
 };
 
 struct creation {
@@ -38,6 +39,17 @@ enum status create_add(struct creation *c, enum layer_kind kind, const char *med
                        const struct store_layer *info, const void *data);
 enum status create_add_data(struct creation *c, enum layer_kind kind, const void *data, size_t n);
 void create_remove(struct creation *c, enum layer_kind kind); /* all layers of a kind */
+
+/* Removes a blob that this creation made, unless a manifest names it. */
+void create_drop_blob(struct creation *c, const struct store_layer *layer);
+
+/* create_split.c: the parts of a split set among the n files, of which f[first] is one, as one new
+ * blob; marks them in used[n]. */
+enum status create_merge(struct creation *c, const struct store_file *f, size_t n, size_t first,
+                         bool *used, char digest[STORE_DIGEST_TEXT]);
+/* create_quantize.c: layers in other tensor types, as the request wants it; after create_sources.
+ */
+enum status create_quantize(struct creation *c);
 
 /* create_source.c: layers, inherited or of files; also fills the config from the GGUFs. */
 enum status create_sources(struct creation *c);

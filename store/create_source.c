@@ -102,14 +102,6 @@ static enum status note_gguf(struct creation *c, enum layer_kind kind, const str
     return config_from_gguf(&c->config, g, &c->arena, c->e);
 }
 
-static enum status check_whole(struct creation *c, const struct store_file *f,
-                               const struct gguf *g) {
-    int64_t parts = 0;
-    gguf_get_i64(g, "split.count", &parts, NULL);
-    if (parts <= 1) return ST_OK;
-    return err_set(c->e, ST_UNSUPPORTED, "%s: split GGUF files cannot be merged yet", f->path);
-}
-
 /* The Go template that fits the model's own one; only for models that get none otherwise. */
 static enum status detect_template(struct creation *c, const struct gguf *g) {
     const struct store_create_spec *s = c->spec;
@@ -133,39 +125,57 @@ static enum status detect_template(struct creation *c, const struct gguf *g) {
 }
 
 /* Uses one opened GGUF: as what it is, or as `forced` if that is not LAYER_UNKNOWN. */
-static enum status use_gguf(struct creation *c, const struct store_file *f, const char *digest,
-                            enum layer_kind forced, const struct gguf *g) {
+static enum status use_gguf(struct creation *c, const char *digest, enum layer_kind forced,
+                            bool made, const struct gguf *g) {
     struct store_layer info = {.size = gguf_file_size(g), .from = "", .name = ""};
     enum layer_kind kind = forced != LAYER_UNKNOWN ? forced : kind_of_gguf(g);
-    enum status st = check_whole(c, f, g);
-    if (st != ST_OK) return st;
     info.digest = arena_strndup(&c->arena, digest, strlen(digest));
     if (info.digest == NULL) return err_no_memory(c->e);
-    st = create_add(c, kind, layer_media_type(kind), &info, NULL);
+    enum status st = create_add(c, kind, layer_media_type(kind), &info, NULL);
+    if (st == ST_OK) c->layers[c->n_layers - 1].made = made;
     if (st == ST_OK) st = note_gguf(c, kind, g);
     if (st == ST_OK && kind == LAYER_MODEL) st = create_say(c, "verifying conversion");
     if (st == ST_OK && kind == LAYER_MODEL) st = detect_template(c, g);
     return st;
 }
 
-static enum status parse_gguf(struct creation *c, const struct store_file *f,
-                              enum layer_kind forced) {
-    char digest[STORE_DIGEST_TEXT], path[PATH_ROOM];
-    struct os_map map = {0};
-    struct gguf *g;
-    enum status st = create_say(c, "parsing GGUF");
-    if (st == ST_OK) st = store_digest_parse(f->digest, digest, c->e);
-    if (st == ST_OK) st = blob_path(c->store, digest, path, c->e);
-    if (st == ST_OK) st = missing_blob(c->e, os_map_open(&map, path, c->e));
+/* Opens the GGUF of a blob; label is how messages call it. */
+static enum status open_blob(struct creation *c, const char *digest, const char *label,
+                             struct os_map *map, struct gguf **g) {
+    char path[PATH_ROOM];
+    enum status st = blob_path(c->store, digest, path, c->e);
+    if (st == ST_OK) st = missing_blob(c->e, os_map_open(map, path, c->e));
     if (st != ST_OK) return st;
-    if (map.size < 4 || memcmp(map.data, "GGUF", 4) != 0)
-        st = err_set(c->e, ST_INVALID, "supplied file was not in GGUF format");
-    else
-        st = gguf_open_memory(&g, map.data, map.size, f->path, c->e);
-    if (st == ST_OK) {
-        st = use_gguf(c, f, digest, forced, g);
+    if (map->size < 4 || memcmp(map->data, "GGUF", 4) != 0)
+        return err_set(c->e, ST_INVALID, "supplied file was not in GGUF format");
+    return gguf_open_memory(g, map->data, map->size, label, c->e);
+}
+
+static bool is_part(const struct gguf *g) {
+    int64_t parts = 0;
+    return gguf_get_i64(g, "split.count", &parts, NULL) == ST_OK && parts > 1;
+}
+
+/* File i of n; of a split set it is the one that is met first, and the others get their mark. */
+static enum status parse_gguf(struct creation *c, const struct store_file *f, size_t n, size_t i,
+                              bool *used, enum layer_kind forced) {
+    char digest[STORE_DIGEST_TEXT];
+    struct os_map map = {0};
+    struct gguf *g = NULL;
+    bool made = false;
+    enum status st = create_say(c, "parsing GGUF");
+    if (st == ST_OK) st = store_digest_parse(f[i].digest, digest, c->e);
+    if (st == ST_OK) st = open_blob(c, digest, f[i].path, &map, &g);
+    if (st == ST_OK && is_part(g)) {
         gguf_close(g);
+        g = NULL;
+        os_map_close(&map);
+        made = true;
+        st = create_merge(c, f, n, i, used, digest);
+        if (st == ST_OK) st = open_blob(c, digest, f[i].path, &map, &g);
     }
+    if (st == ST_OK) st = use_gguf(c, digest, forced, made, g);
+    gguf_close(g);
     os_map_close(&map);
     return st;
 }
@@ -175,7 +185,10 @@ static enum status parse_files(struct creation *c, const struct store_file *f, s
     enum status st = kind_of_files(c, f, n);
     if (st == ST_OK && forced == LAYER_ADAPTER && n > 1)
         st = err_set(c->e, ST_INVALID, "only one adapter is currently supported");
-    for (size_t i = 0; i < n && st == ST_OK; i++) st = parse_gguf(c, &f[i], forced);
+    bool *used = arena_zalloc(&c->arena, n + 1, sizeof *used);
+    if (used == NULL) return err_no_memory(c->e);
+    for (size_t i = 0; i < n && st == ST_OK; i++)
+        if (!used[i]) st = parse_gguf(c, f, n, i, used, forced);
     return st;
 }
 
@@ -284,21 +297,11 @@ static enum status from_model(struct creation *c) {
 
 /* ---- the whole ---- */
 
-static enum status check_quantize(struct creation *c) {
-    static const char *const sources[] = {"F16", "BF16", "F32"};
-    const char *want = c->spec->quantize, *have = c->config.file_type;
-    if (want == NULL || *want == '\0' || strcasecmp(want, have) == 0) return ST_OK;
-    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
-        if (strcasecmp(have, sources[i]) == 0)
-            return err_set(c->e, ST_UNSUPPORTED, "models cannot be quantized by create yet");
-    return err_set(c->e, ST_INVALID, "quantization is only supported for F16, BF16 and F32 models");
-}
-
 enum status create_sources(struct creation *c) {
     const struct store_create_spec *s = c->spec;
     enum status st = s->from != NULL ? from_model(c) : from_files(c);
     if (st == ST_OK && s->n_adapters != 0)
         st = parse_files(c, s->adapters, s->n_adapters, LAYER_ADAPTER);
     if (st == ST_OK && s->n_drafts != 0) st = parse_files(c, s->drafts, s->n_drafts, LAYER_DRAFT);
-    return st == ST_OK ? check_quantize(c) : st;
+    return st;
 }

@@ -505,17 +505,6 @@ static void value_errors(void **state) {
     value_error(f, false, "{\"num_ctx\":null,\"own\":{\"a\":1}}", NULL);
 }
 
-static void quantize_errors(void **state) {
-    struct fixture *f = *state;
-    struct store_file files[] = {{"m.gguf", f->digest}};
-    json *info = parse("{\"quantization_level\":\"Q8_0\"}");
-    OK("same", FILES(files), .quantize = "f32");
-    assert_int_equal(CREATE(f, "x", FILES(files), .quantize = "q4_K_M"), ST_UNSUPPORTED);
-    assert_int_equal(CREATE(f, "x", FILES(files), .quantize = "Q4_K_M", .info = info), ST_INVALID);
-    assert_string_equal(f->e.msg, "quantization is only supported for F16, BF16 and F32 models");
-    json_free(info);
-}
-
 /* ---- failures half-way ---- */
 
 static void cancelled(void **state) {
@@ -606,12 +595,23 @@ static void out_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        IN_STORE(from_a_file),           IN_STORE(manifest_is_one_line), IN_STORE(kinds_of_gguf),
-        IN_STORE(from_a_model),          IN_STORE(recreating_prunes),    IN_STORE(from_a_builtin),
-        IN_STORE(info_overrides),        IN_STORE(detects_a_template),   IN_STORE(pulls),
-        IN_STORE(architecture_defaults), IN_STORE(plain_errors),         IN_STORE(file_errors),
-        IN_STORE(value_errors),          IN_STORE(quantize_errors),      IN_STORE(cancelled),
-        IN_STORE(unwritable_manifest),   IN_STORE(blob_vanishes),        IN_STORE(out_of_memory),
+        IN_STORE(from_a_file),
+        IN_STORE(manifest_is_one_line),
+        IN_STORE(kinds_of_gguf),
+        IN_STORE(from_a_model),
+        IN_STORE(recreating_prunes),
+        IN_STORE(from_a_builtin),
+        IN_STORE(info_overrides),
+        IN_STORE(detects_a_template),
+        IN_STORE(pulls),
+        IN_STORE(architecture_defaults),
+        IN_STORE(plain_errors),
+        IN_STORE(file_errors),
+        IN_STORE(value_errors),
+        IN_STORE(cancelled),
+        IN_STORE(unwritable_manifest),
+        IN_STORE(blob_vanishes),
+        IN_STORE(out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

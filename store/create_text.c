@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "engine/quantize/quantize.h"
 #include "store/create_impl.h"
 #include "store/modelfile.h"
 #include "store/text.h"
@@ -14,24 +15,9 @@ static bool is_given(const char *text) { return text != NULL && *text != '\0'; }
 
 /* ---- checks ---- */
 
-/* What `quantize` may name. The message lists the reference's types, which clients show. */
-static const char *const quantize_types[] = {
-    "F32",  "F16",    "BF16",   "Q4_0", "Q4_1",   "Q5_0",   "Q5_1",
-    "Q8_0", "Q2_K",   "Q2_K_S", "Q3_K", "Q3_K_S", "Q3_K_M", "Q3_K_L",
-    "Q4_K", "Q4_K_S", "Q4_K_M", "Q5_K", "Q5_K_S", "Q5_K_M", "Q6_K",
-};
-
-static enum status check_quantize(const char *type, struct err *e) {
-    if (!is_given(type)) return ST_OK;
-    char upper[32] = "";
-    for (size_t i = 0; i + 1 < sizeof upper && type[i] != '\0'; i++)
-        upper[i] = type[i] >= 'a' && type[i] <= 'z' ? (char)(type[i] - 32) : type[i];
-    for (size_t i = 0; i < sizeof quantize_types / sizeof *quantize_types; i++)
-        if (strcmp(upper, quantize_types[i]) == 0) return ST_OK;
-    return err_set(e, ST_INVALID,
-                   "unsupported quantization type %s - supported types are F32, F16, Q4_K_S, "
-                   "Q4_K_M, Q8_0",
-                   upper);
+static enum status check_quantize(const char *level, struct err *e) {
+    enum ftype ignored;
+    return is_given(level) ? quantize_parse_level(level, &ignored, e) : ST_OK;
 }
 
 /* The rows of `info`: a member, its kind, and the config field that it overrides. */

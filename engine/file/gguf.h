@@ -73,11 +73,7 @@ void gguf_close(struct gguf *g); /* NULL is fine */
  * file: the pairs of the first part, the tensors of all. A file that is not split is opened as by
  * gguf_open(). The path must be that of the first part; the other paths are made from it alone. */
 enum status gguf_open_set(struct gguf **out, const char *path, struct err *e);
-/* The same by hand, for parts that are not found by their names: the next part of a set, in order
- * (`name` is how messages call it). Takes part, also on failure. Pointers from gguf_tensor_at() and
- * gguf_find_tensor() are void after it. */
-enum status gguf_add_part(struct gguf *g, struct gguf *part, const char *name, struct err *e);
-/* All parts are there. */
+/* All parts are there: what a file that was opened without the others is not. */
 enum status gguf_check_set(const struct gguf *g, struct err *e);
 /* split.count of a part, 1 if there is none or it is 0; ST_FORMAT if it is no u16. */
 enum status gguf_split_count(const struct gguf *g, uint32_t *count, struct err *e);

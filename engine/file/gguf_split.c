@@ -77,7 +77,8 @@ static enum status adopt(struct gguf *g, const struct gguf *part, struct err *e)
     return ST_OK;
 }
 
-enum status gguf_add_part(struct gguf *g, struct gguf *part, const char *name, struct err *e) {
+/* Takes part, also on failure. */
+static enum status add_part(struct gguf *g, struct gguf *part, const char *name, struct err *e) {
     enum status st = check_number(g, part, name, e);
     if (st == ST_OK && g->n_tensors + part->n_tensors > UINT32_MAX)
         st = fail(g, e, ST_LIMIT, "more tensors than can be handled");
@@ -137,7 +138,7 @@ static enum status check_first(const struct gguf *g, const char *path, uint32_t 
 static enum status add_file(struct gguf *g, const char *path, struct err *e) {
     struct gguf *part;
     struct err mine = {0};
-    if (gguf_open(&part, path, &mine) == ST_OK) return gguf_add_part(g, part, path, e);
+    if (gguf_open(&part, path, &mine) == ST_OK) return add_part(g, part, path, e);
     if (mine.code == ST_NO_MEMORY) return err_no_memory(e);
     return fail(g, e, mine.code == ST_NOT_FOUND ? ST_FORMAT : mine.code,
                 "failed to load GGUF split from %s: %s", path, mine.msg);

@@ -76,7 +76,7 @@ enum status quantize_to(const struct gguf *from, const struct quantize_plan *pla
                         const struct quantize_params *p, gguf_sink *sink, void *sink_arg,
                         struct err *e);
 
-/* The name that Ollama's API takes, in any case; ST_UNSUPPORTED with Ollama's text. */
+/* The name that Ollama's API takes, in any case; ST_INVALID with Ollama's text. */
 enum status quantize_parse_level(const char *text, enum ftype *out, struct err *e);
 
 #endif

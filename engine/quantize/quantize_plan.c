@@ -25,7 +25,7 @@ enum status quantize_parse_level(const char *text, enum ftype *out, struct err *
     for (size_t i = 0; i <= n && i < sizeof upper; i++)
         upper[i] = (char)toupper((unsigned char)text[i]);
     upper[sizeof upper - 1] = '\0';
-    return err_set(e, ST_UNSUPPORTED,
+    return err_set(e, ST_INVALID,
                    "unsupported quantization type %s - supported types are F32, F16, Q4_K_S, "
                    "Q4_K_M, Q8_0",
                    upper);
