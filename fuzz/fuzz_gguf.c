@@ -3,11 +3,13 @@
  * Refused: status, class and message are there and no memory is left behind. Accepted: everything
  * that the reader hands out lies inside the input (first and last bytes are touched, for ASan),
  * look-ups find what the lists hold, the getters answer without crashing, and the same bytes open
- * again to the same content. */
+ * again to the same content. What the writer makes of it opens again, too, with the same pairs and
+ * tensors, and so does the copy of the copy, byte for byte. The checks of split sets answer. */
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
-#include "engine/file/gguf.h"
+#include "engine/file/gguf_write.h"
 #include "fuzz/fuzz.h"
 
 struct range {
@@ -95,6 +97,66 @@ static void check_all(const struct gguf *g, struct range file) {
     must(gguf_find(g, "no such key") == NULL || gguf_n_kv(g) > 0);
 }
 
+/* -- the writer -------------------------------------------------------------------------------- */
+
+static enum status to_buf(void *arg, const void *data, size_t n, struct err *e) {
+    struct buf *b = arg;
+    buf_add(b, data, n);
+    return b->failed ? err_no_memory(e) : ST_OK;
+}
+
+static void write_copy(const struct gguf *g, struct buf *b) {
+    struct gguf_writer *w;
+    must(gguf_writer_new(&w, NULL) == ST_OK);
+    gguf_put_all(w, g);
+    for (size_t i = 0; i < gguf_n_tensors(g); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(g, i);
+        gguf_add_tensor(w, t->name, t->type, t->n_dims, t->dim);
+    }
+    must(gguf_write_to(w, to_buf, b, NULL) == ST_OK);
+    for (size_t i = 0; i < gguf_n_tensors(g); i++)
+        must(gguf_write_data(w, gguf_tensor_at(g, i)->data, gguf_tensor_at(g, i)->size, NULL) ==
+             ST_OK);
+    must(gguf_write_finish(w, NULL) == ST_OK && gguf_writer_size(w) == b->len);
+    gguf_writer_free(w);
+}
+
+static void check_same(const struct gguf *a, const struct gguf *b) {
+    must(gguf_n_kv(a) == gguf_n_kv(b) && gguf_n_tensors(a) == gguf_n_tensors(b));
+    for (size_t i = 0; i < gguf_n_kv(a); i++) {
+        const struct gguf_kv *x = gguf_kv_at(a, i), *y = gguf_kv_at(b, i);
+        must(x->type == y->type && x->elem == y->elem && x->count == y->count);
+        must(x->key.len == y->key.len && memcmp(x->key.ptr, y->key.ptr, x->key.len) == 0);
+    }
+    for (size_t i = 0; i < gguf_n_tensors(a); i++) {
+        const struct gguf_tensor *x = gguf_tensor_at(a, i), *y = gguf_tensor_at(b, i);
+        must(x->type == y->type && x->size == y->size && x->offset == y->offset);
+        must(memcmp(x->dim, y->dim, sizeof x->dim) == 0);
+        must(memcmp(x->data, y->data, x->size) == 0);
+    }
+}
+
+static void check_writer(const struct gguf *g) {
+    struct buf one = {0}, two = {0};
+    struct gguf *copy = NULL;
+    write_copy(g, &one);
+    must(gguf_open_memory(&copy, one.data, one.len, "copy", NULL) == ST_OK);
+    check_same(g, copy);
+    write_copy(copy, &two);
+    must(one.len == two.len && memcmp(one.data, two.data, one.len) == 0);
+    gguf_close(copy);
+    buf_free(&one);
+    buf_free(&two);
+}
+
+static void check_split(const struct gguf *g) {
+    uint32_t count = 0;
+    struct err e = {0};
+    enum status st = gguf_split_count(g, &count, &e);
+    must(st == ST_OK ? count >= 1 && count <= 65535 : e.msg[0] != '\0');
+    if (gguf_check_set(g, &e) == ST_OK) must(count == 1); /* one part is a set only by itself */
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct gguf *g = NULL;
     struct err e = {0};
@@ -104,6 +166,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (st == ST_OK) {
         must(gguf_error_class()[0] == '\0');
         check_all(g, file);
+        check_writer(g);
+        check_split(g);
         gguf_close(g);
     } else {
         must(g == NULL && e.code == st && strncmp(e.msg, "input: ", 7) == 0);

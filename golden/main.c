@@ -42,7 +42,9 @@ static const struct {
 
 static void walk(struct check *c, struct options *o, const char *dir, int depth);
 
+/* Quantizing does not depend on the backend: once is enough. */
 static void walk_nested(struct check *c, struct options *o, const char *dir, int depth) {
+    if (strcmp(c->backend, "cpu") != 0 || getenv("CRIA_CPU_ISA") != NULL) return;
     for (size_t i = 0; i < sizeof nested / sizeof *nested; i++) {
         char path[4096];
         snprintf(path, sizeof path, "%s/%s", dir, nested[i].inside);

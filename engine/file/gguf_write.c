@@ -367,12 +367,10 @@ static void put_header(const struct gguf_writer *w, struct buf *b) {
     }
 }
 
-static void put_zeros(struct buf *b, uint64_t n) {
-    for (; n > 0; n--) buf_chr(b, '\0');
-}
-
-/* Everything before the data section. */
-static enum status compose(struct gguf_writer *w, struct buf *b, struct err *e) {
+/* Everything before the data section but its padding, of which *pad_bytes are needed: an alignment
+ * of gigabytes is legal, and without data there is nothing to align. */
+static enum status compose(struct gguf_writer *w, struct buf *b, uint64_t *pad_bytes,
+                           struct err *e) {
     uint64_t data_size = 0;
     if (failed(w)) return err_set(e, w->first.code, "%s", w->first.msg);
     enum status st = find_alignment(w, e); /* before the map's indices are void */
@@ -381,10 +379,21 @@ static enum status compose(struct gguf_writer *w, struct buf *b, struct err *e) 
     put_header(w, b);
     st = put_infos(w, b, &data_size, e);
     if (st != ST_OK) return st;
-    if (w->n_infos != 0) put_zeros(b, padding(w, b->len));
     if (b->failed) return err_no_memory(e);
-    w->file_size = b->len + data_size;
+    *pad_bytes = data_size != 0 ? padding(w, b->len) : 0;
+    w->file_size = b->len + *pad_bytes + data_size;
     return ST_OK;
+}
+
+static enum status pad(struct gguf_writer *w, uint64_t n, struct err *e) {
+    static const unsigned char zeros[4096];
+    enum status st = ST_OK;
+    while (n != 0 && st == ST_OK) {
+        size_t piece = n < sizeof zeros ? (size_t)n : sizeof zeros;
+        st = w->sink(w->sink_arg, zeros, piece, e);
+        n -= piece;
+    }
+    return st;
 }
 
 static void skip_empty(struct gguf_writer *w) {
@@ -393,12 +402,14 @@ static void skip_empty(struct gguf_writer *w) {
 
 enum status gguf_write_to(struct gguf_writer *w, gguf_sink *sink, void *arg, struct err *e) {
     struct buf b = {0};
+    uint64_t pad_bytes = 0;
     assert(w->sink == NULL);
-    enum status st = compose(w, &b, e);
+    enum status st = compose(w, &b, &pad_bytes, e);
     if (st == ST_OK) {
         w->sink = sink;
         w->sink_arg = arg;
         st = sink(arg, b.data, b.len, e);
+        if (st == ST_OK) st = pad(w, pad_bytes, e);
     }
     buf_free(&b);
     skip_empty(w);
@@ -420,17 +431,6 @@ enum status gguf_write_file(struct gguf_writer *w, const char *path, struct err 
 uint64_t gguf_writer_size(const struct gguf_writer *w) { return w->file_size; }
 
 /* ---- data out ---- */
-
-static enum status pad(struct gguf_writer *w, uint64_t n, struct err *e) {
-    static const unsigned char zeros[4096];
-    enum status st = ST_OK;
-    while (n != 0 && st == ST_OK) {
-        size_t piece = n < sizeof zeros ? (size_t)n : sizeof zeros;
-        st = w->sink(w->sink_arg, zeros, piece, e);
-        n -= piece;
-    }
-    return st;
-}
 
 enum status gguf_write_data(struct gguf_writer *w, const void *data, size_t n, struct err *e) {
     assert(w->sink != NULL);

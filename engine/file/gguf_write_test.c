@@ -201,6 +201,20 @@ static void test_tensors(void **state) {
     }
 }
 
+/* Any power of two is legal; without data there is nothing to align, and nothing is padded. */
+static void test_huge_alignment(void **state) {
+    (void)state;
+    struct buf b = {0};
+    struct gguf_writer *w = fresh();
+    gguf_put_u32(w, "general.alignment", UINT32_C(1) << 31);
+    gguf_add_tensor(w, gguf_str_of("empty"), DT_F32, 1, (int64_t[]){0});
+    struct gguf *g = written(w, &b);
+    assert_true(b.len < 200);
+    assert_int_equal(gguf_n_tensors(g), 1);
+    gguf_close(g);
+    buf_free(&b);
+}
+
 /* ---- mistakes ---- */
 
 static void refused(struct gguf_writer *w, const char *text) {
@@ -323,6 +337,7 @@ int main(void) {
         cmocka_unit_test(test_every_type_comes_back),
         cmocka_unit_test(test_replace_drop_sort),
         cmocka_unit_test(test_tensors),
+        cmocka_unit_test(test_huge_alignment),
         cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_file),
         cmocka_unit_test(test_faults),

@@ -121,8 +121,9 @@ static enum status convert_slice(struct quantizer *z, struct job *j, size_t out_
 static enum status convert_tensor(struct quantizer *z, const struct quantize_tensor *q,
                                   struct err *e) {
     const size_t out_row = dtype_row_bytes(q->type, (size_t)q->from->dim[0]);
-    const uint64_t n_rows = out_row != 0 ? q->size / out_row : 0;
-    uint64_t at_once = out_row < SLICE_BYTES ? SLICE_BYTES / out_row : 1;
+    if (q->size == 0) return ST_OK; /* a dimension is 0: also, perhaps, the length of a row */
+    const uint64_t n_rows = q->size / out_row;
+    const uint64_t at_once = out_row < SLICE_BYTES ? SLICE_BYTES / out_row : 1;
     struct job j = {.q = q, .out = z->out, .floats = z->floats, .row_floats = z->row_floats};
     atomic_store(&j.bad_in.row, UINT64_MAX);
     atomic_store(&j.bad_out.row, UINT64_MAX);

@@ -268,7 +268,6 @@ static enum status plan_tensor(struct planner *w, struct quantize_plan *plan,
     enum status st = stays(w, q->from) ? ST_OK : choose(w, q);
     if (st == ST_OK) st = find_weights(w, q);
     if (st == ST_OK) st = check_weights(w, q);
-    if (st == ST_OK) st = check_convertible(w, q);
     if (st != ST_OK) return st;
     /* Rows are whole blocks of both types, and no type has more bytes for an element than 8. */
     const uint64_t elems =
@@ -286,6 +285,8 @@ static enum status plan_all(struct planner *w, struct quantize_plan *plan) {
     if (st == ST_OK) st = list_tensors(w, plan);
     for (size_t i = 0; i < plan->n && st == ST_OK; i++)
         st = plan_tensor(w, plan, &plan->tensors[i]);
+    for (size_t i = 0; i < plan->n && st == ST_OK; i++)
+        st = check_convertible(w, &plan->tensors[i]);
     return st;
 }
 
