@@ -8,11 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/digest.h"
 #include "base/mem.h"
 #include "base/os.h"
 #include "engine/cria.h"
+#include "engine/quantize/quantize.h"
 #include "golden/check.h"
 
 enum { N_CTX = 2048, TOP = 16, CHUNK = 512 };
@@ -171,16 +173,20 @@ static bool same_digest(const char *path, const json *want) {
     return text != NULL && digest_of_file(path, hex, NULL) == ST_OK && strcmp(hex, text) == 0;
 }
 
+static bool gemma_path(char path[4096]) {
+    const char *named = getenv("CRIA_REAL_GEMMA"), *home = getenv("HOME");
+    if (named != NULL)
+        snprintf(path, 4096, "%s", named);
+    else
+        snprintf(path, 4096, "%s/%s", home != NULL ? home : "", gemma_file);
+    return os_file_exists(path);
+}
+
 static void run_gemma(struct check *c, const char *dir) {
     struct real r = {.c = c, .name = "gemma3-270m", .exact = strcmp(c->backend, "ref") == 0};
-    const char *named = getenv("CRIA_REAL_GEMMA"), *home = getenv("HOME");
     char path[4096];
     struct err e = {0};
-    if (named != NULL)
-        snprintf(path, sizeof path, "%s", named);
-    else
-        snprintf(path, sizeof path, "%s/%s", home != NULL ? home : "", gemma_file);
-    if (!os_file_exists(path)) {
+    if (!gemma_path(path)) {
         check_skip(c, r.name,
                    "the Gemma 3 270M file is not here (CRIA_REAL_GEMMA, or the package's cache)");
         return;
@@ -206,8 +212,108 @@ static void run_gemma(struct check *c, const char *dir) {
     json_free(doc);
 }
 
+/* ---- the same weights in other types ---- */
+
+/* The mean nll of some chunks of the text, by a file that is already written. */
+static double requantized_ppl(struct check *c, const char *path, const json *doc) {
+    struct real r = {.c = c, .name = "gemma3-270m-ppl"};
+    struct cria_engine_params p = cria_engine_default_params();
+    struct token_list ids = {0};
+    struct err e = {0};
+    const size_t chunks = (size_t)number(json_get(doc, "chunks"), 0);
+    double sum = 0;
+    p.n_ctx = CHUNK;
+    p.n_outputs = 64;
+    bool ok = os_file_read(text_file, 1 << 20, &r.text, &r.text_len, NULL) == ST_OK &&
+              check_that(c, cria_engine_open(&r.eng, path, &p, &e) == ST_OK, r.name, "%s", e.msg);
+    float *logits =
+        ok ? mem_array((size_t)CHUNK / 2 * cria_engine_info(r.eng)->n_vocab, sizeof *logits) : NULL;
+    ok = ok && logits != NULL && encode(&r, r.text, r.text_len, &ids) && ids.len >= chunks * CHUNK;
+    for (size_t i = 0; ok && i < chunks; i++) ok = chunk_nll(&r, ids.ids + i * CHUNK, logits, &sum);
+    cria_engine_close(r.eng);
+    mem_free(logits);
+    mem_free(r.text);
+    token_list_free(&ids);
+    return ok ? exp(sum / (double)(chunks * (CHUNK / 2 - 1))) : 0;
+}
+
+/* Within 1 % of the recorded figure, or better. From the file through F32, as it was recorded:
+ * tensors that would keep their type are not copied but decoded and encoded again. */
+static void check_requantized_ppl(struct check *c, const struct gguf *g, const char *type,
+                                  const json *doc, double want) {
+    struct quantize_params p = quantize_default_params(FT_F32);
+    struct quantize_plan plan = {0};
+    struct gguf *wide = NULL;
+    struct err e = {0};
+    char wide_path[] = "/tmp/cria-golden-XXXXXX", path[] = "/tmp/cria-golden-XXXXXX";
+    const int fds[] = {mkstemp(wide_path), mkstemp(path)};
+    p.allow_requantize = true;
+    enum status st = quantize_plan(&plan, g, &p, &e);
+    if (st == ST_OK) st = quantize_file(g, &plan, &p, wide_path, &e);
+    quantize_plan_free(&plan);
+    if (st == ST_OK) st = gguf_open(&wide, wide_path, &e);
+    p.ftype = ftype_parse(type);
+    if (st == ST_OK) st = quantize_plan(&plan, wide, &p, &e);
+    if (st == ST_OK) st = quantize_file(wide, &plan, &p, path, &e);
+    quantize_plan_free(&plan);
+    gguf_close(wide);
+    if (st == ST_UNSUPPORTED) {
+        check_skip(c, type, "real: a type has no encoder yet");
+    } else if (check_that(c, st == ST_OK, type, "%s", e.msg)) {
+        const double got = requantized_ppl(c, path, doc);
+        check_that(c, got > 0 && got <= 1.01 * want, "gemma3-270m-ppl",
+                   "%s: perplexity %.4f, expected %.4f", type, got, want);
+    }
+    for (int i = 0; i < 2; i++)
+        if (fds[i] >= 0) close(fds[i]);
+    unlink(wide_path);
+    unlink(path);
+}
+
+/* Every recorded type: the size of the file, from the decisions alone. Perplexities take half a
+ * minute each: Q4_0 only, or all types where CRIA_REAL_ALL is set. */
+static void check_requantized(struct check *c, const struct gguf *g, const json *doc,
+                              const json *row) {
+    struct quantize_params p = quantize_default_params(ftype_parse(json_key(row)));
+    struct quantize_plan plan = {0};
+    struct err e = {0};
+    if (ftype_name(p.ftype) == NULL) return; /* the file as it was */
+    p.allow_requantize = true;
+    enum status st = quantize_plan(&plan, g, &p, &e);
+    if (st == ST_UNSUPPORTED) {
+        check_skip(c, json_key(row), "real: a type has no encoder yet");
+        return;
+    }
+    const uint64_t size = st == ST_OK ? quantize_file_size(g, &plan, &p) : 0;
+    check_that(c, (double)size == number(json_get(row, "bytes"), 0), json_key(row),
+               "%llu bytes: %s", (unsigned long long)size, e.msg);
+    quantize_plan_free(&plan);
+    if (os_env("REAL_ALL") != NULL || strcmp(json_key(row), "Q4_0") == 0)
+        check_requantized_ppl(c, g, json_key(row), doc, number(json_get(row, "ppl"), 0));
+}
+
+static void run_requantized(struct check *c, const char *dir) {
+    char path[4096];
+    struct gguf *g = NULL;
+    if (!gemma_path(path)) {
+        check_skip(c, "gemma3-270m-ppl", "the Gemma 3 270M file is not here");
+        return;
+    }
+    json *doc = check_read_json(c, dir, "gemma3-270m-ppl.json");
+    const json *types = json_get(doc, "types");
+    if (doc != NULL && check_that(c, gguf_open(&g, path, NULL) == ST_OK, path, "cannot be opened"))
+        for (const json *v = json_first(types); v != NULL; v = json_next(v))
+            check_requantized(c, g, doc, v);
+    gguf_close(g);
+    json_free(doc);
+}
+
 void check_real(struct check *c, const char *dir) {
     if (check_exists(dir, "gemma3-270m.json")) run_gemma(c, dir);
+    /* Quantizing does not depend on the backend, and the figures are of the fast one. */
+    if (check_exists(dir, "gemma3-270m-ppl.json") && strcmp(c->backend, "cpu") == 0 &&
+        getenv("CRIA_CPU_ISA") == NULL)
+        run_requantized(c, dir);
     if (check_exists(dir, "minilm-l6-v2.json"))
         check_skip(c, "minilm-l6-v2", "encoders are not supported yet");
 }

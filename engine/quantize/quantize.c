@@ -265,3 +265,22 @@ enum status quantize_to(const struct gguf *from, const struct quantize_plan *pla
                         struct err *e) {
     return run(from, plan, p, NULL, sink, sink_arg, e);
 }
+
+static enum status to_nowhere(void *arg, const void *data, size_t n, struct err *e) {
+    (void)arg;
+    (void)data;
+    (void)n;
+    (void)e;
+    return ST_OK;
+}
+
+uint64_t quantize_file_size(const struct gguf *from, const struct quantize_plan *plan,
+                            const struct quantize_params *p) {
+    struct quantizer z = {.from = from, .p = p};
+    uint64_t size = 0;
+    if (gguf_writer_new(&z.w, NULL) != ST_OK) return 0;
+    put_metadata(&z, plan);
+    if (gguf_write_to(z.w, to_nowhere, NULL, NULL) == ST_OK) size = gguf_writer_size(z.w);
+    gguf_writer_free(z.w);
+    return size;
+}

@@ -76,6 +76,10 @@ enum status quantize_to(const struct gguf *from, const struct quantize_plan *pla
                         const struct quantize_params *p, gguf_sink *sink, void *sink_arg,
                         struct err *e);
 
+/* Bytes that the file will have; 0: no memory. */
+uint64_t quantize_file_size(const struct gguf *from, const struct quantize_plan *plan,
+                            const struct quantize_params *p);
+
 /* The name that Ollama's API takes, in any case; ST_INVALID with Ollama's text. */
 enum status quantize_parse_level(const char *text, enum ftype *out, struct err *e);
 
