@@ -44,7 +44,7 @@ struct quantizer {
     const struct quantize_params *p;
     struct gguf_writer *w;
     struct team *team;
-    unsigned char *out; /* SLICE_BYTES, or a row if that is more */
+    unsigned char *out; /* a slice: SLICE_BYTES, or a row if that is more */
     float *floats;
     size_t row_floats;
     uint64_t done, total;
@@ -205,19 +205,28 @@ static size_t longest_row(const struct quantize_plan *plan) {
     return n;
 }
 
-static enum status prepare(struct quantizer *z, const struct quantize_plan *plan, struct err *e) {
-    size_t out = SLICE_BYTES, bytes;
-    unsigned n = z->p->n_threads != 0 ? z->p->n_threads : os_cpu_count();
-    z->row_floats = (longest_row(plan) + 15) / 16 * 16;
+/* Room for the largest slice there will be. */
+static size_t longest_slice(const struct quantize_plan *plan) {
+    size_t n = 0;
     for (size_t i = 0; i < plan->n; i++) {
         const struct quantize_tensor *q = &plan->tensors[i];
-        const size_t row = q->size != 0 ? dtype_row_bytes(q->type, (size_t)q->from->dim[0]) : 0;
-        if (q->type != q->from->type && row > out) out = row;
+        if (q->type == q->from->type || q->size == 0) continue;
+        const size_t row = dtype_row_bytes(q->type, (size_t)q->from->dim[0]);
+        const size_t most = row > SLICE_BYTES ? row : SLICE_BYTES;
+        const size_t slice = q->size < most ? (size_t)q->size : most;
+        if (slice > n) n = slice;
     }
+    return n;
+}
+
+static enum status prepare(struct quantizer *z, const struct quantize_plan *plan, struct err *e) {
+    size_t bytes;
+    unsigned n = z->p->n_threads != 0 ? z->p->n_threads : os_cpu_count();
+    z->row_floats = (longest_row(plan) + 15) / 16 * 16;
     if (!mem_mul(z->row_floats, sizeof(float), &bytes)) return err_no_memory(e);
     if (bytes != 0 && n > FLOATS_BYTES / bytes) n = (unsigned)(FLOATS_BYTES / bytes);
     if (n == 0) n = 1;
-    z->out = mem_alloc(out);
+    z->out = mem_alloc(longest_slice(plan));
     z->floats = mem_array(z->row_floats * n, sizeof(float));
     if (z->out == NULL || z->floats == NULL) return err_no_memory(e);
     enum status st = team_open(&z->team, n, e);
