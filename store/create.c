@@ -110,8 +110,9 @@ static enum status say_layers(struct creation *c) {
     for (size_t i = 0; i < c->n_layers && st == ST_OK; i++) {
         const struct new_layer *l = &c->layers[i];
         char text[128];
-        bool there =
+        const bool stored =
             l->data == NULL || store_blob_stat(c->store, l->info.digest, NULL, NULL) == ST_OK;
+        const bool there = stored && !l->made;
         snprintf(text, sizeof text, "%s layer %s", there ? "using existing" : "creating new",
                  l->info.digest);
         st = create_say(c, text);

@@ -136,6 +136,7 @@ static void from_a_file(void **state) {
     assert_true(said(f, "quantizing F16 model to Q8_0 0000000000000000000 2976 "));
     assert_true(said(f, "quantizing F16 model to Q8_0 0000000000000000000 2976 2976\n"
                         "verifying conversion  0 0\n"));
+    assert_true(said(f, "creating new layer sha256:"));
     struct gguf *g = opened(f, "q", type);
     assert_string_equal(type, "Q8_0");
     assert_string_equal(gguf_file_type_name(g), "Q8_0");
