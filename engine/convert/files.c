@@ -1,0 +1,76 @@
+/* files.c - the files of a model folder: found by name among those that were given, never by a path
+ * of our own making. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "engine/convert/impl.h"
+
+/* tokenizer.json of the largest vocabularies: 33 MB, two million values. */
+static const struct json_limits folder_limits = {
+    .max_bytes = (size_t)256 << 20, .max_nodes = 20u * 1000 * 1000, .max_depth = 64};
+
+const struct convert_file *files_find(const struct conversion *c, const char *name) {
+    for (size_t i = 0; i < c->n_files; i++)
+        if (strcmp(c->files[i].name, name) == 0) return &c->files[i];
+    return NULL;
+}
+
+/* What may stand before and behind a bare word (spec/safetensors.md 2); NUL: the text's ends. */
+static bool may_precede(char ch) { return ch == '\0' || strchr(" \t\r\n:,[", ch) != NULL; }
+static bool may_follow(char ch) { return ch == '\0' || strchr(" \t\r\n,]}", ch) != NULL; }
+
+/* Length of a non-JSON number word at p (which ends with a NUL), 0 if there is none. */
+static size_t word_at(const char *p) {
+    static const char *const words[] = {"NaN", "Infinity", "-Infinity"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        const size_t n = strlen(words[i]);
+        if (strncmp(p, words[i], n) == 0 && may_follow(p[n])) return n;
+    }
+    return 0;
+}
+
+/* Puts "0   " in the place of such words outside of strings. */
+static void replace_words(char *text, size_t len) {
+    bool in_string = false;
+    for (size_t i = 0; i < len; i++) {
+        if (in_string && text[i] == '\\')
+            i++;
+        else if (text[i] == '"')
+            in_string = !in_string;
+        else if (!in_string && strchr("NI-", text[i]) != NULL && text[i] != '\0' &&
+                 may_precede(i > 0 ? text[i - 1] : '\0')) {
+            const size_t n = word_at(text + i);
+            if (n == 0) continue;
+            memset(text + i, ' ', n);
+            text[i] = '0';
+            i += n - 1;
+        }
+    }
+}
+
+json *files_json(struct conversion *c, const char *name) {
+    const struct convert_file *f = files_find(c, name);
+    struct err e = {0};
+    char *text = NULL;
+    size_t len;
+    if (f == NULL || convert_failed(c)) return NULL;
+    if (os_file_read(f->path, folder_limits.max_bytes, &text, &len, &e) != ST_OK) {
+        convert_fail(c, e.code, "%s: %s", name, e.msg);
+        return NULL;
+    }
+    replace_words(text, len);
+    json *root = json_parse(text, len, &folder_limits, NULL, &e);
+    mem_free(text);
+    if (root == NULL) convert_fail(c, e.code, "%s: %s", name, e.msg);
+    return root;
+}
+
+void files_open_config(struct conversion *c, const char *name) {
+    if (files_find(c, name) == NULL)
+        convert_fail(c, ST_INVALID, "open %s: file does not exist", name);
+    c->config = files_json(c, name);
+    c->text = c->config;
+    if (c->config != NULL && json_kind(c->config) != JSON_OBJECT)
+        convert_fail(c, ST_FORMAT, "%s: not an object", name);
+}
