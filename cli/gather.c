@@ -113,6 +113,7 @@ static const struct {
     bool zip, extras;       /* extras: the configuration beside it is needed, too */
 } layouts[] = {
     {{"model*.safetensors", "*/model*.safetensors"}, false, true},
+    {{"adapter*.safetensors", NULL}, false, true},
     {{"consolidated*.safetensors", NULL}, false, true},
     {{"pytorch_model*.bin", NULL}, true, true},
     {{"consolidated*.pth", NULL}, true, true},
@@ -120,7 +121,7 @@ static const struct {
     {{"*.bin", NULL}, false, false},
 };
 static const char *const extras[] = {"*.json", "*/*.json", "chat_template.jinja",
-                                     "tokenizer.model"};
+                                     "tokenizer.model", "vocab.txt"};
 
 static enum status add_dir(struct gather *g, enum gather_kind kind, const char *dir,
                            struct err *e) {
