@@ -1,5 +1,6 @@
-/* cmd_convert.c - a folder of safetensors, as published on model hubs, into a GGUF file: what create
- * does, without a store. A vision tower that goes to a file of its own gets one beside it. */
+/* cmd_convert.c - a folder of safetensors, as published on model hubs, into a GGUF file: what
+ * create does, without a store. A vision tower that goes to a file of its own gets one beside it.
+ */
 #include <stdio.h>
 #include <string.h>
 

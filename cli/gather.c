@@ -120,8 +120,8 @@ static const struct {
     {{"*.gguf", NULL}, false, false},
     {{"*.bin", NULL}, false, false},
 };
-static const char *const extras[] = {"*.json", "*/*.json", "chat_template.jinja",
-                                     "tokenizer.model", "vocab.txt"};
+static const char *const extras[] = {"*.json", "*/*.json", "chat_template.jinja", "tokenizer.model",
+                                     "vocab.txt"};
 
 static enum status add_dir(struct gather *g, enum gather_kind kind, const char *dir,
                            struct err *e) {

@@ -23,7 +23,8 @@ static const char *difference(const struct gguf *g, const json *want) {
     static char text[64];
     const json *kv = json_get(want, "kv"), *tensors = json_get(want, "tensors");
     if (!gguf_same_number(json_get(want, "version"), gguf_version(g))) return "version differs";
-    if (!gguf_same_number(json_get(want, "alignment"), gguf_alignment(g))) return "alignment differs";
+    if (!gguf_same_number(json_get(want, "alignment"), gguf_alignment(g)))
+        return "alignment differs";
     if (!gguf_same_number(json_get(want, "data_offset"), gguf_data_offset(g)))
         return "data_offset differs";
     if (json_len(kv) != gguf_n_kv(g)) return "number of pairs differs";
