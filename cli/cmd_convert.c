@@ -49,7 +49,7 @@ static enum status convert(const struct args *a, const struct gather *g, struct 
     struct gguf *of = NULL;
     enum status st = files != NULL ? ST_OK : err_no_memory(e);
     for (size_t i = 0; st == ST_OK && i < g->n_files; i++)
-        files[i] = (struct convert_file){g->files[i].name, g->files[i].path};
+        files[i] = (struct convert_file){.name = g->files[i].name, .path = g->files[i].path};
     if (st == ST_OK && base != NULL) st = model_gguf(&of, base, e);
     spec.base = of;
     if (st == ST_OK)

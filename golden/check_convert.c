@@ -43,7 +43,7 @@ static void list_files(struct folder *f, const char *dir, const char *prefix) {
         }
         snprintf(f->text[f->n][0], PATH_ROOM, "%s", inner);
         snprintf(f->text[f->n][1], PATH_ROOM, "%s", path);
-        f->files[f->n] = (struct convert_file){f->text[f->n][0], f->text[f->n][1]};
+        f->files[f->n] = (struct convert_file){.name = f->text[f->n][0], .path = f->text[f->n][1]};
         f->n++;
     }
     check_list_free(names);

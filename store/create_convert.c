@@ -28,7 +28,7 @@ static enum status list_files(struct creation *c, const struct store_file *f, si
         if (st != ST_OK) return st;
         const char *copy = arena_strndup(&c->arena, path, strlen(path));
         if (copy == NULL) return err_no_memory(c->e);
-        list[i] = (struct convert_file){f[i].path, copy};
+        list[i] = (struct convert_file){.name = f[i].path, .path = copy};
     }
     *out = list;
     return st;

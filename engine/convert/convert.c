@@ -48,9 +48,12 @@ static int by_name(const void *a, const void *b) {
 static void take_files(struct conversion *c, const struct convert_spec *spec) {
     struct convert_file *list = convert_zalloc(c, spec->n_files, sizeof *list);
     if (list == NULL) return;
-    for (size_t i = 0; i < spec->n_files; i++)
-        list[i] = (struct convert_file){convert_text(c, "%s", spec->files[i].name),
-                                        convert_text(c, "%s", spec->files[i].path)};
+    for (size_t i = 0; i < spec->n_files; i++) {
+        const struct convert_file *f = &spec->files[i];
+        list[i] = *f;
+        list[i].name = convert_text(c, "%s", f->name);
+        if (f->path != NULL) list[i].path = convert_text(c, "%s", f->path);
+    }
     qsort(list, spec->n_files, sizeof *list, by_name);
     c->files = list;
     c->n_files = spec->n_files;

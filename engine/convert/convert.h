@@ -20,7 +20,9 @@
 
 struct convert_file {
     const char *name; /* relative, with slashes: "config.json", "1_Pooling/config.json" */
-    const char *path; /* on this disk */
+    const char *path; /* on this disk; NULL: in memory, */
+    const void *data; /* these bytes, which outlive the conversion */
+    size_t size;
 };
 
 /* Where a GGUF goes: called with its bytes in order. Not ST_OK: the conversion ends with that. */

@@ -49,16 +49,36 @@ static void replace_words(char *text, size_t len) {
     }
 }
 
+bool files_map(struct conversion *c, const struct convert_file *f, struct os_map *map) {
+    struct err e = {0};
+    if (f->path == NULL) {
+        os_map_borrow(map, f->data, f->size);
+        return true;
+    }
+    if (os_map_open(map, f->path, &e) == ST_OK) return true;
+    convert_fail(c, e.code, "%s: %s", f->name, e.msg);
+    return false;
+}
+
+char *files_text(struct conversion *c, const struct convert_file *f, size_t max, size_t *len) {
+    struct os_map map = {0};
+    char *text = NULL;
+    if (convert_failed(c) || !files_map(c, f, &map)) return NULL;
+    if (map.size > max)
+        convert_fail(c, ST_LIMIT, "%s: %zu bytes, more than %zu", f->name, map.size, max);
+    else if ((text = mem_strndup((const char *)map.data, map.size)) == NULL)
+        convert_fail(c, ST_NO_MEMORY, "out of memory");
+    *len = map.size;
+    os_map_close(&map);
+    return text;
+}
+
 json *files_json(struct conversion *c, const char *name) {
     const struct convert_file *f = files_find(c, name);
     struct err e = {0};
-    char *text = NULL;
     size_t len;
-    if (f == NULL || convert_failed(c)) return NULL;
-    if (os_file_read(f->path, folder_limits.max_bytes, &text, &len, &e) != ST_OK) {
-        convert_fail(c, e.code, "%s: %s", name, e.msg);
-        return NULL;
-    }
+    char *text = f != NULL ? files_text(c, f, folder_limits.max_bytes, &len) : NULL;
+    if (text == NULL) return NULL;
     replace_words(text, len);
     json *root = json_parse(text, len, &folder_limits, NULL, &e);
     mem_free(text);

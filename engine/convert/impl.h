@@ -122,6 +122,10 @@ void convert_adapter(struct conversion *c);        /* adapter.c */
 /* ---- files (files.c) ---- */
 
 const struct convert_file *files_find(const struct conversion *c, const char *name);
+/* A view of a file, os_map_close; false: failed. */
+bool files_map(struct conversion *c, const struct convert_file *f, struct os_map *map);
+/* A copy with a NUL behind it, mem_free; NULL: failed. */
+char *files_text(struct conversion *c, const struct convert_file *f, size_t max, size_t *len);
 /* The whole file as JSON with the words NaN, Infinity, -Infinity as 0; NULL: absent, or failed.
  * json_free. */
 json *files_json(struct conversion *c, const char *name);
@@ -237,7 +241,7 @@ enum dtype out_type(const struct source *s, const char *name, enum convert_part 
 /* Sorts, checks names and shapes, and hands the list to the writers. */
 void outs_finish(struct conversion *c);
 enum status out_write(const struct out *o, struct gguf_writer *w, struct err *e); /* write.c */
-bool out_overflows_f16(const struct out *o);
+bool out_overflows_f16(struct conversion *c, const struct out *o);
 
 /* ---- sources ---- */
 

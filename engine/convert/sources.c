@@ -23,7 +23,10 @@ static struct sft_file *open_shard(struct conversion *c, const struct convert_fi
         return NULL;
     }
     c->shards = grown;
-    if (sft_open(&grown[c->n_shards], f->path, f->name, &e) != ST_OK) {
+    struct sft_file **at = &grown[c->n_shards];
+    const enum status st = f->path != NULL ? sft_open(at, f->path, f->name, &e)
+                                           : sft_open_memory(at, f->data, f->size, f->name, &e);
+    if (st != ST_OK) {
         convert_fail(c, e.code, "%s", e.msg);
         return NULL;
     }
@@ -55,9 +58,11 @@ static void check_index(struct conversion *c) {
 static void list_tensors(struct conversion *c) {
     size_t n = 0;
     for (size_t i = 0; i < c->n_shards; i++) n += sft_n_tensors(c->shards[i]);
+    if (n > SFT_MAX_TENSORS) convert_fail(c, ST_LIMIT, "%zu tensors are too many", n);
+    if (convert_failed(c)) return;
     c->sources = convert_zalloc(c, n, sizeof *c->sources);
-    if (c->sources == NULL || n > SFT_MAX_TENSORS || !map_reserve(&c->source_names, n)) {
-        convert_fail(c, ST_LIMIT, "%zu tensors are too many", n);
+    if (c->sources == NULL || !map_reserve(&c->source_names, n)) {
+        convert_fail(c, ST_NO_MEMORY, "out of memory");
         return;
     }
     for (size_t i = 0; i < c->n_shards; i++) {

@@ -232,8 +232,8 @@ static void check_out(struct conversion *c, const struct out *o) {
 }
 
 /* A weight that F16 cannot hold would become infinite; BF16 has the range of F32. */
-static void widen(struct out *o) {
-    if (o->type != DT_F16 || !out_overflows_f16(o)) return;
+static void widen(struct conversion *c, struct out *o) {
+    if (o->type != DT_F16 || !out_overflows_f16(c, o)) return;
     log_warn("convert", "%s is kept as BF16: it has values that F16 cannot hold", o->name);
     o->type = DT_BF16;
 }
@@ -257,7 +257,7 @@ void outs_finish(struct conversion *c) {
         }
         check_out(c, o);
         if (convert_failed(c)) return;
-        widen(o);
+        widen(c, o);
         add_to_writer(c, o);
     }
 }

@@ -75,20 +75,21 @@ static void mark_words(struct conversion *c, struct vocab_in *v) {
 
 /* ---- merges ---- */
 
-/* "a b", or ["a", "b"]. */
+/* "a b", or ["a", "b"]; false: neither. */
 static bool merge_text(struct conversion *c, const json *m, struct gguf_str *out) {
     size_t len, rest;
     const char *text = json_string_n(m, &len);
     if (text != NULL) {
-        char *copy = arena_strndup(&c->arena, text, len);
+        char *copy = convert_zalloc(c, len, 1);
+        if (copy != NULL && len > 0) memcpy(copy, text, len);
         *out = (struct gguf_str){copy, len};
-        return copy != NULL;
+        return true;
     }
     const char *a = json_string_n(json_first(m), &len);
     const char *b = a != NULL ? json_string_n(json_next(json_first(m)), &rest) : NULL;
     if (b == NULL || json_len(m) != 2) return false;
-    char *copy = arena_alloc(&c->arena, len + rest + 1);
-    if (copy == NULL) return false;
+    char *copy = convert_zalloc(c, len + rest + 1, 1);
+    if (copy == NULL) return true;
     memcpy(copy, a, len);
     copy[len] = ' ';
     memcpy(copy + len + 1, b, rest);
@@ -102,11 +103,10 @@ static void put_merges(struct conversion *c, const json *root) {
     struct gguf_str *merges = convert_zalloc(c, n, sizeof *merges);
     size_t i = 0;
     if (n == 0 || merges == NULL) return;
-    for (const json *m = json_first(list); m != NULL; m = json_next(m))
-        if (!merge_text(c, m, &merges[i++])) {
+    for (const json *m = json_first(list); m != NULL && !convert_failed(c); m = json_next(m))
+        if (!merge_text(c, m, &merges[i++]))
             convert_fail(c, ST_FORMAT, "tokenizer.json: merge %zu is no pair of texts", i - 1);
-            return;
-        }
+    if (convert_failed(c)) return;
     put_array(c, "tokenizer.ggml.merges", GGUF_STRING, n, merges);
 }
 
@@ -175,10 +175,7 @@ static void put_template(struct conversion *c, const json *config) {
             text = json_string_n(json_get(v, "template"), &len);
     }
     const struct convert_file *f = text == NULL ? files_find(c, "chat_template.jinja") : NULL;
-    char *own = NULL;
-    struct err e = {0};
-    if (f != NULL && os_file_read(f->path, 16 << 20, &own, &len, &e) != ST_OK)
-        convert_fail(c, e.code, "chat_template.jinja: %s", e.msg);
+    char *own = f != NULL ? files_text(c, f, 16 << 20, &len) : NULL;
     if (own != NULL) text = own;
     if (text != NULL)
         gguf_put_str(c->writer[c->target], "tokenizer.chat_template", (struct gguf_str){text, len});

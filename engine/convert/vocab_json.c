@@ -155,14 +155,10 @@ void vocab_read_json(struct conversion *c, struct vocab_in *v, const json *root)
 
 void vocab_read_lines(struct conversion *c, struct vocab_in *v) {
     const struct convert_file *f = files_find(c, "vocab.txt");
-    struct err e = {0};
-    char *text;
     size_t size;
+    char *text = files_text(c, f, (size_t)64 << 20, &size);
     v->model = "bert";
-    if (os_file_read(f->path, (size_t)64 << 20, &text, &size, &e) != ST_OK) {
-        convert_fail(c, e.code, "vocab.txt: %s", e.msg);
-        return;
-    }
+    if (text == NULL) return;
     for (const char *p = text, *end = text + size; p < end && !convert_failed(c);) {
         const char *stop = memchr(p, '\n', (size_t)(end - p));
         size_t len = (size_t)((stop != NULL ? stop : end) - p);

@@ -186,12 +186,8 @@ static void read_added(struct conversion *c, struct vocab_in *v) {
 void vocab_read_spm(struct conversion *c, struct vocab_in *v) {
     const struct convert_file *f = files_find(c, "tokenizer.model");
     struct os_map map = {0};
-    struct err e = {0};
     v->model = "llama";
-    if (os_map_open(&map, f->path, &e) != ST_OK) {
-        convert_fail(c, e.code, "%s", e.msg);
-        return;
-    }
+    if (!files_map(c, f, &map)) return;
     if (spm_parse(c, v, map.data, map.size)) {
         set_types(c, v);
         read_added(c, v);

@@ -243,9 +243,10 @@ static bool fits_f16(void *arg, const struct view *v, int64_t i, int64_t stride,
     return true;
 }
 
-bool out_overflows_f16(const struct out *o) {
+bool out_overflows_f16(struct conversion *c, const struct out *o) {
     float *x = mem_array(CHUNK, sizeof *x);
     bool fits = true;
+    if (x == NULL) convert_fail(c, ST_NO_MEMORY, "out of memory");
     for (size_t i = 0; i < o->n_views && fits && x != NULL; i++) {
         const struct sft_tensor *t = o->views[i].src->t;
         if (t == NULL || t->dtype != SFT_F16) fits = walk(&o->views[i], fits_f16, x);

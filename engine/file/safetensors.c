@@ -205,6 +205,7 @@ static enum status read_entries(struct sft_file *f, const json *root, size_t bas
     for (const json *v = json_first(root); v != NULL && st == ST_OK; v = json_next(v))
         st = strcmp(json_key(v), "__metadata__") == 0 ? check_metadata(v, e)
                                                       : read_entry(f, v, base, &text, e);
+    if (text.failed) st = err_no_memory(e); /* it looked like a number that is none */
     buf_free(&text);
     return st == ST_OK ? check_cover(f, base, e) : st;
 }
