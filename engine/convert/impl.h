@@ -308,7 +308,11 @@ const struct arch_table *arch_find_gguf(const char *arch);
 /* What families share. */
 void llama3_rope_freqs(struct conversion *c);                   /* arch/llama.c */
 uint32_t pooling_type(struct conversion *c, uint32_t fallback); /* arch/bert.c */
-void put_qwen3vl_projector(struct conversion *c);               /* arch/qwen3vl.c */
+/* arch/qwen3vl.c: a projector file's general and clip.* keys, also from preprocessor_config.json.
+ */
+void put_projector(struct conversion *c, const char *type, const struct key_row *keys);
+void put_qwen3vl_projector(struct conversion *c);
+void drop_mtp_blocks(struct conversion *c); /* arch/deepseek.c: blocks behind the last layer */
 rule_fn rule_qwen3vl_projector;
 void put_mrope(struct conversion *c, const char *key, const char *paths); /* padded with 0 to 4 */
 

@@ -187,7 +187,7 @@ static void glm4_meta(struct conversion *c) {
 }
 
 /* Blocks behind the last layer predict further tokens; they have no place here. */
-static void drop_mtp(struct conversion *c) {
+void drop_mtp_blocks(struct conversion *c) {
     const uint32_t layers = cfg_layers(c);
     uint32_t num[2];
     for (size_t i = 0; i < c->n_sources; i++)
@@ -326,7 +326,7 @@ const struct arch_table deepseek_tables[] = {
      .names = deepseek_names,
      .keys = deepseek_keys,
      .rules = expert_rules,
-     .prepare = drop_mtp,
+     .prepare = drop_mtp_blocks,
      .meta = deepseek_meta,
      .vocab = {.pre = "deepseek-v3"}},
     {.classes = "Glm4MoeLiteForCausalLM",
@@ -334,7 +334,7 @@ const struct arch_table deepseek_tables[] = {
      .names = glm4_names,
      .keys = glm4_keys,
      .rules = glm4_rules,
-     .prepare = drop_mtp,
+     .prepare = drop_mtp_blocks,
      .meta = glm4_meta,
      .vocab = {.pre = "glm4"}},
     {.classes = "DeepseekOCRForCausalLM",

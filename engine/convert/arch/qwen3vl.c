@@ -120,7 +120,7 @@ static void put_preprocessing(struct conversion *c) {
     json_free(p);
 }
 
-void put_qwen3vl_projector(struct conversion *c) {
+void put_projector(struct conversion *c, const char *type, const struct key_row *keys) {
     convert_open_projector(c);
     if (convert_failed(c)) return;
     c->target = CONVERT_PROJECTOR;
@@ -129,14 +129,21 @@ void put_qwen3vl_projector(struct conversion *c) {
     put_u32(c, "general.file_type", 1);
     put_u32(c, "general.quantization_version", 2);
     put_bool(c, "clip.has_vision_encoder", true);
-    put_str(c, "clip.projector_type", "qwen3vl_merger");
+    put_str(c, "clip.projector_type", type);
+    keys_put(c, keys);
+    put_preprocessing(c);
+    c->target = CONVERT_MODEL;
+}
+
+void put_qwen3vl_projector(struct conversion *c) {
+    put_projector(c, "qwen3vl_merger", projector_keys);
+    if (convert_failed(c)) return;
+    c->target = CONVERT_PROJECTOR;
     put_bool(c, "clip.use_gelu", true);
-    keys_put(c, projector_keys);
     const uint32_t ff = cfg_u32(c, V "intermediate_size"), embd = cfg_u32(c, V "hidden_size");
     put_u32(c, "clip.vision.feed_forward_length", ff != 0 ? ff : 4 * embd);
     put_u32(c, "clip.vision.image_size", image_size(c));
     put_deepstack(c);
-    put_preprocessing(c);
     c->target = CONVERT_MODEL;
 }
 
