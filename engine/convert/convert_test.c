@@ -425,6 +425,40 @@ static void vocabulary_errors(void **state) {
     }
 }
 
+/* Two spellings of the same expression; the digest knows only one of them. */
+static void pre_tokenizers(void **state) {
+    static const char rest[] = "|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}{1,3}| ?"
+                               "[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|"
+                               "\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+";
+    static const char *const rows[][2] = {
+        {"(?i:'s|'t|'re|'ve|'m|'ll|'d)", "llama-bpe"},
+        {"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])", "llama-bpe"},
+        {"x", "default"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct folder d = {0};
+        struct buf tokenizer = {0};
+        struct gguf_str pre;
+        buf_printf(
+            &tokenizer,
+            "{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\","
+            "\"pattern\":{\"Regex\":\"%s%s\"}}]},\"model\":{\"vocab\":{\"a\":0}}}",
+            rows[i][0], rest);
+        add_text(&d, "config.json", LLAMA(""));
+        add_text(&d, "tokenizer.json", tokenizer.data);
+        add_f32(&d, "model.norm.weight", "[2]", 2);
+        end_tensors(&d, "model.safetensors");
+        struct result r = must_convert(&d);
+        assert_int_equal(gguf_get_str(r.g, "tokenizer.ggml.pre", &pre, NULL), ST_OK);
+        assert_int_equal(pre.len, strlen(rows[i][1]));
+        assert_memory_equal(pre.ptr, rows[i][1], pre.len);
+        free_result(&r);
+        free_folder(&d);
+        buf_free(&tokenizer);
+    }
+}
+
 /* Pieces { 1: text, 2: score, 3: type }, then what is wrong with each. */
 static void sentencepiece(void **state) {
     static const char good[] = "\x0A\x0A\x0A\x01"
@@ -634,6 +668,7 @@ int main(void) {
         cmocka_unit_test(fp8_errors),
         cmocka_unit_test(vocabularies),
         cmocka_unit_test(vocabulary_errors),
+        cmocka_unit_test(pre_tokenizers),
         cmocka_unit_test(sentencepiece),
         cmocka_unit_test(wrong_configs),
         cmocka_unit_test(wrong_sets),

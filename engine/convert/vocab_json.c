@@ -185,30 +185,97 @@ static const struct {
     {"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "default"},
 };
 
-const char *vocab_pre(struct conversion *c, const json *root) {
+/* The same by the text of the expressions, one after the other, with contractions written as
+ * CONTRACTIONS: tokenizers write them in several ways, which the digest takes for several. */
+#define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+#define UPPER "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+#define LOWER "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
+#define ODD "[^\\r\\n\\p{L}\\p{N}]?"
+#define SPACES "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+static const struct {
+    const char *regex, *pre;
+} expressions[] = {
+    {CONTRACTIONS "|" ODD "\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" SPACES,
+     "llama-bpe"},
+    {CONTRACTIONS "|" ODD "\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" SPACES, "qwen2"},
+    {CONTRACTIONS "|" ODD "[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|" SPACES,
+     "qwen35"},
+    {ODD UPPER "*" LOWER "+" CONTRACTIONS "?|" ODD UPPER "+" LOWER "*" CONTRACTIONS
+               "?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|" SPACES,
+     "gpt-4o"},
+    {ODD UPPER "*" LOWER "+|" ODD UPPER "+" LOWER
+               "*|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|" SPACES,
+     "tekken"},
+    {"\\p{N}{1,3}[\xE4\xB8\x80-\xE9\xBE\xA5\xE3\x81\x80-\xE3\x82\x9F\xE3\x82\xA0-\xE3\x83\xBF]+"
+     "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?"
+     "[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|" SPACES,
+     "deepseek-v3"},
+};
+
+/* The other spellings of CONTRACTIONS. */
+static const char *const spellings[] = {
+    "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])",
+    "('[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])",
+};
+
+static void add_plain(struct buf *out, const char *text) {
+    while (*text != '\0') {
+        size_t n = 0;
+        for (size_t i = 0; i < sizeof spellings / sizeof *spellings && n == 0; i++)
+            if (starts_with(text, spellings[i])) n = strlen(spellings[i]);
+        if (n != 0)
+            buf_str(out, CONTRACTIONS);
+        else
+            buf_chr(out, *text);
+        text += n != 0 ? n : 1;
+    }
+}
+
+static const char *pre_by_text(const struct buf *all) {
+    struct buf plain = {0};
+    const char *pre = NULL;
+    add_plain(&plain, all->len != 0 ? all->data : "");
+    for (size_t i = 0; i < sizeof expressions / sizeof *expressions && !plain.failed; i++)
+        if (plain.len != 0 && strcmp(plain.data, expressions[i].regex) == 0)
+            pre = expressions[i].pre;
+    buf_free(&plain);
+    return pre;
+}
+
+static const char *pre_by_digest(const char *hex) {
+    for (size_t i = 0; i < sizeof digests / sizeof *digests; i++)
+        if (strcmp(digests[i].digest, hex) == 0) return digests[i].pre;
+    return NULL;
+}
+
+/* All expressions of the tokenizer's splitters, one after the other. */
+static void add_expressions(struct buf *all, const json *root) {
     const json *list = json_get(json_get(root, "pre_tokenizer"), "pretokenizers");
-    char hex[DIGEST_HEX + 1];
-    struct buf all = {0};
-    struct err e;
     for (const json *p = json_first(list); p != NULL; p = json_next(p)) {
         const char *type = json_string(json_get(p, "type"));
         size_t len;
         const char *regex = json_string_n(json_get(json_get(p, "pattern"), "Regex"), &len);
-        if (type != NULL && strcmp(type, "Split") == 0 && regex != NULL) buf_add(&all, regex, len);
+        if (type != NULL && strcmp(type, "Split") == 0 && regex != NULL) buf_add(all, regex, len);
     }
+}
+
+const char *vocab_pre(struct conversion *c, const json *root) {
+    char hex[DIGEST_HEX + 1] = "";
+    struct buf all = {0};
+    struct err e;
+    add_expressions(&all, root);
     const enum status st =
         all.failed ? err_no_memory(&e) : digest_of(all.len != 0 ? all.data : "", all.len, hex, &e);
+    const char *pre = st == ST_OK ? pre_by_digest(hex) : NULL;
+    if (pre == NULL) pre = pre_by_text(&all);
+    if (st != ST_OK) convert_fail(c, st, "%s", e.msg);
     buf_free(&all);
-    if (st != ST_OK) {
-        convert_fail(c, st, "%s", e.msg);
-        return "default";
-    }
-    for (size_t i = 0; i < sizeof digests / sizeof *digests; i++)
-        if (strcmp(digests[i].digest, hex) == 0) return digests[i].pre;
-    if (c->arch->vocab.pre == NULL && c->arch->vocab.pre_if_unknown == NULL)
+    if (pre != NULL) return pre;
+    pre = c->arch->vocab.pre_if_unknown;
+    if (pre == NULL && c->arch->vocab.pre == NULL)
         log_warn("convert",
                  "pre-tokenizer %.12s... is not known: \"default\" may cut texts "
                  "differently",
                  hex);
-    return c->arch->vocab.pre_if_unknown != NULL ? c->arch->vocab.pre_if_unknown : "default";
+    return pre != NULL ? pre : "default";
 }
