@@ -124,6 +124,21 @@ static void put_general(struct conversion *c) {
     if (c->folder_name != NULL) put_str(c, "general.name", c->folder_name);
 }
 
+/* "7B", "1.2B", "23M": the number of weights, to two digits. */
+static void put_size_label(struct conversion *c) {
+    static const char suffixes[] = "KMBT";
+    double n = 0;
+    for (size_t i = 0; i < c->n_outs; i++) {
+        double product = c->outs[i]->part == CONVERT_MODEL;
+        for (uint32_t d = 0; d < c->outs[i]->n_dims; d++) product *= (double)c->outs[i]->dim[d];
+        n += product;
+    }
+    size_t k = 0;
+    for (n /= 1000; n >= 999.5 && k < sizeof suffixes - 2; k++) n /= 1000;
+    put_str(c, "general.size_label",
+            convert_text(c, "%.*f%c", n < 9.95 && n != (double)(int)n ? 1 : 0, n, suffixes[k]));
+}
+
 static void convert_model(struct conversion *c) {
     open_writer(c, CONVERT_MODEL);
     if (convert_failed(c)) return;
@@ -143,6 +158,7 @@ static void convert_model(struct conversion *c) {
     if (!convert_failed(c)) convert_apply_rules(c, c->arch->rules);
     if (!convert_failed(c) && c->arch->tensors != NULL) c->arch->tensors(c);
     if (!convert_failed(c)) fp8_put_keys(c);
+    if (!convert_failed(c)) put_size_label(c);
     outs_finish(c);
 }
 
@@ -205,7 +221,7 @@ bool convert_was_fp8(const struct conversion *c) { return c->n_fp8 != 0; }
 static enum status write_all(struct conversion *c, enum convert_part part, struct err *e) {
     enum status st = ST_OK;
     for (size_t i = 0; i < c->n_outs && st == ST_OK; i++)
-        if (c->outs[i]->part == part) st = out_write(c->outs[i], c->writer[part], e);
+        if (c->outs[i]->part == part) st = out_write(c, c->outs[i], e);
     return st == ST_OK ? gguf_write_finish(c->writer[part], e) : st;
 }
 

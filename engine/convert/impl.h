@@ -240,7 +240,7 @@ void stacks_free(struct conversion *c);
 enum dtype out_type(const struct source *s, const char *name, enum convert_part part);
 /* Sorts, checks names and shapes, and hands the list to the writers. */
 void outs_finish(struct conversion *c);
-enum status out_write(const struct out *o, struct gguf_writer *w, struct err *e); /* write.c */
+enum status out_write(const struct conversion *c, const struct out *o, struct err *e); /* write.c */
 bool out_overflows_f16(struct conversion *c, const struct out *o);
 
 /* ---- sources ---- */
@@ -248,6 +248,7 @@ bool out_overflows_f16(struct conversion *c, const struct out *o);
 void sources_open(struct conversion *c); /* the *.safetensors of the top folder, in name order */
 /* One tensor of another file (2_Dense/model.safetensors) as a source; NULL: failed. */
 struct source *sources_open_one(struct conversion *c, const char *file, const char *name);
+void source_forget(const struct conversion *c, const struct source *s); /* its pages */
 void sources_rename(struct conversion *c, const struct rename *pairs);
 void sources_close(struct conversion *c);
 void fp8_attach(struct conversion *c);   /* before the renaming */

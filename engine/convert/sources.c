@@ -107,6 +107,10 @@ struct source *sources_open_one(struct conversion *c, const char *file, const ch
     return s;
 }
 
+void source_forget(const struct conversion *c, const struct source *s) {
+    for (size_t i = 0; i < c->n_shards && s->t != NULL; i++) sft_forget(c->shards[i], s->t);
+}
+
 void sources_rename(struct conversion *c, const struct rename *pairs) {
     for (size_t i = 0; i < c->n_sources && !convert_failed(c); i++)
         c->sources[i].name = names_rename(c, pairs, c->sources[i].orig);

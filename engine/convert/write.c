@@ -208,25 +208,27 @@ static bool write_blocks(void *arg, const struct view *v, int64_t i, int64_t str
     return true;
 }
 
-static enum status write_mxfp4(struct writer *w) {
-    if (walk(&w->o->views[0], write_blocks, w) && w->n != 0)
-        w->st = gguf_write_data(w->w, w->bytes, w->n * 17, w->e);
-    return w->st;
+static bool write_mxfp4(struct writer *w) {
+    if (!walk(&w->o->views[0], write_blocks, w)) return false;
+    if (w->n != 0) w->st = gguf_write_data(w->w, w->bytes, w->n * 17, w->e);
+    w->n = 0;
+    return w->st == ST_OK;
 }
 
-enum status out_write(const struct out *o, struct gguf_writer *gw, struct err *e) {
+enum status out_write(const struct conversion *c, const struct out *o, struct err *e) {
     struct writer *w = mem_zalloc(1, sizeof *w);
+    bool go_on = true;
     if (w == NULL) return err_no_memory(e);
-    *w = (struct writer){.o = o, .w = gw, .st = ST_OK, .e = e};
-    if (o->scales != NULL) {
-        write_mxfp4(w);
-    } else {
-        bool go_on = true;
-        for (size_t i = 0; i < o->n_views && go_on; i++)
-            go_on = is_copy(o, &o->views[i]) ? write_copy(w, &o->views[i])
-                                             : walk(&o->views[i], write_piece, w);
-        if (go_on) flush(w);
+    *w = (struct writer){.o = o, .w = c->writer[o->part], .st = ST_OK, .e = e};
+    for (size_t i = 0; i < o->n_views && go_on; i++) {
+        const struct view *v = &o->views[i];
+        if (o->scales != NULL)
+            go_on = write_mxfp4(w);
+        else
+            go_on = is_copy(o, v) ? write_copy(w, v) : walk(v, write_piece, w);
+        source_forget(c, v->src);
     }
+    if (go_on) flush(w);
     const enum status st = w->st;
     mem_free(w);
     return st;
@@ -250,6 +252,7 @@ bool out_overflows_f16(struct conversion *c, const struct out *o) {
     for (size_t i = 0; i < o->n_views && fits && x != NULL; i++) {
         const struct sft_tensor *t = o->views[i].src->t;
         if (t == NULL || t->dtype != SFT_F16) fits = walk(&o->views[i], fits_f16, x);
+        source_forget(c, o->views[i].src);
     }
     mem_free(x);
     return !fits;

@@ -299,3 +299,7 @@ const struct sft_tensor *sft_find(const struct sft_file *f, const char *name) {
     uint32_t i;
     return map_get(&f->by_name, name, strlen(name), &i) ? &f->tensors[i] : NULL;
 }
+
+void sft_forget(const struct sft_file *f, const struct sft_tensor *t) {
+    os_map_forget(&f->map, t->data, t->size);
+}

@@ -48,7 +48,9 @@ size_t sft_n_tensors(const struct sft_file *f);
 const struct sft_tensor *sft_tensor_at(const struct sft_file *f,
                                        size_t i); /* order of the header */
 const struct sft_tensor *sft_find(const struct sft_file *f, const char *name); /* NULL: absent */
-const char *sft_dtype_name(enum sft_dtype t);                                  /* "BF16" */
+/* Its pages need not stay in memory: they were read for the last time in a while. */
+void sft_forget(const struct sft_file *f, const struct sft_tensor *t);
+const char *sft_dtype_name(enum sft_dtype t); /* "BF16" */
 unsigned sft_dtype_bits(enum sft_dtype t);
 
 /* Class of the last failed sft_open in this thread ("truncated", "header_length", "json", "name",
