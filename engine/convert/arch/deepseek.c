@@ -137,10 +137,10 @@ static const struct key_row deepseek_keys[] = {
     KEYS_DEEPSEEK,
     {"attention.value_length", K_U32, "v_head_dim"},
     {"rope.freq_base", K_F32, "rope_theta|10000"},
-    {"rope.scaling.factor", K_F32_IF, "rope_scaling.factor"},
-    {"rope.scaling.original_context_length", K_U32_IF,
+    {"rope.scaling.factor", K_F32, "rope_scaling.factor"},
+    {"rope.scaling.original_context_length", K_U32,
      "rope_scaling.original_max_position_embeddings"},
-    {"rope.scaling.type", K_STR_IF, "rope_scaling.type|rope_scaling.rope_type"},
+    {"rope.scaling.type", K_STR, "rope_scaling.type|rope_scaling.rope_type"},
     {"expert_group_count", K_U32_IF, "n_group"},
     {"expert_group_used_count", K_U32_IF, "topk_group"},
     KEYS_END,
@@ -165,9 +165,8 @@ static void deepseek_meta(struct conversion *c) {
             strcmp(gate, "softmax") == 0   ? 1
             : strcmp(gate, "sigmoid") == 0 ? 2
                                            : 0);
-    if (cfg(c, "rope_scaling") != NULL)
-        put_f32(c, "rope.scaling.yarn_log_multiplier",
-                (double)(0.1f * (float)cfg_num(c, "rope_scaling.mscale_all_dim")));
+    put_f32(c, "rope.scaling.yarn_log_multiplier",
+            (double)(0.1f * (float)cfg_num(c, "rope_scaling.mscale_all_dim")));
 }
 
 /* The second and third of the tokens that end a generation have a meaning of their own. */

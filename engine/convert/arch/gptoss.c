@@ -115,7 +115,8 @@ static const struct source *scales_of(struct conversion *c, const struct source 
 /* [E, rows, blocks, 16 bytes]; every step-th row from `first` on. */
 static void put_blocks(struct conversion *c, struct source *s, const char *name, int64_t first,
                        int64_t step) {
-    static const char *const tail = ".blocks";
+    /* The original release has ".weight" in the names already. */
+    const char *tail = ends_with(name, ".weight.blocks") ? ".weight.blocks" : ".blocks";
     const struct source *scales = scales_of(c, s);
     if (scales == NULL) return;
     struct view v = view_of(scales); /* a view of blocks: both have one element for each */
