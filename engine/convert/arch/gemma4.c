@@ -192,8 +192,8 @@ static const struct rule gemma3n_rules[] = {
  */
 static double normal_quantile(double p) {
     double lo = -40, hi = 40;
-    if (p <= 0) return -INFINITY;
-    if (p >= 1) return INFINITY;
+    if (p <= 0) return (double)-INFINITY;
+    if (p >= 1) return (double)INFINITY;
     for (int i = 0; i < 200; i++) {
         const double mid = (lo + hi) / 2;
         if (erfc(-mid * 0.70710678118654752440) / 2 < p)
