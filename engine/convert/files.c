@@ -10,10 +10,16 @@
 static const struct json_limits folder_limits = {
     .max_bytes = (size_t)256 << 20, .max_nodes = 20u * 1000 * 1000, .max_depth = 64};
 
+/* Its fields are looked up again and again. */
+static const struct json_limits config_limits = {
+    .max_bytes = (size_t)16 << 20, .max_nodes = 100000, .max_depth = 64};
+
+static int by_name(const void *name, const void *file) {
+    return strcmp(name, ((const struct convert_file *)file)->name);
+}
+
 const struct convert_file *files_find(const struct conversion *c, const char *name) {
-    for (size_t i = 0; i < c->n_files; i++)
-        if (strcmp(c->files[i].name, name) == 0) return &c->files[i];
-    return NULL;
+    return c->n_files == 0 ? NULL : bsearch(name, c->files, c->n_files, sizeof *c->files, by_name);
 }
 
 /* What may stand before and behind a bare word (spec/safetensors.md 2); NUL: the text's ends. */
@@ -73,23 +79,27 @@ char *files_text(struct conversion *c, const struct convert_file *f, size_t max,
     return text;
 }
 
-json *files_json(struct conversion *c, const char *name) {
+static json *read_json(struct conversion *c, const char *name, const struct json_limits *limits) {
     const struct convert_file *f = files_find(c, name);
     struct err e = {0};
     size_t len;
-    char *text = f != NULL ? files_text(c, f, folder_limits.max_bytes, &len) : NULL;
+    char *text = f != NULL ? files_text(c, f, limits->max_bytes, &len) : NULL;
     if (text == NULL) return NULL;
     replace_words(text, len);
-    json *root = json_parse(text, len, &folder_limits, NULL, &e);
+    json *root = json_parse(text, len, limits, NULL, &e);
     mem_free(text);
     if (root == NULL) convert_fail(c, e.code, "%s: %s", name, e.msg);
     return root;
 }
 
+json *files_json(struct conversion *c, const char *name) {
+    return read_json(c, name, &folder_limits);
+}
+
 void files_open_config(struct conversion *c, const char *name) {
     if (files_find(c, name) == NULL)
         convert_fail(c, ST_INVALID, "open %s: file does not exist", name);
-    c->config = files_json(c, name);
+    c->config = read_json(c, name, &config_limits);
     c->text = c->config;
     if (c->config != NULL && json_kind(c->config) != JSON_OBJECT)
         convert_fail(c, ST_FORMAT, "%s: not an object", name);

@@ -79,7 +79,11 @@ struct conversion {
     size_t n_files;
     const char *folder_name; /* NULL: none */
     json *config;            /* owned */
-    const json *text;        /* where the fields of the text model are; borrowed from config */
+    struct {                 /* numbers that cfg_num() found, by the address of their path */
+        const char *paths;
+        double value;
+    } known[64];
+    const json *text; /* where the fields of the text model are; borrowed from config */
 
     /* sources.c */
     struct sft_file **shards; /* owned */
