@@ -31,6 +31,9 @@ static float *new_floats(size_t n) {
     return x;
 }
 
+/* Every type of types.def that can be decoded has a product. */
+static bool computes(uint32_t t) { return dtype_info(t) != NULL && dtype_info(t)->decode != NULL; }
+
 /* ---- weights ---- */
 
 static bool sensible(const float *x, size_t n) {
@@ -139,7 +142,7 @@ static struct dot_case new_dot(enum dtype t, size_t n, size_t rows, size_t cols)
         isa->pack[kind](x, n, k.a + j * k.a_bytes);
         free(x);
     }
-    isa->dot[t](n, k.w, k.w_bytes, rows, k.a, k.a_bytes, cols, k.y, rows);
+    isa_dot(isa, t, n, k.w, k.w_bytes, rows, k.a, k.a_bytes, cols, k.y, rows);
     return k;
 }
 
@@ -176,8 +179,8 @@ static void check_dot_alone(const struct dot_case *k) {
     for (size_t i = 0; i < k->rows; i++) {
         for (size_t j = 0; j < k->cols; j++) {
             float y;
-            isa->dot[k->t](k->n, k->w + i * k->w_bytes, k->w_bytes, 1, k->a + j * k->a_bytes,
-                           k->a_bytes, 1, &y, 1);
+            isa_dot(isa, k->t, k->n, k->w + i * k->w_bytes, k->w_bytes, 1, k->a + j * k->a_bytes,
+                    k->a_bytes, 1, &y, 1);
             assert_memory_equal(&y, &k->y[j * k->rows + i], sizeof y);
         }
     }
@@ -187,7 +190,7 @@ static void test_dot(void **state) {
     (void)state;
     static const size_t blocks[] = {1, 2, 3, 8, 17}, counts[] = {1, 2, 4, 5, 9};
     FOR_EACH_ISA for (uint32_t t = 0; t < DT_COUNT; t++) {
-        if (isa->dot[t] == NULL) continue;
+        if (!computes(t)) continue;
         size_t elems = dtype_info(t)->elems;
         for (size_t b = 0; b < 5; b++) {
             for (size_t c = 0; c < 25; c++) {
@@ -201,27 +204,44 @@ static void test_dot(void **state) {
     }
 }
 
+/* Where the floats of a block are: what must stay when the rest is filled. */
+static void scale_field(enum dtype t, size_t *at, size_t *n) {
+    static const struct {
+        enum dtype t;
+        uint8_t at, n;
+    } fields[] = {{DT_Q4_1, 0, 4},   {DT_Q5_1, 0, 4},   {DT_Q8_1, 0, 4},   {DT_Q8_K, 0, 4},
+                  {DT_Q2_K, 80, 4},  {DT_Q3_K, 108, 2}, {DT_Q4_K, 0, 4},   {DT_Q5_K, 0, 4},
+                  {DT_Q6_K, 208, 2}, {DT_TQ1_0, 52, 2}, {DT_TQ2_0, 64, 2}, {DT_MXFP4, 0, 1},
+                  {DT_IQ1_M, 48, 8}};
+    *at = 0;
+    *n = dtype_info(t)->elems == 1 ? dtype_info(t)->bytes : 2;
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        if (fields[i].t != t) continue;
+        *at = fields[i].at;
+        *n = fields[i].n;
+    }
+}
+
 /* A long row, and codes at the ends of their range against activations at theirs. */
 static void test_dot_extremes(void **state) {
     (void)state;
     FOR_EACH_ISA for (uint32_t t = 0; t < DT_COUNT; t++) {
-        if (isa->dot[t] == NULL) continue;
+        if (!computes(t)) continue;
         struct dot_case k = new_dot((enum dtype)t, 4096, 4, 4);
         check_dot(&k);
         float *x = new_floats(4096);
+        size_t bytes = dtype_info(t)->bytes, at, n;
         for (size_t i = 0; i < 4096; i++) x[i] = 1;
         for (size_t j = 0; j < 4; j++) isa->pack[isa->act_row[t]](x, 4096, k.a + j * k.a_bytes);
+        scale_field((enum dtype)t, &at, &n);
         for (size_t b = 0; b < 4 * 4096 / dtype_info(t)->elems; b++) {
-            uint8_t *block = k.w + b * dtype_info(t)->bytes, keep[256];
-            memcpy(keep, block, dtype_info(t)->bytes);
-            memset(block, t == DT_Q8_0 ? 0x80 : 0xFF, dtype_info(t)->bytes);
+            uint8_t *block = k.w + b * bytes, keep[8];
+            memcpy(keep, block + at, n);
+            memset(block, t == DT_Q8_0 ? 0x80 : 0xFF, bytes);
             if (t == DT_Q6_K) memset(block + 192, 0x80, 16); /* scale -128 */
-            bool tail = t == DT_Q6_K;
-            size_t scales = t == DT_Q4_1 || t == DT_Q5_1 || t == DT_Q4_K || t == DT_Q5_K ? 4 : 2;
-            memcpy(tail ? block + 208 : block, tail ? keep + 208 : keep, scales);
-            if (dtype_info(t)->elems == 1) memcpy(block, keep, dtype_info(t)->bytes);
+            memcpy(block + at, keep, n);
         }
-        isa->dot[t](4096, k.w, k.w_bytes, 4, k.a, k.a_bytes, 4, k.y, 4);
+        isa_dot(isa, (enum dtype)t, 4096, k.w, k.w_bytes, 4, k.a, k.a_bytes, 4, k.y, 4);
         check_dot(&k);
         free(x);
         free_dot(&k);
@@ -446,8 +466,8 @@ static void test_pick(void **state) {
     FOR_EACH_ISA {
         assert_ptr_equal(cpu_pick(isa->name), isa);
         for (uint32_t t = 0; t < DT_COUNT; t++) {
-            bool arithmetic = dtype_info(t) != NULL && dtype_info(t)->decode != NULL;
-            assert_int_equal(isa->dot[t] != NULL, arithmetic); /* every type of types.def */
+            assert_true(isa->dot[t] == NULL || computes(t));
+            assert_true(isa->dot[t] != NULL || isa->act_row[t] == ACT_ROW_F32); /* dot_any */
         }
         print_message("isa %s\n", isa->name);
     }

@@ -23,7 +23,9 @@
  *   vb_nibbles(p0, p1)     16 bytes from each: low nibbles of all 16, then the high ones
  *   vb_bits(p0, p1)        16 where bit i of the 32 bits at p is set, else 0
  *   vb_shr(v, n0, n1)      the halves shifted right; bits of the next byte come in
- *   vb_shl4(v)             per byte, only for bytes < 16
+ *   vb_shl(v, n)           per byte, only where no bit leaves its byte
+ *   vb_nibbles8(p0, p1)    16 bytes from each: low nibbles of 8, high nibbles of them; the other 8
+ *   vb_look(t, v)          t[v] of 16 int8, v 0..15
  *   vb_and(v, mask) vb_or(a, b)
  *
  * vi: int32 lanes in two halves: partial sums of dot products, any number of lanes a half
@@ -42,7 +44,8 @@
  *   vp_zero() vp_set(x0, x1) vp_mul(a, b) vp_fma(a, b, c)
  *   vp_f16(p0, p1)         an f16 from each
  *   vp_dot(vi x, scale, acc)            acc + scale x
- *   vs_blocks(s, sums, d, k, acc)       acc + k sum over j < 8 of d[j] (s[2j] sums[2j] +
+ *   vp_dot16(u, x, a, s, acc)           acc + sum over k < 4 of s[k] times the products (u - x) a
+ * of 16 values vs_blocks(s, sums, d, k, acc)       acc + k sum over j < 8 of d[j] (s[2j] sums[2j] +
  *                                       s[2j+1] sums[2j+1]), in any lanes
  *   vp_hsum(v) */
 #ifndef CRIA_KERNELS_CPU_SIMD_H

@@ -105,8 +105,20 @@ static inline vb vb_bits(const uint8_t *p0, const uint8_t *p1) {
 static inline vb vb_shr(vb v, int n0, int n1) {
     return (vb){{_mm256_srli_epi16(v.v[0], n0), _mm256_srli_epi16(v.v[1], n1)}};
 }
-static inline vb vb_shl4(vb v) {
-    return (vb){{_mm256_slli_epi16(v.v[0], 4), _mm256_slli_epi16(v.v[1], 4)}};
+static inline vb vb_shl(vb v, int n) {
+    return (vb){{_mm256_slli_epi16(v.v[0], n), _mm256_slli_epi16(v.v[1], n)}};
+}
+static inline __m256i avx2_nibbles8(const uint8_t *p) {
+    __m256i x = _mm256_permute4x64_epi64(_mm256_castsi128_si256(avx2_load16(p)), 0x50);
+    x = _mm256_srlv_epi64(x, _mm256_setr_epi64x(0, 4, 0, 4));
+    return _mm256_and_si256(x, _mm256_set1_epi8(15));
+}
+static inline vb vb_nibbles8(const uint8_t *p0, const uint8_t *p1) {
+    return (vb){{avx2_nibbles8(p0), avx2_nibbles8(p1)}};
+}
+static inline vb vb_look(const int8_t t[16], vb v) {
+    __m256i x = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)t));
+    return (vb){{_mm256_shuffle_epi8(x, v.v[0]), _mm256_shuffle_epi8(x, v.v[1])}};
 }
 static inline vb vb_and(vb v, int mask) {
     __m256i m = _mm256_set1_epi8((char)mask);
@@ -175,6 +187,11 @@ static inline vp vp_fma(vp a, vp b, vp c) {
 }
 static inline vp vp_dot(vi x, vp scale, vp acc) {
     return vp_fma((vp){{_mm256_cvtepi32_ps(x.v[0]), _mm256_cvtepi32_ps(x.v[1])}}, scale, acc);
+}
+static inline vp vp_dot16(vb u, int x, vb a, const float s[4], vp acc) {
+    __m256 s0 = _mm256_set_m128(_mm_set1_ps(s[1]), _mm_set1_ps(s[0]));
+    __m256 s1 = _mm256_set_m128(_mm_set1_ps(s[3]), _mm_set1_ps(s[2]));
+    return vp_dot(vb_dot_less(u, x, a), (vp){{s0, s1}}, acc);
 }
 static inline vp vs_blocks(vs s, const int16_t *sums, const float *d, float k, vp acc) {
     __m256i all = _mm256_blend_epi32(s.lo, s.hi, 0xF0); /* in order; a pair is a block of 32 */

@@ -86,7 +86,20 @@ static inline vb vb_bits(const uint8_t *p0, const uint8_t *p1) {
 static inline vb vb_shr(vb v, int n0, int n1) {
     return _mm512_srlv_epi64(v, _mm512_setr_epi64(n0, n0, n0, n0, n1, n1, n1, n1));
 }
-static inline vb vb_shl4(vb v) { return _mm512_slli_epi16(v, 4); }
+static inline vb vb_shl(vb v, int n) { return _mm512_sll_epi16(v, _mm_cvtsi32_si128(n)); }
+static inline vb vb_nibbles8(const uint8_t *p0, const uint8_t *p1) {
+    __m256i x = _mm256_inserti128_si256(
+        _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)p0)),
+        _mm_loadu_si128((const __m128i *)(const void *)p1), 1);
+    const __m512i twice = _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3);
+    const __m512i shift = _mm512_setr_epi64(0, 4, 0, 4, 0, 4, 0, 4);
+    __m512i y = _mm512_permutexvar_epi64(twice, _mm512_castsi256_si512(x));
+    return _mm512_and_si512(_mm512_srlv_epi64(y, shift), _mm512_set1_epi8(15));
+}
+static inline vb vb_look(const int8_t t[16], vb v) {
+    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)t);
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(x), v);
+}
 static inline vb vb_and(vb v, int mask) {
     return _mm512_and_si512(v, _mm512_set1_epi8((char)mask));
 }
@@ -148,6 +161,11 @@ static inline vp vp_mul(vp a, vp b) { return _mm512_mul_ps(a, b); }
 static inline vp vp_fma(vp a, vp b, vp c) { return _mm512_fmadd_ps(a, b, c); }
 static inline vp vp_dot(vi x, vp scale, vp acc) {
     return _mm512_fmadd_ps(_mm512_cvtepi32_ps(x), scale, acc);
+}
+static inline vp vp_dot16(vb u, int x, vb a, const float s[4], vp acc) {
+    const __m512i spread = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+    __m512 scale = _mm512_permutexvar_ps(spread, _mm512_castps128_ps512(_mm_loadu_ps(s)));
+    return vp_dot(vb_dot_less(u, x, a), scale, acc);
 }
 static inline vp vs_blocks(vs s, const int16_t *sums, const float *d, float k, vp acc) {
     __m256i x = _mm256_madd_epi16(s, _mm256_loadu_si256((const __m256i *)(const void *)sums));

@@ -80,8 +80,21 @@ static inline vb vb_shr(vb v, int n0, int n1) {
     return (vb){
         {vshlq_u8(v.v[0], s0), vshlq_u8(v.v[1], s0), vshlq_u8(v.v[2], s1), vshlq_u8(v.v[3], s1)}};
 }
-static inline vb vb_shl4(vb v) {
-    for (int k = 0; k < 4; k++) v.v[k] = vshlq_n_u8(v.v[k], 4);
+static inline vb vb_shl(vb v, int n) {
+    for (int k = 0; k < 4; k++) v.v[k] = vshlq_u8(v.v[k], vdupq_n_s8((int8_t)n));
+    return v;
+}
+static inline uint8x16_t neon_nibbles8(const uint8_t *p) {
+    uint8x8_t x = vld1_u8(p);
+    return vcombine_u8(vand_u8(x, vdup_n_u8(15)), vshr_n_u8(x, 4));
+}
+static inline vb vb_nibbles8(const uint8_t *p0, const uint8_t *p1) {
+    return (vb){
+        {neon_nibbles8(p0), neon_nibbles8(p0 + 8), neon_nibbles8(p1), neon_nibbles8(p1 + 8)}};
+}
+static inline vb vb_look(const int8_t t[16], vb v) {
+    uint8x16_t x = vreinterpretq_u8_s8(vld1q_s8(t));
+    for (int k = 0; k < 4; k++) v.v[k] = vqtbl1q_u8(x, v.v[k]);
     return v;
 }
 static inline vb vb_and(vb v, int mask) {
@@ -146,6 +159,14 @@ static inline vp vp_fma(vp a, vp b, vp c) {
 }
 static inline vp vp_dot(vi x, vp scale, vp acc) {
     return vp_fma((vp){{vcvtq_f32_s32(x.v[0]), vcvtq_f32_s32(x.v[1])}}, scale, acc);
+}
+static inline vp vp_dot16(vb u, int x, vb a, const float s[4], vp acc) {
+    for (int k = 0; k < 4; k++) {
+        uint8x16_t w = vsubq_u8(u.v[k], vdupq_n_u8((uint8_t)x));
+        float32x4_t y = vcvtq_f32_s32(neon_dot(vdupq_n_s32(0), w, a.v[k]));
+        acc.v[k / 2] = vfmaq_n_f32(acc.v[k / 2], y, s[k]);
+    }
+    return acc;
 }
 static inline vp vs_blocks(vs s, const int16_t *sums, const float *d, float k, vp acc) {
     for (int h = 0; h < 2; h++) {

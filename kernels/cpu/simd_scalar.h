@@ -106,8 +106,23 @@ static inline vb vb_shr(vb v, int n0, int n1) {
     for (int i = 0; i < 64; i++) v.b[i] = (uint8_t)(v.b[i] >> (i < 32 ? n0 : n1));
     return v;
 }
-static inline vb vb_shl4(vb v) {
-    for (int i = 0; i < 64; i++) v.b[i] = (uint8_t)(v.b[i] << 4);
+static inline vb vb_shl(vb v, int n) {
+    for (int i = 0; i < 64; i++) v.b[i] = (uint8_t)(v.b[i] << n);
+    return v;
+}
+static inline vb vb_nibbles8(const uint8_t *p0, const uint8_t *p1) {
+    vb v;
+    for (int i = 0; i < 8; i++) {
+        const uint8_t from[4] = {p0[i], p0[8 + i], p1[i], p1[8 + i]};
+        for (int k = 0; k < 4; k++) {
+            v.b[16 * k + i] = from[k] & 15;
+            v.b[16 * k + 8 + i] = from[k] >> 4;
+        }
+    }
+    return v;
+}
+static inline vb vb_look(const int8_t t[16], vb v) {
+    for (int i = 0; i < 64; i++) v.b[i] = (uint8_t)t[v.b[i]];
     return v;
 }
 static inline vb vb_and(vb v, int mask) {
@@ -162,6 +177,13 @@ static inline vp vp_fma(vp a, vp b, vp c) {
 }
 static inline vp vp_dot(vi x, vp scale, vp acc) {
     return vp_fma((vp){{(float)x.v[0], (float)x.v[1]}}, scale, acc);
+}
+static inline vp vp_dot16(vb u, int x, vb a, const float s[4], vp acc) {
+    for (int i = 0; i < 64; i++) u.b[i] = (uint8_t)(u.b[i] - x);
+    for (int k = 0; k < 4; k++) {
+        acc.v[k / 2] += s[k] * (float)scalar_dot(u.b + 16 * k, a.b + 16 * k, 16);
+    }
+    return acc;
 }
 static inline vp vs_blocks(vs s, const int16_t *sums, const float *d, float k, vp acc) {
     for (int j = 0; j < 8; j++) {

@@ -10,8 +10,10 @@
  *
  *   QUANT_U8(b, o)  QUANT_I8(b, o)       the byte at offset o, as int
  *   QUANT_F16(b, o) QUANT_BF16  QUANT_F32  the number at offset o, little-endian, unaligned, as
- * float QUANT_FLOAT(n)                       int to float QUANT_MUL(x, y)                      a
- * product that is rounded before it is used in a sum
+ *                                          float
+ *   QUANT_FLOAT(n)                         int to float
+ *   QUANT_MUL(x, y)                        a product that is rounded before it is used in a sum
+ *   QUANT_EXP2(n)                          2^n for n = -149..127, exact
  *
  * QUANT_MUL matters: decoding is IEEE binary32 with one rounding per operation
  * (spec/quants.md 1.1), and compilers like to make one fused operation of a product and a sum. C is
@@ -23,6 +25,7 @@
 #define CRIA_KERNELS_QUANT_QUANT_H
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -36,6 +39,7 @@ typedef const uint8_t *quant_block;
 #define QUANT_F32(b, o) quant_f32((b) + (o))
 #define QUANT_FLOAT(n) ((float)(n))
 #define QUANT_MUL(x, y) ((x) * (y))
+#define QUANT_EXP2(n) quant_exp2(n)
 
 /* ---- bits and floats ---- */
 
@@ -49,6 +53,10 @@ static inline uint32_t quant_bits(float f) {
     uint32_t bits;
     memcpy(&bits, &f, sizeof bits);
     return bits;
+}
+
+static inline float quant_exp2(int n) {
+    return quant_float(n < -126 ? 1u << (n + 149) : (uint32_t)(n + 127) << 23);
 }
 
 static inline uint16_t quant_u16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
@@ -99,6 +107,10 @@ static inline void quant_put_u16(uint8_t *p, uint16_t v) {
     p[1] = (uint8_t)(v >> 8);
 }
 static inline void quant_put_f16(uint8_t *p, float f) { quant_put_u16(p, quant_to_f16(f)); }
+static inline void quant_put_f32(uint8_t *p, float f) {
+    quant_put_u16(p, (uint16_t)quant_bits(f));
+    quant_put_u16(p + 2, (uint16_t)(quant_bits(f) >> 16));
+}
 
 static inline float quant_inverse(float d) { return d != 0 ? 1.0f / d : 0.0f; }
 
@@ -120,6 +132,13 @@ static inline float quant_extreme(const float *x, unsigned n) {
     return value;
 }
 
+/* Nearest, ties away from zero, for abs(v) < 2^22; of what is larger, or no number, something. */
+static inline float quant_round_away(float v) {
+    if (!(fabsf(v) < 4194304.0f)) return v > 0 ? 4194304.0f : -4194304.0f;
+    float whole = (float)(int)v, rest = v - whole;
+    return whole + (float)(rest >= 0.5f) - (float)(rest <= -0.5f);
+}
+
 static inline void quant_range(const float *x, unsigned n, float *lo, float *hi) {
     *lo = *hi = x[0];
     for (unsigned i = 1; i < n; i++) {
@@ -138,6 +157,16 @@ static inline void quant_put_codes(const unsigned q[32], uint8_t *nibbles, uint8
         if (i % 8 == 0) high[i / 8] = 0;
         high[i / 8] = (uint8_t)(high[i / 8] | (q[i] >> 4) << i % 8);
     }
+}
+
+/* 32 codes of Q8_0, and their scale before it is rounded to f16; ties go away from zero. */
+static inline float quant_put_q8(const float *x, uint8_t *q) {
+    float d = fabsf(quant_extreme(x, 32)) / 127.0f, id = quant_inverse(d);
+    for (unsigned i = 0; i < 32; i++) {
+        float v = quant_round_away(x[i] * id);
+        q[i] = (uint8_t)(v >= -127 && v <= 127 ? (int)v : 0); /* else NaN or d too small */
+    }
+    return d;
 }
 #endif
 
