@@ -77,6 +77,16 @@ size_t dtype_row_bytes(enum dtype t, size_t n) {
     return n / info->elems * info->bytes;
 }
 
+void dtype_encode_fast(enum dtype t, const float *src, void *dst, size_t n) {
+    assert(dtype_info(t) != NULL && dtype_info(t)->encode != NULL);
+    if (t != DT_IQ4_NL) {
+        dtype_info(t)->encode(src, dst, n, NULL);
+        return;
+    }
+    uint8_t *block = dst;
+    for (size_t b = 0; b < n / 32; b++) iq4_nl_encode_fast(block + 18 * b, src + 32 * b);
+}
+
 enum dtype dtype_by_name(const char *name) {
     for (uint32_t t = 0; t < DT_COUNT; t++) {
         if (table[t].name != NULL && strcasecmp(table[t].name, name) == 0) return (enum dtype)t;

@@ -30,10 +30,7 @@ static inline unsigned nvfp4_scale_code(float v) {
     if (v > 448) v = 448;
     uint32_t bits = quant_bits(v);
     int e = (int)(bits >> 23) - 127 + 7, m = (int)(bits >> 20 & 7);
-    if (e <= 0) {
-        unsigned k = quant_code(v * 512 + 0.5f, 7);
-        return k != 0 ? k : 1;
-    }
+    if (e <= 0) return quant_code(v * 512 + 0.5f, 7);
     m += (int)(bits >> 19 & 1);
     if (m == 8) {
         m = 0;

@@ -20,6 +20,8 @@ static inline void q8_k_encode(uint8_t *block, const float *x) {
     float m = quant_extreme(x, 256), scale = -127 / m;
     memset(block, 0, 292);
     if (m == 0) return;
+    quant_put_f32(block, 1 / scale);
+    if (isinf(scale)) return; /* values near the smallest float: d is 0 */
     for (unsigned k = 0; k < 16; k++) {
         int sum = 0;
         for (unsigned i = 16 * k; i < 16 * k + 16; i++) {
@@ -29,7 +31,6 @@ static inline void q8_k_encode(uint8_t *block, const float *x) {
         }
         quant_put_u16(block + 260 + 2 * k, (uint16_t)sum);
     }
-    quant_put_f32(block, 1 / scale);
 }
 #endif
 
