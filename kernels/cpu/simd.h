@@ -36,16 +36,23 @@
  *
  * vs: 16 scales of a superblock as 16-bit numbers
  *   vs_load(p)             16 int8
- *   vs_load_twice(p)       8 bytes, each for two
+ *   vs_set(lo, hi)         the same from two numbers of eight bytes
+ *   vs_set_twice(x)        eight bytes, each for two
  *   vs_dot(x, u, a, s, g)  x + 64 products u a, each times its scale: s[4g..4g+3], 16 values each
+ *   vs_dot_signed          the same for u -127..127
+ *
+ * v4: four floats
+ *   v4_pair(x0, x1)        x0, x0, x1, x1
+ *   v4_ue4m3(p)            halves of four UE4M3 numbers (quant/nvfp4.h)
+ *   v4_mul(a, b)
  *
  * vp: float lanes as vi has them: the accumulator of a weight row and an activation row. A number
  * set into it stands once for each lane, so sums that are not a vi use VP_LANES (of a half).
  *   vp_zero() vp_set(x0, x1) vp_mul(a, b) vp_fma(a, b, c)
  *   vp_f16(p0, p1)         an f16 from each
  *   vp_dot(vi x, scale, acc)            acc + scale x
- *   vp_dot16(u, x, a, s, acc)           acc + sum over k < 4 of s[k] times the products (u - x) a
- * of 16 values vs_blocks(s, sums, d, k, acc)       acc + k sum over j < 8 of d[j] (s[2j] sums[2j] +
+ *   vp_dot16(u, x, a, s, acc)           acc + the products (u - x) a, s (a v4) for 16 values each
+ *   vs_blocks(s, sums, d, k, acc)       acc + k sum over j < 8 of d[j] (s[2j] sums[2j] +
  *                                       s[2j+1] sums[2j+1]), in any lanes
  *   vp_hsum(v) */
 #ifndef CRIA_KERNELS_CPU_SIMD_H
@@ -57,6 +64,7 @@
 #include <string.h>
 
 #include "kernels/dtype.h"
+#include "kernels/quant/nvfp4.h"
 #include "kernels/quant/quant.h"
 
 #include ISA_SIMD

@@ -14,6 +14,7 @@ typedef vb vi;
 typedef struct {
     __m256i lo, hi; /* scales 0..7 and 8..15, each in both 128-bit lanes */
 } vs;
+typedef __m128 v4;
 typedef struct {
     __m256 v[2];
 } vp;
@@ -155,9 +156,12 @@ static inline vs avx2_scales(__m128i bytes) {
     return (vs){_mm256_permute4x64_epi64(x, 0x44), _mm256_permute4x64_epi64(x, 0xEE)};
 }
 static inline vs vs_load(const uint8_t *p) { return avx2_scales(avx2_load16(p)); }
-static inline vs vs_load_twice(const uint8_t *p) {
-    __m128i x = _mm_loadl_epi64((const __m128i *)(const void *)p);
-    return avx2_scales(_mm_unpacklo_epi8(x, x));
+static inline vs vs_set(uint64_t lo, uint64_t hi) {
+    return avx2_scales(_mm_set_epi64x((long long)hi, (long long)lo));
+}
+static inline vs vs_set_twice(uint64_t x) {
+    __m128i y = _mm_cvtsi64_si128((long long)x);
+    return avx2_scales(_mm_unpacklo_epi8(y, y));
 }
 /* Eight copies of 16-bit element k in the low lane, of element k + 1 in the high one. */
 static inline __m256i avx2_spread(__m256i s, int k) {
@@ -171,6 +175,24 @@ static inline vi vs_dot(vi x, vb u, vb a, vs s, int g) {
         x.v[h] = _mm256_add_epi32(x.v[h], _mm256_madd_epi16(pairs, scale));
     }
     return x;
+}
+static inline vi vs_dot_signed(vi x, vb w, vb a, vs s, int g) {
+    for (int h = 0; h < 2; h++) {
+        a.v[h] = _mm256_sign_epi8(a.v[h], w.v[h]);
+        w.v[h] = _mm256_abs_epi8(w.v[h]);
+    }
+    return vs_dot(x, w, a, s, g);
+}
+static inline v4 v4_pair(float x0, float x1) { return _mm_setr_ps(x0, x0, x1, x1); }
+static inline v4 v4_mul(v4 a, v4 b) { return _mm_mul_ps(a, b); }
+/* A UE4M3 number has the bits of a binary32 whose exponent begins at 2^-127, subnormals too. */
+static inline v4 v4_ue4m3(const uint8_t *p) {
+    int32_t four;
+    memcpy(&four, p, 4);
+    __m128i u = _mm_cvtepu8_epi32(_mm_cvtsi32_si128(four));
+    __m128i zero = _mm_cmpeq_epi32(u, _mm_set1_epi32(127));
+    u = _mm_slli_epi32(_mm_and_si128(_mm_andnot_si128(zero, u), _mm_set1_epi32(127)), 20);
+    return _mm_mul_ps(_mm_castsi128_ps(u), _mm_set1_ps(0x1p119f));
 }
 static inline vp vp_zero(void) { return (vp){{_mm256_setzero_ps(), _mm256_setzero_ps()}}; }
 static inline vp vp_set(float x0, float x1) {
@@ -188,9 +210,11 @@ static inline vp vp_fma(vp a, vp b, vp c) {
 static inline vp vp_dot(vi x, vp scale, vp acc) {
     return vp_fma((vp){{_mm256_cvtepi32_ps(x.v[0]), _mm256_cvtepi32_ps(x.v[1])}}, scale, acc);
 }
-static inline vp vp_dot16(vb u, int x, vb a, const float s[4], vp acc) {
-    __m256 s0 = _mm256_set_m128(_mm_set1_ps(s[1]), _mm_set1_ps(s[0]));
-    __m256 s1 = _mm256_set_m128(_mm_set1_ps(s[3]), _mm_set1_ps(s[2]));
+static inline vp vp_dot16(vb u, int x, vb a, v4 s, vp acc) {
+    const __m256i low = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
+    __m256 twice = _mm256_set_m128(s, s);
+    __m256 s0 = _mm256_permutevar8x32_ps(twice, low);
+    __m256 s1 = _mm256_permutevar8x32_ps(twice, _mm256_add_epi32(low, _mm256_set1_epi32(2)));
     return vp_dot(vb_dot_less(u, x, a), (vp){{s0, s1}}, acc);
 }
 static inline vp vs_blocks(vs s, const int16_t *sums, const float *d, float k, vp acc) {

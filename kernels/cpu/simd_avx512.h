@@ -11,6 +11,7 @@ typedef __m512 vf;
 typedef __m512i vb;
 typedef __m512i vi;
 typedef __m256i vs;
+typedef __m128 v4;
 typedef __m512 vp;
 
 /* ---- floats ---- */
@@ -120,20 +121,26 @@ static inline vi vb_dot(vb u, vb a) {
 static inline vi vb_dot_less(vb u, int x, vb a) {
     return _mm512_sub_epi32(vb_dot(u, a), vb_dot(_mm512_set1_epi8((char)x), a));
 }
+/* a, negated where w is negative: there is no 512-bit vpsignb. */
+static inline __m512i avx512_sign(__m512i a, __m512i w) {
+    return _mm512_mask_sub_epi8(a, _mm512_movepi8_mask(w), _mm512_setzero_si512(), a);
+}
 static inline vi vb_dot_signed(vb w, vb a) {
 #ifdef __AVX512VNNI__
     return vb_dot_less(_mm512_xor_si512(w, _mm512_set1_epi8((char)128)), 128, a);
-#else /* the sign moves to a; there is no 512-bit vpsignb */
-    __m512i b = _mm512_mask_sub_epi8(a, _mm512_movepi8_mask(w), _mm512_setzero_si512(), a);
-    return vb_dot(_mm512_abs_epi8(w), b);
+#else
+    return vb_dot(_mm512_abs_epi8(w), avx512_sign(a, w));
 #endif
 }
 static inline vs vs_load(const uint8_t *p) {
     return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
-static inline vs vs_load_twice(const uint8_t *p) {
-    __m128i x = _mm_loadl_epi64((const __m128i *)(const void *)p);
-    return _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(x, x));
+static inline vs vs_set(uint64_t lo, uint64_t hi) {
+    return _mm256_cvtepi8_epi16(_mm_set_epi64x((long long)hi, (long long)lo));
+}
+static inline vs vs_set_twice(uint64_t x) {
+    __m128i y = _mm_cvtsi64_si128((long long)x);
+    return _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(y, y));
 }
 static inline vi vs_dot(vi x, vb u, vb a, vs s, int g) {
     const __m512i base = _mm512_inserti64x4(
@@ -147,6 +154,19 @@ static inline vi vs_dot(vi x, vb u, vb a, vs s, int g) {
 #else
     return _mm512_add_epi32(x, _mm512_madd_epi16(pairs, scale));
 #endif
+}
+static inline vi vs_dot_signed(vi x, vb w, vb a, vs s, int g) {
+    return vs_dot(x, _mm512_abs_epi8(w), avx512_sign(a, w), s, g);
+}
+static inline v4 v4_pair(float x0, float x1) { return _mm_setr_ps(x0, x0, x1, x1); }
+static inline v4 v4_mul(v4 a, v4 b) { return _mm_mul_ps(a, b); }
+/* A UE4M3 number has the bits of a binary32 whose exponent begins at 2^-127, subnormals too. */
+static inline v4 v4_ue4m3(const uint8_t *p) {
+    int32_t four;
+    memcpy(&four, p, 4);
+    __m128i u = _mm_cvtepu8_epi32(_mm_cvtsi32_si128(four));
+    u = _mm_maskz_and_epi32(_mm_cmpneq_epi32_mask(u, _mm_set1_epi32(127)), u, _mm_set1_epi32(127));
+    return _mm_mul_ps(_mm_castsi128_ps(_mm_slli_epi32(u, 20)), _mm_set1_ps(0x1p119f));
 }
 static inline vp vp_zero(void) { return _mm512_setzero_ps(); }
 static inline vp vp_set(float x0, float x1) {
@@ -162,9 +182,9 @@ static inline vp vp_fma(vp a, vp b, vp c) { return _mm512_fmadd_ps(a, b, c); }
 static inline vp vp_dot(vi x, vp scale, vp acc) {
     return _mm512_fmadd_ps(_mm512_cvtepi32_ps(x), scale, acc);
 }
-static inline vp vp_dot16(vb u, int x, vb a, const float s[4], vp acc) {
+static inline vp vp_dot16(vb u, int x, vb a, v4 s, vp acc) {
     const __m512i spread = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
-    __m512 scale = _mm512_permutexvar_ps(spread, _mm512_castps128_ps512(_mm_loadu_ps(s)));
+    __m512 scale = _mm512_permutexvar_ps(spread, _mm512_castps128_ps512(s));
     return vp_dot(vb_dot_less(u, x, a), scale, acc);
 }
 static inline vp vs_blocks(vs s, const int16_t *sums, const float *d, float k, vp acc) {

@@ -17,6 +17,7 @@ typedef struct {
 typedef struct {
     int16x8_t v[2];
 } vs;
+typedef float32x4_t v4;
 typedef struct {
     float32x4_t v[2];
 } vp;
@@ -129,13 +130,16 @@ static inline vi vb_dot_less(vb u, int x, vb a) {
 }
 static inline vi vb_dot_signed(vb w, vb a) { return vb_dot(w, a); }
 
-static inline vs vs_load(const uint8_t *p) {
-    int8x16_t x = vreinterpretq_s8_u8(vld1q_u8(p));
-    return (vs){{vmovl_s8(vget_low_s8(x)), vmovl_s8(vget_high_s8(x))}};
+static inline vs neon_scales(uint8x8_t lo, uint8x8_t hi) {
+    return (vs){{vmovl_s8(vreinterpret_s8_u8(lo)), vmovl_s8(vreinterpret_s8_u8(hi))}};
 }
-static inline vs vs_load_twice(const uint8_t *p) {
-    uint8x8x2_t x = vzip_u8(vld1_u8(p), vld1_u8(p));
-    return (vs){{vmovl_s8(vreinterpret_s8_u8(x.val[0])), vmovl_s8(vreinterpret_s8_u8(x.val[1]))}};
+static inline vs vs_load(const uint8_t *p) { return neon_scales(vld1_u8(p), vld1_u8(p + 8)); }
+static inline vs vs_set(uint64_t lo, uint64_t hi) {
+    return neon_scales(vcreate_u8(lo), vcreate_u8(hi));
+}
+static inline vs vs_set_twice(uint64_t x) {
+    uint8x8x2_t y = vzip_u8(vcreate_u8(x), vcreate_u8(x));
+    return neon_scales(y.val[0], y.val[1]);
 }
 static inline vi vs_dot(vi x, vb u, vb a, vs s, int g) {
     int16x4_t four = (g & 1) == 0 ? vget_low_s16(s.v[g / 2]) : vget_high_s16(s.v[g / 2]);
@@ -145,6 +149,18 @@ static inline vi vs_dot(vi x, vb u, vb a, vs s, int g) {
     x.v[1] = vmlaq_laneq_s32(x.v[1], neon_dot(zero, u.v[2], a.v[2]), scale, 2);
     x.v[1] = vmlaq_laneq_s32(x.v[1], neon_dot(zero, u.v[3], a.v[3]), scale, 3);
     return x;
+}
+static inline vi vs_dot_signed(vi x, vb w, vb a, vs s, int g) { return vs_dot(x, w, a, s, g); }
+static inline v4 v4_pair(float x0, float x1) {
+    return vcombine_f32(vdup_n_f32(x0), vdup_n_f32(x1));
+}
+static inline v4 v4_mul(v4 a, v4 b) { return vmulq_f32(a, b); }
+/* A UE4M3 number has the bits of a binary32 whose exponent begins at 2^-127, subnormals too. */
+static inline v4 v4_ue4m3(const uint8_t *p) {
+    uint32x4_t u = {p[0], p[1], p[2], p[3]};
+    u = vbicq_u32(u, vceqq_u32(u, vdupq_n_u32(127)));
+    u = vshlq_n_u32(vandq_u32(u, vdupq_n_u32(127)), 20);
+    return vmulq_n_f32(vreinterpretq_f32_u32(u), 0x1p119f);
 }
 static inline vp vp_zero(void) { return (vp){{vdupq_n_f32(0), vdupq_n_f32(0)}}; }
 static inline vp vp_set(float x0, float x1) { return (vp){{vdupq_n_f32(x0), vdupq_n_f32(x1)}}; }
@@ -160,7 +176,7 @@ static inline vp vp_fma(vp a, vp b, vp c) {
 static inline vp vp_dot(vi x, vp scale, vp acc) {
     return vp_fma((vp){{vcvtq_f32_s32(x.v[0]), vcvtq_f32_s32(x.v[1])}}, scale, acc);
 }
-static inline vp vp_dot16(vb u, int x, vb a, const float s[4], vp acc) {
+static inline vp vp_dot16(vb u, int x, vb a, v4 s, vp acc) {
     for (int k = 0; k < 4; k++) {
         uint8x16_t w = vsubq_u8(u.v[k], vdupq_n_u8((uint8_t)x));
         float32x4_t y = vcvtq_f32_s32(neon_dot(vdupq_n_s32(0), w, a.v[k]));

@@ -21,6 +21,9 @@ typedef struct {
     int8_t s[16];
 } vs;
 typedef struct {
+    float v[4];
+} v4;
+typedef struct {
     float v[2];
 } vp;
 
@@ -155,15 +158,32 @@ static inline vs vs_load(const uint8_t *p) {
     memcpy(s.s, p, 16);
     return s;
 }
-static inline vs vs_load_twice(const uint8_t *p) {
+static inline vs vs_set(uint64_t lo, uint64_t hi) {
     vs s;
-    for (int i = 0; i < 16; i++) s.s[i] = (int8_t)p[i / 2];
+    memcpy(s.s, &lo, 8);
+    memcpy(s.s + 8, &hi, 8);
+    return s;
+}
+static inline vs vs_set_twice(uint64_t x) {
+    vs s;
+    for (int i = 0; i < 16; i++) s.s[i] = (int8_t)(x >> 8 * (i / 2));
     return s;
 }
 static inline vi vs_dot(vi x, vb u, vb a, vs s, int g) {
     for (int k = 0; k < 4; k++) {
         x.v[k / 2] += s.s[4 * g + k] * scalar_dot(u.b + 16 * k, a.b + 16 * k, 16);
     }
+    return x;
+}
+static inline vi vs_dot_signed(vi x, vb w, vb a, vs s, int g) { return vs_dot(x, w, a, s, g); }
+static inline v4 v4_pair(float x0, float x1) { return (v4){{x0, x0, x1, x1}}; }
+static inline v4 v4_mul(v4 a, v4 b) {
+    for (int k = 0; k < 4; k++) a.v[k] *= b.v[k];
+    return a;
+}
+static inline v4 v4_ue4m3(const uint8_t *p) {
+    v4 x;
+    for (int k = 0; k < 4; k++) x.v[k] = nvfp4_scale(p[k]);
     return x;
 }
 static inline vp vp_zero(void) { return (vp){{0, 0}}; }
@@ -178,10 +198,10 @@ static inline vp vp_fma(vp a, vp b, vp c) {
 static inline vp vp_dot(vi x, vp scale, vp acc) {
     return vp_fma((vp){{(float)x.v[0], (float)x.v[1]}}, scale, acc);
 }
-static inline vp vp_dot16(vb u, int x, vb a, const float s[4], vp acc) {
+static inline vp vp_dot16(vb u, int x, vb a, v4 s, vp acc) {
     for (int i = 0; i < 64; i++) u.b[i] = (uint8_t)(u.b[i] - x);
     for (int k = 0; k < 4; k++) {
-        acc.v[k / 2] += s[k] * (float)scalar_dot(u.b + 16 * k, a.b + 16 * k, 16);
+        acc.v[k / 2] += s.v[k] * (float)scalar_dot(u.b + 16 * k, a.b + 16 * k, 16);
     }
     return acc;
 }

@@ -61,10 +61,11 @@ static inline float quant_exp2(int n) {
 
 static inline uint16_t quant_u16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
 
-static inline float quant_f32(const uint8_t *p) {
-    return quant_float((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
-                       (uint32_t)p[3] << 24);
+static inline uint32_t quant_u32(const uint8_t *p) {
+    return quant_u16(p) | (uint32_t)quant_u16(p + 2) << 16;
 }
+
+static inline float quant_f32(const uint8_t *p) { return quant_float(quant_u32(p)); }
 
 /* Exact. A NaN keeps sign and payload and becomes quiet, as processors do it. */
 static inline float quant_f16(uint16_t h) {
