@@ -1,24 +1,18 @@
 /* dtype.c - the type table, generated from quant/types.def (see dtype.h).
  *
- * For each row of types.def that cria computes with, a decode and an encode function over rows are
- * made from the block functions of quant/<prefix>.h. This file is compiled for the base instruction
- * set and without contraction: it is what every faster path is compared with. */
-#define QUANT_ENCODE
+ * For each row of types.def that cria computes with, a decode function over rows is made from the
+ * block function of quant/<prefix>.h. This file is compiled for the base instruction set and without
+ * contraction: it is what every faster path is compared with. Encoders: encode.h. */
 #include "kernels/dtype.h"
 
 #include <assert.h>
 #include <strings.h>
 
+#include "kernels/encode.h"
+
 #define TYPES_INCLUDE
 #include "kernels/quant/types.def"
 #undef TYPES_INCLUDE
-
-/* (sum of x x) / n, summed in order (spec/quants.md 4, Q4_0). */
-static float mean_square(const float *x, size_t n) {
-    float sum = 0;
-    for (size_t i = 0; i < n; i++) sum += x[i] * x[i];
-    return sum / (float)n;
-}
 
 #define DECODE_ROW(prefix, elems, bytes)                                                           \
     static void prefix##_decode_row(const void *src, float *dst, size_t n) {                       \
@@ -27,30 +21,15 @@ static float mean_square(const float *x, size_t n) {
             for (int i = 0; i < (elems); i++) dst[i] = prefix##_at(block, i);                      \
         }                                                                                          \
     }
-#define ENCODE_ROW(prefix, elems, bytes)                                                           \
+/* The encoders of the instruction set in use. */
+#define ENCODE_ROW(id, prefix)                                                                     \
     static void prefix##_encode_row(const float *src, void *dst, size_t n, const float *iw) {      \
-        uint8_t *block = dst;                                                                      \
-        (void)iw;                                                                                  \
-        for (size_t b = 0; b < n / (elems); b++, block += (bytes), src += (elems)) {               \
-            prefix##_encode(block, src);                                                           \
-        }                                                                                          \
-    }
-#define SEARCH_ROW(prefix, elems, bytes)                                                           \
-    static void prefix##_encode_row(const float *src, void *dst, size_t n, const float *iw) {      \
-        uint8_t *block = dst;                                                                      \
-        struct quant_weights w = {iw, iw != NULL ? mean_square(src, n) : 0};                       \
-        for (size_t b = 0; b < n / (elems); b++, block += (bytes), src += (elems)) {               \
-            prefix##_encode(block, src, iw != NULL ? &w : NULL);                                   \
-            if (iw != NULL) w.iw += (elems);                                                       \
-        }                                                                                          \
+        encoders()->row[id](src, dst, n, iw);                                                      \
     }
 
 #define QUANT(id, NAME, prefix, elems, bytes)                                                      \
     DECODE_ROW(prefix, elems, bytes)                                                               \
-    ENCODE_ROW(prefix, elems, bytes)
-#define QUANT_SEARCH(id, NAME, prefix, elems, bytes)                                               \
-    DECODE_ROW(prefix, elems, bytes)                                                               \
-    SEARCH_ROW(prefix, elems, bytes)
+    ENCODE_ROW(id, prefix)
 #define OPAQUE(id, NAME, elems, bytes)
 #include "kernels/quant/types.def"
 #undef QUANT
@@ -58,8 +37,6 @@ static float mean_square(const float *x, size_t n) {
 
 static const struct dtype_info table[DT_COUNT] = {
 #define QUANT(id, NAME, prefix, elems, bytes)                                                      \
-    [id] = {#NAME, elems, bytes, prefix##_decode_row, prefix##_encode_row},
-#define QUANT_SEARCH(id, NAME, prefix, elems, bytes)                                               \
     [id] = {#NAME, elems, bytes, prefix##_decode_row, prefix##_encode_row},
 #define OPAQUE(id, NAME, elems, bytes) [id] = {#NAME, elems, bytes, NULL, NULL},
 #include "kernels/quant/types.def"
@@ -83,8 +60,7 @@ void dtype_encode_fast(enum dtype t, const float *src, void *dst, size_t n) {
         dtype_info(t)->encode(src, dst, n, NULL);
         return;
     }
-    uint8_t *block = dst;
-    for (size_t b = 0; b < n / 32; b++) iq4_nl_encode_fast(block + 18 * b, src + 32 * b);
+    encoders()->iq4_nl_fast(src, dst, n, NULL);
 }
 
 enum dtype dtype_by_name(const char *name) {
