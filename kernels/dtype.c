@@ -1,8 +1,8 @@
 /* dtype.c - the type table, generated from quant/types.def (see dtype.h).
  *
  * For each row of types.def that cria computes with, a decode function over rows is made from the
- * block function of quant/<prefix>.h. This file is compiled for the base instruction set and without
- * contraction: it is what every faster path is compared with. Encoders: encode.h. */
+ * block function of quant/<prefix>.h. This file is compiled for the base instruction set and
+ * without contraction: it is what every faster path is compared with. Encoders: encode.h. */
 #include "kernels/dtype.h"
 
 #include <assert.h>

@@ -7,7 +7,7 @@
 #ifndef CRIA_KERNELS_QUANT_Q2_0_H
 #define CRIA_KERNELS_QUANT_Q2_0_H
 
-#include "kernels/quant/quant.h"
+#include "kernels/quant/search.h"
 
 QUANT_FN float q2_0_at(quant_block b, int i) {
     int q = QUANT_U8(b, 2 + (i >> 2)) >> 2 * (i & 3) & 3;
@@ -17,12 +17,11 @@ QUANT_FN float q2_0_at(quant_block b, int i) {
 #ifdef QUANT_ENCODE
 /* The reference's encoder: d is the largest magnitude, and code 3 never used. */
 static inline void q2_0_encode(uint8_t *block, const float *x) {
-    float d = fabsf(quant_extreme(x, 64)), id = quant_inverse(d);
-    memset(block, 0, 18);
-    quant_put_f16(block, d);
-    for (unsigned i = 0; i < 64; i++) {
-        unsigned q = quant_code(quant_round_away(x[i] * id) + 1, 3);
-        block[2 + i / 4] |= (uint8_t)(q << 2 * (i % 4));
+    unsigned q[64];
+    quant_put_f16(block, quant_codes_max(64, x, 1, -1, 2, 1, q));
+    for (unsigned b = 0; b < 16; b++) {
+        const unsigned *c = q + 4 * b;
+        block[2 + b] = (uint8_t)(c[0] | c[1] << 2 | c[2] << 4 | c[3] << 6);
     }
 }
 #endif

@@ -7,7 +7,7 @@
 #ifndef CRIA_KERNELS_QUANT_Q8_0_H
 #define CRIA_KERNELS_QUANT_Q8_0_H
 
-#include "kernels/quant/quant.h"
+#include "kernels/quant/search.h"
 
 QUANT_FN float q8_0_at(quant_block b, int i) {
     return QUANT_F16(b, 0) * QUANT_FLOAT(QUANT_I8(b, 2 + i));

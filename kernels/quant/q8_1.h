@@ -8,7 +8,7 @@
 #ifndef CRIA_KERNELS_QUANT_Q8_1_H
 #define CRIA_KERNELS_QUANT_Q8_1_H
 
-#include "kernels/quant/quant.h"
+#include "kernels/quant/search.h"
 
 QUANT_FN float q8_1_at(quant_block b, int i) {
     return QUANT_F16(b, 0) * QUANT_FLOAT(QUANT_I8(b, 4 + i));

@@ -133,13 +133,6 @@ static inline float quant_extreme(const float *x, unsigned n) {
     return value;
 }
 
-/* Nearest, ties away from zero, for abs(v) < 2^22; of what is larger, or no number, something. */
-static inline float quant_round_away(float v) {
-    if (!(fabsf(v) < 4194304.0f)) return v > 0 ? 4194304.0f : -4194304.0f;
-    float whole = (float)(int)v, rest = v - whole;
-    return whole + (float)(rest >= 0.5f) - (float)(rest <= -0.5f);
-}
-
 static inline void quant_range(const float *x, unsigned n, float *lo, float *hi) {
     *lo = *hi = x[0];
     for (unsigned i = 1; i < n; i++) {
@@ -160,15 +153,6 @@ static inline void quant_put_codes(const unsigned q[32], uint8_t *nibbles, uint8
     }
 }
 
-/* 32 codes of Q8_0, and their scale before it is rounded to f16; ties go away from zero. */
-static inline float quant_put_q8(const float *x, uint8_t *q) {
-    float d = fabsf(quant_extreme(x, 32)) / 127.0f, id = quant_inverse(d);
-    for (unsigned i = 0; i < 32; i++) {
-        float v = quant_round_away(x[i] * id);
-        q[i] = (uint8_t)(v >= -127 && v <= 127 ? (int)v : 0); /* else NaN or d too small */
-    }
-    return d;
-}
 #endif
 
 #endif

@@ -52,6 +52,17 @@ QUANT_INLINE qv qv_min(qv a, qv b) {
     return qv_pick(a < b, a, b);
 #endif
 }
+/* Ties away from zero, for abs(v) < 2^22. */
+QUANT_INLINE qv qv_round_away(qv v) {
+    qv even = qv_round(v), rest = v - even;
+    qmask up = (rest >= 0.5f) & (v > 0), down = (rest <= -0.5f) & (v < 0);
+    return even + (qv)(up & (qmask)qv_set(1)) - (qv)(down & (qmask)qv_set(1));
+}
+QUANT_INLINE qv qv_load(const float *p) {
+    qv v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
 QUANT_INLINE qv qv_clip(qv v, float lo, float hi) {
     return qv_min(qv_max(v, qv_set(lo)), qv_set(hi));
 }
@@ -67,10 +78,9 @@ QUANT_INLINE float quant_clip(float v, float lo, float hi) {
 QUANT_INLINE void quant_codes_div(unsigned n, const float *x, float add, float div, float lo,
                                   float hi, unsigned *q) {
     for (unsigned i = 0; i < n; i += QV_N) {
-        qv v;
-        memcpy(&v, x + i, sizeof v);
-        v = qv_clip(qv_round((v + add) / div), lo, hi) - lo;
-        for (unsigned k = 0; k < QV_N; k++) q[i + k] = (unsigned)v[k];
+        qv v = qv_clip(qv_round((qv_load(x + i) + add) / div), lo, hi) - lo;
+        qmask code = __builtin_convertvector(v, qmask);
+        memcpy(q + i, &code, sizeof code);
     }
 }
 /* The same for an inverse scale; 0 stands for a block without a scale, whose codes are stored as 0.
@@ -80,6 +90,28 @@ QUANT_INLINE void quant_codes(unsigned n, const float *x, float inv, float lo, f
     for (unsigned i = 0; i < n; i++) {
         q[i] = inv != 0 ? (unsigned)(quant_clip(quant_round(inv * x[i]), lo, hi) - lo) : 0;
     }
+}
+
+/* n codes (a multiple of QV_N) round(x id), ties away from zero, clipped, plus `add`: of the
+ * formats that divide by their largest value. Returns the scale; id is its inverse, or 0. */
+QUANT_INLINE float quant_codes_max(unsigned n, const float *x, float levels, float lo, float hi,
+                                   int add, unsigned *q) {
+    float d = fabsf(quant_extreme(x, n)) / levels, id = quant_inverse(d);
+    for (unsigned i = 0; i < n; i += QV_N) {
+        qv v = qv_load(x + i) * id;
+        v = qv_pick(qv_abs(v) <= hi + 1, v, qv_set(0)); /* NaN, or d too small for an inverse */
+        qmask code = __builtin_convertvector(qv_clip(qv_round_away(v), lo, hi), qmask) + add;
+        memcpy(q + i, &code, sizeof code);
+    }
+    return d;
+}
+
+/* 32 codes of Q8_0, and their scale before it is rounded to f16. */
+QUANT_INLINE float quant_put_q8(const float *x, uint8_t *p) {
+    unsigned q[32];
+    float d = quant_codes_max(32, x, 127, -127, 127, 0, q);
+    for (unsigned i = 0; i < 32; i++) p[i] = (uint8_t)q[i];
+    return d;
 }
 
 /* w = iw sqrt(sigma2 + x x) */
@@ -165,60 +197,99 @@ QUANT_INLINE qv fit_a_error(const struct fit_a *f, unsigned n, const qv *x, cons
     return sum;
 }
 
+/* What does not change from trial to trial. */
+struct fit_a_sums {
+    qv lo, hi, W, X;
+};
+QUANT_INLINE struct fit_a_sums fit_a_start(unsigned n, const qv *x, const qv *w) {
+    struct fit_a_sums c = {x[0], x[0], qv_set(0), qv_set(0)};
+    for (unsigned i = 0; i < n; i++) {
+        c.lo = qv_min(x[i], c.lo);
+        c.hi = qv_max(x[i], c.hi);
+        c.W += w[i];
+        c.X += w[i] * x[i];
+    }
+    c.lo = qv_pick(c.lo > 0, qv_set(0), c.lo);
+    return c;
+}
+
+/* The trial whose codes are made with v from `base`: its scale and offset, fitted to them, and
+ * which lanes have an error below `best` (then set to it). */
+struct fit_a_trial {
+    qv s, o;
+    qmask take;
+};
+QUANT_INLINE struct fit_a_trial fit_a_try(const struct fit_a *f, unsigned n, const qv *x,
+                                          const qv *w, const struct fit_a_sums *c, qv v, qv base,
+                                          qv *best) {
+    qv zero = qv_set(0), L = zero, L2 = zero, LX = zero;
+    for (unsigned i = 0; i < n; i++) {
+        qv l = fit_a_code(x[i], v, base, f->N), wl = w[i] * l;
+        L += wl;
+        L2 += wl * l;
+        LX += wl * x[i];
+    }
+    qv D = c->W * L2 - L * L, s = (c->W * LX - c->X * L) / D, o = (L2 * c->X - L * LX) / D;
+    struct fit_a_trial t = {qv_pick(o > zero, LX / L2, s), qv_pick(o > zero, zero, o), D > zero};
+    qv error = fit_a_error(f, n, x, w, v, base, t.s, t.o);
+    t.take &= error < *best;
+    *best = qv_pick(t.take, error, *best);
+    return t;
+}
+
 QUANT_INLINE struct quant_affine quant_fit_a(const struct fit_a *f, unsigned n, const qv *x,
                                              const qv *w) {
-    qv lo = x[0], hi = x[0], W = qv_set(0), X = qv_set(0), zero = qv_set(0);
-    for (unsigned i = 0; i < n; i++) {
-        lo = qv_pick(x[i] < lo, x[i], lo);
-        hi = qv_pick(x[i] > hi, x[i], hi);
-        W += w[i];
-        X += w[i] * x[i];
-    }
-    lo = qv_pick(lo > zero, zero, lo);
-    qmask flat = hi <= lo;
-    struct quant_affine a = {.inv = f->N / (hi - lo), .offset = lo};
+    const struct fit_a_sums c = fit_a_start(n, x, w);
+    struct quant_affine a = {.inv = f->N / (c.hi - c.lo), .offset = c.lo};
     a.scale = 1.0f / a.inv;
-    qv base = lo; /* of the accepted trial; the next ones start from it */
-    qv best = fit_a_error(f, n, x, w, a.inv, lo, a.scale, lo);
+    qv base = c.lo, best = fit_a_error(f, n, x, w, a.inv, c.lo, a.scale, c.lo);
     for (int k = 0; k <= f->trials; k++) {
-        qv v = (f->from + f->step * (float)k + f->N) / (hi - base);
-        qv L = zero, L2 = zero, LX = zero;
-        for (unsigned i = 0; i < n; i++) {
-            qv l = fit_a_code(x[i], v, base, f->N), wl = w[i] * l;
-            L += wl;
-            L2 += wl * l;
-            LX += wl * x[i];
-        }
-        qv D = W * L2 - L * L, s = (W * LX - X * L) / D, o = (L2 * X - L * LX) / D;
-        s = qv_pick(o > zero, LX / L2, s);
-        o = qv_pick(o > zero, zero, o);
-        qv error = fit_a_error(f, n, x, w, v, base, s, o);
-        qmask take = (D > zero) & (error < best);
-        best = qv_pick(take, error, best);
-        a.scale = qv_pick(take, s, a.scale);
-        a.inv = qv_pick(take, v, a.inv);
-        a.offset = qv_pick(take, base, a.offset);
-        base = qv_pick(take, o, base);
+        qv v = (f->from + f->step * (float)k + f->N) / (c.hi - base);
+        struct fit_a_trial t = fit_a_try(f, n, x, w, &c, v, base, &best);
+        a.scale = qv_pick(t.take, t.s, a.scale);
+        a.inv = qv_pick(t.take, v, a.inv);
+        a.offset = qv_pick(t.take, base, a.offset);
+        base = qv_pick(t.take, t.o, base); /* the next trials start from the accepted one */
     }
-    a.min = qv_pick(flat, -lo, -base);
-    a.scale = qv_pick(flat, zero, a.scale);
-    a.inv = qv_pick(flat, zero, a.inv);
+    qmask flat = c.hi <= c.lo;
+    a.min = qv_pick(flat, -c.lo, -base);
+    a.scale = qv_pick(flat, qv_set(0), a.scale);
+    a.inv = qv_pick(flat, qv_set(0), a.inv);
     return a;
 }
 
-/* One block of 32 alone, in lane 0: Q4_1 and Q5_1 with weights. Returns scale and minimum. */
+/* One block of 32 (Q4_1, Q5_1 with weights). The lanes are trials that all start from the last
+ * accepted one; behind the first that is accepted they are void and made again. */
 QUANT_INLINE void quant_fit_a1(const struct fit_a *f, const float *x, const float *w, float *scale,
                                float *min, unsigned q[32]) {
-    qv xx[32], ww[32];
+    qv xx[32], ww[32], factor;
     for (unsigned i = 0; i < 32; i++) {
         xx[i] = qv_set(x[i]);
         ww[i] = qv_set(w[i]);
     }
-    struct quant_affine a = quant_fit_a(f, 32, xx, ww);
-    *scale = a.scale[0];
-    *min = a.min[0];
+    const struct fit_a_sums c = fit_a_start(32, xx, ww);
+    float lo = c.lo[0], hi = c.hi[0], inv = f->N / (hi - lo), offset = lo, base = lo;
+    *scale = 1.0f / inv;
+    float best = fit_a_error(f, 32, xx, ww, qv_set(inv), c.lo, qv_set(*scale), c.lo)[0];
+    for (int k = 0, lane; hi > lo && k <= f->trials; k += lane + 1) {
+        for (lane = 0; lane < QV_N; lane++) {
+            factor[lane] = f->from + f->step * (float)(k + lane) + f->N;
+        }
+        qv v = factor / (hi - base), error = qv_set(best);
+        struct fit_a_trial t = fit_a_try(f, 32, xx, ww, &c, v, qv_set(base), &error);
+        for (lane = 0; lane < QV_N - 1 && !t.take[lane]; lane++) {
+        }
+        if (!t.take[lane] || k + lane > f->trials) continue;
+        best = error[lane];
+        *scale = t.s[lane];
+        inv = v[lane];
+        offset = base;
+        base = t.o[lane];
+    }
+    *min = -base;
+    if (!(hi > lo)) *scale = inv = 0;
     for (unsigned i = 0; i < 32; i++) {
-        q[i] = (unsigned)fit_a_code(xx[i], a.inv, a.offset, f->N)[0];
+        q[i] = (unsigned)quant_clip(quant_round(inv * (x[i] - offset)), 0, f->N);
     }
 }
 

@@ -12,7 +12,7 @@
 #ifndef CRIA_KERNELS_QUANT_TQ1_0_H
 #define CRIA_KERNELS_QUANT_TQ1_0_H
 
-#include "kernels/quant/quant.h"
+#include "kernels/quant/search.h"
 
 QUANT_FN int tq1_0_digit(int byte, int n) {
     int power = n == 0 ? 1 : n == 1 ? 3 : n == 2 ? 9 : n == 3 ? 27 : 81;
@@ -33,9 +33,8 @@ static inline uint8_t tq1_0_byte(const unsigned *q, unsigned n, unsigned stride)
 }
 
 static inline void tq1_0_encode(uint8_t *block, const float *x) {
-    float d = fabsf(quant_extreme(x, 256)), id = quant_inverse(d);
     unsigned q[256];
-    for (unsigned i = 0; i < 256; i++) q[i] = quant_code(quant_round_away(x[i] * id) + 1, 2);
+    float d = quant_codes_max(256, x, 1, -1, 1, 1, q);
     for (unsigned m = 0; m < 32; m++) block[m] = tq1_0_byte(q + m, 5, 32);
     for (unsigned m = 0; m < 16; m++) block[32 + m] = tq1_0_byte(q + 160 + m, 5, 16);
     for (unsigned m = 0; m < 4; m++) block[48 + m] = tq1_0_byte(q + 240 + m, 4, 4);

@@ -17,9 +17,8 @@ QUANT_FN float tq2_0_at(quant_block b, int i) {
 
 #ifdef QUANT_ENCODE
 static inline void tq2_0_encode(uint8_t *block, const float *x) {
-    float d = fabsf(quant_extreme(x, 256)), id = quant_inverse(d);
     unsigned q[256];
-    for (unsigned i = 0; i < 256; i++) q[i] = quant_code(quant_round_away(x[i] * id) + 1, 2);
+    float d = quant_codes_max(256, x, 1, -1, 1, 1, q);
     quant_put_planes(q, 0, block);
     quant_put_f16(block + 64, d);
 }
