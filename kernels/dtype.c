@@ -21,6 +21,18 @@
             for (int i = 0; i < (elems); i++) dst[i] = prefix##_at(block, i);                      \
         }                                                                                          \
     }
+/* Every value of a block has its scale (and minimum) as a factor: if that is infinite or a NaN, so
+ * is the first value. Only a power of two, MXFP4's 2^128, can be too large and still not show. */
+#define CHECK_ROW(id, prefix, elems, bytes)                                                        \
+    static size_t prefix##_check_row(const void *src, size_t n) {                                  \
+        const uint8_t *block = src;                                                                \
+        size_t b = 0;                                                                              \
+        for (; b < n / (elems); b++, block += (bytes)) {                                           \
+            if (!isfinite(prefix##_at(block, 0)) || ((id) == DT_MXFP4 && block[0] == 255)) break;  \
+        }                                                                                          \
+        return b;                                                                                  \
+    }
+
 /* The encoders of the instruction set in use. */
 #define ENCODE_ROW(id, prefix)                                                                     \
     static void prefix##_encode_row(const float *src, void *dst, size_t n, const float *iw) {      \
@@ -29,6 +41,7 @@
 
 #define QUANT(id, NAME, prefix, elems, bytes)                                                      \
     DECODE_ROW(prefix, elems, bytes)                                                               \
+    CHECK_ROW(id, prefix, elems, bytes)                                                            \
     ENCODE_ROW(id, prefix)
 #define OPAQUE(id, NAME, elems, bytes)
 #include "kernels/quant/types.def"
@@ -37,8 +50,8 @@
 
 static const struct dtype_info table[DT_COUNT] = {
 #define QUANT(id, NAME, prefix, elems, bytes)                                                      \
-    [id] = {#NAME, elems, bytes, prefix##_decode_row, prefix##_encode_row},
-#define OPAQUE(id, NAME, elems, bytes) [id] = {#NAME, elems, bytes, NULL, NULL},
+    [id] = {#NAME, elems, bytes, prefix##_decode_row, prefix##_check_row, prefix##_encode_row},
+#define OPAQUE(id, NAME, elems, bytes) [id] = {#NAME, elems, bytes, NULL, NULL, NULL},
 #include "kernels/quant/types.def"
 #undef QUANT
 #undef OPAQUE

@@ -92,11 +92,10 @@ void cpu_rope(struct cpu_worker *w, const struct op *op) {
 static void store_heads(const struct step *s, const struct tensor *plane, const float *x,
                         uint32_t t, uint32_t n_head) {
     const struct kv_seq *seq = &s->kv->seq[s->batch->seq[t]];
-    const struct dtype_info *type = dtype_info(plane->type);
     size_t dim = (size_t)plane->dim[0];
     for (uint32_t h = 0; h < n_head; h++) {
         size_t off = kv_offset(plane, seq, s->batch->index[t], h);
-        type->encode(x + h * dim, (unsigned char *)plane->data + off, dim, NULL);
+        dtype_encode_fast(plane->type, x + h * dim, (unsigned char *)plane->data + off, dim);
     }
 }
 
@@ -114,15 +113,16 @@ void cpu_kv_store(struct cpu_worker *w, const struct op *op) {
 
 /* ---- ATTN ---- */
 
-static size_t attn_part(const struct op *op) {
-    size_t group = op->p.attn.n_head / op->p.attn.n_head_kv;
-    return (group * (KV_PAGE + 2) * sizeof(float) + 63) / 64 * 64;
+/* Bytes of scratch memory of a worker. */
+static size_t attn_part(const struct step *s, const struct op *op) {
+    size_t group = op->p.attn.n_head / op->p.attn.n_head_kv, layer = op->p.attn.layer;
+    size_t floats = attn_tmp_floats(group, &s->kv->k[layer], &s->kv->v[layer]);
+    return (floats * sizeof(float) + 63) / 64 * 64;
 }
 
 enum status cpu_reserve_attn(struct cpu *c, const struct step *s, const struct op *op,
                              struct err *e) {
-    (void)s;
-    return cpu_area_grow(&c->attn, attn_part(op) * team_size(c->team), e);
+    return cpu_area_grow(&c->attn, attn_part(s, op) * team_size(c->team), e);
 }
 
 static void attn_task(const struct cpu_worker *w, const struct op *op, uint32_t t,
@@ -133,7 +133,7 @@ static void attn_task(const struct cpu_worker *w, const struct op *op, uint32_t 
     struct attn_args a = {
         .q = step_row(s, op->in[0], t) + (size_t)head_kv * group * op->p.attn.head_dim,
         .out = step_row(s, op->out[0], t) + (size_t)head_kv * group * op->p.attn.head_dim_v,
-        .tmp = (float *)(void *)(w->cpu->attn.data + w->id * attn_part(op)),
+        .tmp = (float *)(void *)(w->cpu->attn.data + w->id * attn_part(s, op)),
         .group = group,
         .head_dim = op->p.attn.head_dim,
         .head_dim_v = op->p.attn.head_dim_v,

@@ -39,13 +39,19 @@ typedef void dot_any_fn(enum dtype t, size_t n, const void *w, size_t w_stride, 
 struct attn_args {
     const float *q; /* [group][head_dim] */
     float *out;     /* [group][head_dim_v] */
-    float *tmp;     /* group * (KV_PAGE + 2) floats */
+    float *tmp;     /* attn_tmp_floats() of the same shapes */
     uint32_t group, head_dim, head_dim_v;
     float scale, softcap;
     const struct tensor *k, *v; /* cache planes */
     const struct kv_seq *seq;
     uint32_t head_kv, begin, end; /* cells begin..end-1 are visible */
 };
+
+/* Scores, their largest and their sum; a page of keys and values if they must be decoded. */
+static inline size_t attn_tmp_floats(size_t group, const struct tensor *k, const struct tensor *v) {
+    bool plain = k->type == v->type && (k->type == DT_F16 || k->type == DT_F32);
+    return group * (KV_PAGE + 2) + (plain ? 0 : KV_PAGE * (size_t)(k->dim[0] + v->dim[0]));
+}
 
 struct cpu_isa {
     const char *name;

@@ -335,12 +335,15 @@ static void fill_plane(struct tensor *t, enum dtype type, uint32_t dim, uint32_t
     size_t bytes = tensor_shape(t, type, (int64_t[4]){dim, KV_PAGE, n_head, N_PAGES});
     t->data = aligned_alloc(64, (bytes + 63) / 64 * 64);
     for (size_t i = 0; i < bytes / dtype_info(type)->bytes; i++) {
-        float x = gauss();
-        dtype_info(type)->encode(&x, (char *)t->data + i * dtype_info(type)->bytes, 1, NULL);
+        float x[256];
+        for (uint32_t k = 0; k < dtype_info(type)->elems; k++) x[k] = gauss();
+        dtype_encode_fast(type, x, (char *)t->data + i * dtype_info(type)->bytes,
+                          dtype_info(type)->elems);
     }
 }
 
-static struct attn_case new_attn(enum dtype type, uint32_t group, uint32_t dim, uint32_t dim_v) {
+static struct attn_case new_attn(enum dtype k, enum dtype v, uint32_t group, uint32_t dim,
+                                 uint32_t dim_v) {
     static uint32_t pages[N_PAGES] = {4, 7, 0, 2, 8, 1, 6, 3, 5};
     struct attn_case c = {.seq = {pages, N_PAGES, N_PAGES * KV_PAGE},
                           .group = group,
@@ -348,8 +351,8 @@ static struct attn_case new_attn(enum dtype type, uint32_t group, uint32_t dim, 
                           .dim_v = dim_v,
                           .n_head_kv = 3,
                           .q = new_floats((size_t)group * dim)};
-    fill_plane(&c.k, type, dim, c.n_head_kv);
-    fill_plane(&c.v, type, dim_v, c.n_head_kv);
+    fill_plane(&c.k, k, dim, c.n_head_kv);
+    fill_plane(&c.v, v, dim_v, c.n_head_kv);
     return c;
 }
 
@@ -361,7 +364,7 @@ static void free_attn(struct attn_case *c) {
 
 static void run_attn(const struct attn_case *c, uint32_t head, uint32_t begin, uint32_t end,
                      float softcap, float *out) {
-    float tmp[16 * (KV_PAGE + 2)];
+    float tmp[16 * (KV_PAGE + 2) + KV_PAGE * 512];
     const struct attn_args a = {c->q,    out,   tmp,   c->group, c->dim, c->dim_v, 0.3f,
                                 softcap, &c->k, &c->v, &c->seq,  head,   begin,    end};
     isa->attn(&a);
@@ -409,14 +412,16 @@ static void check_attn(const struct attn_case *c, uint32_t begin, uint32_t end, 
 static void test_attn(void **state) {
     (void)state;
     static const struct {
-        enum dtype type;
+        enum dtype k, v;
         uint32_t group, dim, dim_v;
-    } shapes[] = {
-        {DT_F16, 4, 64, 64}, {DT_F32, 1, 128, 128}, {DT_F16, 7, 24, 40}, {DT_F32, 9, 5, 3}};
+    } shapes[] = {{DT_F16, DT_F16, 4, 64, 64},     {DT_F32, DT_F32, 1, 128, 128},
+                  {DT_F16, DT_F16, 7, 24, 40},     {DT_F32, DT_F32, 9, 5, 3},
+                  {DT_Q8_0, DT_Q8_0, 5, 64, 96},   {DT_Q4_0, DT_F16, 2, 32, 24},
+                  {DT_IQ4_NL, DT_Q5_1, 4, 64, 64}, {DT_Q4_K, DT_BF16, 1, 256, 7}};
     const uint32_t cells = N_PAGES * KV_PAGE;
-    FOR_EACH_ISA for (size_t k = 0; k < 4; k++) {
+    FOR_EACH_ISA for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
         struct attn_case c =
-            new_attn(shapes[k].type, shapes[k].group, shapes[k].dim, shapes[k].dim_v);
+            new_attn(shapes[k].k, shapes[k].v, shapes[k].group, shapes[k].dim, shapes[k].dim_v);
         for (uint32_t end = 1; end <= cells; end += end < KV_PAGE + 3 ? 1 : 37) {
             check_attn(&c, 0, end, 0);
             check_attn(&c, end / 3, end, 0);
@@ -432,7 +437,7 @@ static void test_attn(void **state) {
 static void test_attn_invariance(void **state) {
     (void)state;
     FOR_EACH_ISA {
-        struct attn_case c = new_attn(DT_F16, 6, 64, 64), one = c, moved = c;
+        struct attn_case c = new_attn(DT_F16, DT_F16, 6, 64, 64), one = c, moved = c;
         uint32_t pages[N_PAGES] = {8, 7, 6, 5, 4, 3, 2, 1, 0}, end = N_PAGES * KV_PAGE - 1;
         float out[6 * 64], alone[64], other[6 * 64];
         run_attn(&c, 1, 1, end, 0, out);

@@ -45,10 +45,10 @@ void ref_rope(const struct step *s, const struct op *op) {
 static void store_heads(const struct step *s, const struct tensor *plane, val v, uint32_t t,
                         uint32_t n_head, uint32_t dim) {
     const struct kv_seq *seq = &s->kv->seq[s->batch->seq[t]];
-    const struct dtype_info *type = dtype_info(plane->type);
     for (uint32_t h = 0; h < n_head; h++) {
         size_t off = kv_offset(plane, seq, s->batch->index[t], h);
-        type->encode(step_row(s, v, t) + h * dim, (unsigned char *)plane->data + off, dim, NULL);
+        dtype_encode_fast(plane->type, step_row(s, v, t) + h * dim,
+                          (unsigned char *)plane->data + off, dim);
     }
 }
 
