@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "kernels/dtype.h"
+#include "kernels/encode.h"
 #include "kernels/tensor.h"
 
 static void test_names(void **state) {
@@ -122,11 +123,124 @@ static void test_any_bits(void **state) {
                 if (k % 4 == 0) bits |= 0x7F800000u;
                 memcpy(&x[i], &bits, sizeof bits);
             }
-            if (info->encode != NULL) info->encode(x, block, info->elems, NULL);
+            if (info->encode != NULL) info->encode(x, block, info->elems, k % 2 != 0 ? x : NULL);
         }
         free(x);
         free(block);
     }
+}
+
+/* Noise of several sizes, zeros, ties, extremes, and anything at all. */
+static void make_row(float *x, size_t n, int kind) {
+    const float sizes[] = {1, 0.02f, 3e4f, 1e-8f, 1e-40f, 1e30f};
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits = (uint32_t)rand() ^ (uint32_t)rand() << 16;
+        x[i] = gauss() * sizes[kind % 6];
+        if (kind == 6) x[i] = (float)(rand() % 5 - 2);         /* equal magnitudes */
+        if (kind == 7) x[i] = i / 32 % 2 == 0 ? 0 : x[i];      /* sub-blocks of zeros */
+        if (kind == 8) x[i] = i % 37 == 0 ? 100 * x[i] : x[i]; /* outliers */
+        if (kind == 9) x[i] = fabsf(x[i]);
+        if (kind == 10) memcpy(&x[i], &bits, sizeof bits);
+        if (kind == 11) x[i] = i % 50 == 7 ? INFINITY : i % 50 == 9 ? NAN : x[i];
+    }
+}
+
+/* Every instruction set gives the same bytes, weighted or not, whatever comes in. */
+static void test_encoders_agree(void **state) {
+    (void)state;
+    enum { N = 1024, KINDS = 12 };
+    static float x[N], iw[N];
+    static uint8_t base[4 * N], best[4 * N];
+    print_message("encoders: %s\n", encoders()->name);
+    for (uint32_t t = 0; t < DT_COUNT; t++) {
+        if (encode_base.row[t] == NULL) continue;
+        size_t bytes = dtype_row_bytes((enum dtype)t, N);
+        for (int k = 0; k < 2 * KINDS; k++) {
+            make_row(x, N, k / 2);
+            for (int i = 0; i < N; i++) iw[i] = fabsf(gauss());
+            if (k / 2 >= 10) make_row(iw, N, k / 2); /* weights, too, may be anything */
+            encode_base.row[t](x, base, N, k % 2 != 0 ? iw : NULL);
+            encoders()->row[t](x, best, N, k % 2 != 0 ? iw : NULL);
+            if (memcmp(base, best, bytes) != 0)
+                fail_msg("%s: row of kind %d, weights %d", dtype_info(t)->name, k / 2, k % 2);
+        }
+    }
+}
+
+/* IQ4_NL without its search: worse, but not by much; other types are written as ever. */
+static void test_encode_fast(void **state) {
+    (void)state;
+    enum { N = 4096 };
+    static float x[N], y[N], z[N];
+    static uint8_t block[N * 4], other[N * 4];
+    for (int i = 0; i < N; i++) x[i] = gauss();
+    dtype_info(DT_IQ4_NL)->encode(x, block, N, NULL);
+    dtype_info(DT_IQ4_NL)->decode(block, y, N);
+    dtype_encode_fast(DT_IQ4_NL, x, block, N);
+    dtype_info(DT_IQ4_NL)->decode(block, z, N);
+    assert_true(relative_error(x, z, N) > relative_error(x, y, N));
+    assert_true(relative_error(x, z, N) < 1.3 * relative_error(x, y, N));
+    dtype_encode_fast(DT_Q5_1, x, block, N);
+    dtype_info(DT_Q5_1)->encode(x, other, N, NULL);
+    assert_memory_equal(block, other, dtype_row_bytes(DT_Q5_1, N));
+}
+
+/* spec/quants.md 7.2: whatever decodes to something that is not finite because of its scale is
+ * found; what an encoder makes of ordinary numbers is sound. */
+static void test_check(void **state) {
+    (void)state;
+    enum { N = 1024 };
+    static float x[N];
+    static uint8_t row[N * 4];
+    for (uint32_t t = 0; t < DT_COUNT; t++) {
+        const struct dtype_info *info = dtype_info(t);
+        if (info == NULL || info->decode == NULL) continue;
+        for (int k = 0; k < 100; k++) {
+            make_row(x, N, k % 4 == 0 ? 3 : 0);
+            info->encode(x, row, N, NULL);
+            assert_int_equal(info->check(row, N), N / info->elems);
+            size_t b = (size_t)rand() % (N / info->elems), bad = N / info->elems;
+            uint8_t *block = row + b * info->bytes;
+            for (uint32_t i = 0; i < info->bytes; i++) block[i] = (uint8_t)(rand() >> 4);
+            if (k % 3 == 0) memset(block, 0xFF, info->bytes);
+            info->decode(block, x, info->elems);
+            for (uint32_t i = 0; i < info->elems; i++) bad = isfinite(x[i]) ? bad : b;
+            if (t == DT_MXFP4 && block[0] == 255) bad = b;
+            assert_int_equal(info->check(row, N), bad);
+        }
+    }
+}
+
+static struct tensor tensor_of(enum dtype type, void *data, int64_t n) {
+    struct tensor t = {.name = "w", .data = data};
+    tensor_shape(&t, type, (int64_t[4]){n, 2, 2, 1});
+    return t;
+}
+
+static void test_tensor_check(void **state) {
+    (void)state;
+    struct err e = {0};
+    float f32[4 * 8] = {0};
+    double f64[4 * 2] = {0};
+    uint8_t q8[4 * 2 * 34] = {0};
+    struct tensor t = tensor_of(DT_F32, f32, 8), d = tensor_of(DT_F64, f64, 2),
+                  q = tensor_of(DT_Q8_0, q8, 64);
+    assert_int_equal(tensor_check(&t, &e), ST_OK);
+    assert_int_equal(tensor_check(&d, &e), ST_OK);
+    assert_int_equal(tensor_check(&q, &e), ST_OK);
+    f32[3 * 8 + 5] = NAN;
+    f64[3] = (double)INFINITY;
+    q8[34 * 5 + 1] = 0x7C;
+    assert_int_equal(tensor_check(&t, &e), ST_FORMAT);
+    assert_string_equal(e.msg, "tensor 'w': row 3, value 5: it is not finite");
+    assert_int_equal(tensor_check(&d, &e), ST_FORMAT);
+    assert_string_equal(e.msg, "tensor 'w': row 1, value 1: it is not finite");
+    assert_int_equal(tensor_check(&q, &e), ST_FORMAT);
+    assert_string_equal(e.msg, "tensor 'w': row 2, block 1: its scale is not finite");
+    t = tensor_of(DT_I32, f32, 8);
+    assert_int_equal(tensor_check(&t, &e), ST_OK); /* integers: nothing to find */
+    t = tensor_of(DT_Q8_1, q8, 32);
+    assert_int_equal(tensor_check(&t, &e), ST_UNSUPPORTED);
 }
 
 static void test_tensor(void **state) {
@@ -144,9 +258,11 @@ static void test_tensor(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),    cmocka_unit_test(test_f16),
-        cmocka_unit_test(test_bf16),     cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_any_bits), cmocka_unit_test(test_tensor),
+        cmocka_unit_test(test_names),          cmocka_unit_test(test_f16),
+        cmocka_unit_test(test_bf16),           cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_any_bits),       cmocka_unit_test(test_tensor),
+        cmocka_unit_test(test_encoders_agree), cmocka_unit_test(test_encode_fast),
+        cmocka_unit_test(test_check),          cmocka_unit_test(test_tensor_check),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
