@@ -11,7 +11,7 @@
 #include "fuzz/fuzz.h"
 #include "kernels/encode.h"
 
-enum { N = 512 }; /* two blocks or more of every type */
+enum { N = 256 }; /* a block or more of every type */
 
 /* Their values are fixed points of their encoders. */
 static bool is_stable(enum dtype t) {
@@ -68,7 +68,8 @@ static void check_ordinary(enum dtype t, const float *x, const uint8_t *row, boo
     uint8_t *again = malloc(bytes);
     info->decode(row, y, N);
     must(info->check(row, N) == N / info->elems);
-    if (!weighted && !is_grid(t)) must(largest(y, N) <= 2 * largest(x, N));
+    float slack = 1e-3f; /* a step of the smallest halves, 2^-24, times the largest codes */
+    if (!weighted && !is_grid(t)) must(largest(y, N) <= 2 * largest(x, N) + slack);
     if (!weighted && is_stable(t)) {
         info->encode(y, again, N, NULL);
         info->decode(again, z, N);
