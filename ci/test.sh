@@ -204,8 +204,8 @@ if [ -x build/cria ]; then
 fi
 wanted sanitizers && build sanitizers sanitizers && units sanitizers build-san -LE slow
 wanted hard && build hard hard && units hard build-hard -LE slow
-wanted threads && build threads tsan team_test cpu_test engine_test http_test server_test cria &&
-    units threads build-tsan -R 'team_test|cpu_test|engine_test|http_test|server_test|conformance.clients'
+wanted threads && build threads tsan team_test grid_test cpu_test engine_test http_test server_test cria &&
+    units threads build-tsan -R 'team_test|grid_test|cpu_test|engine_test|http_test|server_test|conformance.clients'
 wanted clang && build clang clang
 wanted deps && one deps ci/deps
 wanted format && one format ci/format

@@ -14,6 +14,10 @@
  *   QUANT_FLOAT(n)                         int to float
  *   QUANT_MUL(x, y)                        a product that is rounded before it is used in a sum
  *   QUANT_EXP2(n)                          2^n for n = -149..127, exact
+ *   QUANT_F16_OF(n)                        the f16 with this pattern of bits, as float
+ *   QUANT_GRID(name, n) .. QUANT_GRID_END  a constant table grid_<name> of n numbers 0..65535,
+ *                                          listed between them, no comma at the end
+ *   QUANT_AT(table, i)                     entry i of it, as int
  *
  * QUANT_MUL matters: decoding is IEEE binary32 with one rounding per operation
  * (spec/quants.md 1.1), and compilers like to make one fused operation of a product and a sum. C is
@@ -40,6 +44,13 @@ typedef const uint8_t *quant_block;
 #define QUANT_FLOAT(n) ((float)(n))
 #define QUANT_MUL(x, y) ((x) * (y))
 #define QUANT_EXP2(n) quant_exp2(n)
+#define QUANT_F16_OF(n) quant_f16((uint16_t)(n))
+
+#define QUANT_GRID(name, n) static const uint16_t grid_##name[n] = {
+#define QUANT_GRID_END                                                                             \
+    }                                                                                              \
+    ;
+#define QUANT_AT(table, i) ((int)table[i])
 
 /* ---- bits and floats ---- */
 
@@ -111,6 +122,11 @@ static inline void quant_put_f16(uint8_t *p, float f) { quant_put_u16(p, quant_t
 static inline void quant_put_f32(uint8_t *p, float f) {
     quant_put_u16(p, (uint16_t)quant_bits(f));
     quant_put_u16(p + 2, (uint16_t)(quant_bits(f) >> 16));
+}
+
+/* Codes of four bits, low nibble first. */
+static inline void quant_put_nibbles(uint8_t *p, const uint8_t *code, unsigned n_bytes) {
+    for (unsigned k = 0; k < n_bytes; k++) p[k] = (uint8_t)(code[2 * k] | code[2 * k + 1] << 4);
 }
 
 static inline float quant_inverse(float d) { return d != 0 ? 1.0f / d : 0.0f; }
