@@ -27,6 +27,10 @@
  *   vb_nibbles8(p0, p1)    16 bytes from each: low nibbles of 8, high nibbles of them; the other 8
  *   vb_look(t, v)          t[v] of 16 int8, v 0..15
  *   vb_and(v, mask) vb_or(a, b)
+ *   vb_u64(v)              eight numbers of eight bytes, the lowest byte first
+ *
+ * vm: one of 64 bits for each byte of a vb
+ *   vm_bits(x)             bit i for byte i
  *
  * vi: int32 lanes in two halves: partial sums of dot products, any number of lanes a half
  *   vi_zero()
@@ -40,6 +44,7 @@
  *   vs_set_twice(x)        eight bytes, each for two
  *   vs_dot(x, u, a, s, g)  x + 64 products u a, each times its scale: s[4g..4g+3], 16 values each
  *   vs_dot_signed          the same for u -127..127
+ *   vs_dot_negated(x, u, m, a, s, g)    the same for u negated where m is set
  *
  * v4: four floats
  *   v4_pair(x0, x1)        x0, x0, x1, x1

@@ -11,6 +11,7 @@ typedef struct {
     __m256i v[2];
 } vb;
 typedef vb vi;
+typedef vb vm; /* -1 where the bit is set, else 1 */
 typedef struct {
     __m256i lo, hi; /* scales 0..7 and 8..15, each in both 128-bit lanes */
 } vs;
@@ -90,15 +91,18 @@ static inline __m256i avx2_nibbles(const uint8_t *p) {
 static inline vb vb_nibbles(const uint8_t *p0, const uint8_t *p1) {
     return (vb){{avx2_nibbles(p0), avx2_nibbles(p1)}};
 }
-static inline __m256i avx2_bits(const uint8_t *p) {
-    int32_t bits;
-    memcpy(&bits, p, 4);
+/* 0xFF where the bit is set. */
+static inline __m256i avx2_mask(uint32_t bits) {
     const __m256i spread =
         _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
     const __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201);
-    __m256i x = _mm256_shuffle_epi8(_mm256_set1_epi32(bits), spread); /* bits are in both lanes */
-    x = _mm256_cmpeq_epi8(_mm256_and_si256(x, bit), bit);
-    return _mm256_and_si256(x, _mm256_set1_epi8(16));
+    __m256i x = _mm256_shuffle_epi8(_mm256_set1_epi32((int)bits), spread);
+    return _mm256_cmpeq_epi8(_mm256_and_si256(x, bit), bit);
+}
+static inline __m256i avx2_bits(const uint8_t *p) {
+    uint32_t bits;
+    memcpy(&bits, p, 4);
+    return _mm256_and_si256(avx2_mask(bits), _mm256_set1_epi8(16));
 }
 static inline vb vb_bits(const uint8_t *p0, const uint8_t *p1) {
     return (vb){{avx2_bits(p0), avx2_bits(p1)}};
@@ -127,6 +131,16 @@ static inline vb vb_and(vb v, int mask) {
 }
 static inline vb vb_or(vb a, vb b) {
     return (vb){{_mm256_or_si256(a.v[0], b.v[0]), _mm256_or_si256(a.v[1], b.v[1])}};
+}
+static inline vb vb_u64(const uint64_t v[8]) {
+    return (vb){
+        {_mm256_set_epi64x((long long)v[3], (long long)v[2], (long long)v[1], (long long)v[0]),
+         _mm256_set_epi64x((long long)v[7], (long long)v[6], (long long)v[5], (long long)v[4])}};
+}
+static inline vm vm_bits(uint64_t x) {
+    const __m256i one = _mm256_set1_epi8(1);
+    return (vm){{_mm256_or_si256(avx2_mask((uint32_t)x), one),
+                 _mm256_or_si256(avx2_mask((uint32_t)(x >> 32)), one)}};
 }
 
 /* ---- dot products ---- */
@@ -175,6 +189,10 @@ static inline vi vs_dot(vi x, vb u, vb a, vs s, int g) {
         x.v[h] = _mm256_add_epi32(x.v[h], _mm256_madd_epi16(pairs, scale));
     }
     return x;
+}
+static inline vi vs_dot_negated(vi x, vb u, vm m, vb a, vs s, int g) {
+    const vb b = {{_mm256_sign_epi8(a.v[0], m.v[0]), _mm256_sign_epi8(a.v[1], m.v[1])}};
+    return vs_dot(x, u, b, s, g);
 }
 static inline vi vs_dot_signed(vi x, vb w, vb a, vs s, int g) {
     for (int h = 0; h < 2; h++) {

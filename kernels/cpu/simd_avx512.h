@@ -10,6 +10,7 @@ enum { VF_N = 16, VP_LANES = 8 };
 typedef __m512 vf;
 typedef __m512i vb;
 typedef __m512i vi;
+typedef __mmask64 vm;
 typedef __m256i vs;
 typedef __m128 v4;
 typedef __m512 vp;
@@ -105,6 +106,11 @@ static inline vb vb_and(vb v, int mask) {
     return _mm512_and_si512(v, _mm512_set1_epi8((char)mask));
 }
 static inline vb vb_or(vb a, vb b) { return _mm512_or_si512(a, b); }
+static inline vb vb_u64(const uint64_t v[8]) {
+    return _mm512_set_epi64((long long)v[7], (long long)v[6], (long long)v[5], (long long)v[4],
+                            (long long)v[3], (long long)v[2], (long long)v[1], (long long)v[0]);
+}
+static inline vm vm_bits(uint64_t x) { return x; }
 
 /* ---- dot products ---- */
 
@@ -154,6 +160,9 @@ static inline vi vs_dot(vi x, vb u, vb a, vs s, int g) {
 #else
     return _mm512_add_epi32(x, _mm512_madd_epi16(pairs, scale));
 #endif
+}
+static inline vi vs_dot_negated(vi x, vb u, vm m, vb a, vs s, int g) {
+    return vs_dot(x, u, _mm512_mask_sub_epi8(a, m, _mm512_setzero_si512(), a), s, g);
 }
 static inline vi vs_dot_signed(vi x, vb w, vb a, vs s, int g) {
     return vs_dot(x, _mm512_abs_epi8(w), avx512_sign(a, w), s, g);

@@ -14,6 +14,7 @@ typedef struct {
 typedef struct {
     int32x4_t v[2];
 } vi;
+typedef vb vm; /* 0xFF where the bit is set */
 typedef struct {
     int16x8_t v[2];
 } vs;
@@ -68,10 +69,13 @@ static inline vb vb_nibbles(const uint8_t *p0, const uint8_t *p1) {
     uint8x16_t x0 = vld1q_u8(p0), x1 = vld1q_u8(p1), low = vdupq_n_u8(15);
     return (vb){{vandq_u8(x0, low), vshrq_n_u8(x0, 4), vandq_u8(x1, low), vshrq_n_u8(x1, 4)}};
 }
-static inline uint8x16_t neon_bits(const uint8_t *p) {
+/* 0xFF where bit i of the bytes b0, b1 is set. */
+static inline uint8x16_t neon_mask(unsigned b0, unsigned b1) {
     uint8x16_t bit = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201u));
-    uint8x16_t x = vcombine_u8(vdup_n_u8(p[0]), vdup_n_u8(p[1]));
-    return vandq_u8(vtstq_u8(x, bit), vdupq_n_u8(16));
+    return vtstq_u8(vcombine_u8(vdup_n_u8((uint8_t)b0), vdup_n_u8((uint8_t)b1)), bit);
+}
+static inline uint8x16_t neon_bits(const uint8_t *p) {
+    return vandq_u8(neon_mask(p[0], p[1]), vdupq_n_u8(16));
 }
 static inline vb vb_bits(const uint8_t *p0, const uint8_t *p1) {
     return (vb){{neon_bits(p0), neon_bits(p0 + 2), neon_bits(p1), neon_bits(p1 + 2)}};
@@ -105,6 +109,21 @@ static inline vb vb_and(vb v, int mask) {
 static inline vb vb_or(vb a, vb b) {
     for (int k = 0; k < 4; k++) a.v[k] = vorrq_u8(a.v[k], b.v[k]);
     return a;
+}
+static inline vb vb_u64(const uint64_t v[8]) {
+    vb y;
+    for (int k = 0; k < 4; k++) {
+        y.v[k] =
+            vreinterpretq_u8_u64(vcombine_u64(vcreate_u64(v[2 * k]), vcreate_u64(v[2 * k + 1])));
+    }
+    return y;
+}
+static inline vm vm_bits(uint64_t x) {
+    vm y;
+    for (int k = 0; k < 4; k++) {
+        y.v[k] = neon_mask((unsigned)(x >> 16 * k) & 255, (unsigned)(x >> (16 * k + 8)) & 255);
+    }
+    return y;
 }
 
 /* ---- dot products ---- */
@@ -149,6 +168,10 @@ static inline vi vs_dot(vi x, vb u, vb a, vs s, int g) {
     x.v[1] = vmlaq_laneq_s32(x.v[1], neon_dot(zero, u.v[2], a.v[2]), scale, 2);
     x.v[1] = vmlaq_laneq_s32(x.v[1], neon_dot(zero, u.v[3], a.v[3]), scale, 3);
     return x;
+}
+static inline vi vs_dot_negated(vi x, vb u, vm m, vb a, vs s, int g) {
+    for (int k = 0; k < 4; k++) u.v[k] = vsubq_u8(veorq_u8(u.v[k], m.v[k]), m.v[k]);
+    return vs_dot(x, u, a, s, g); /* its operands are signed */
 }
 static inline vi vs_dot_signed(vi x, vb w, vb a, vs s, int g) { return vs_dot(x, w, a, s, g); }
 static inline v4 v4_pair(float x0, float x1) {

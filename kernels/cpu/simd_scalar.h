@@ -14,6 +14,7 @@ typedef float vf __attribute__((vector_size(16)));
 typedef struct {
     uint8_t b[64];
 } vb;
+typedef uint64_t vm;
 typedef struct {
     int32_t v[2];
 } vi;
@@ -136,6 +137,12 @@ static inline vb vb_or(vb a, vb b) {
     for (int i = 0; i < 64; i++) a.b[i] |= b.b[i];
     return a;
 }
+static inline vb vb_u64(const uint64_t v[8]) {
+    vb y;
+    for (int i = 0; i < 64; i++) y.b[i] = (uint8_t)(v[i / 8] >> 8 * (i % 8));
+    return y;
+}
+static inline vm vm_bits(uint64_t x) { return x; }
 
 /* ---- dot products ---- */
 
@@ -174,6 +181,10 @@ static inline vi vs_dot(vi x, vb u, vb a, vs s, int g) {
         x.v[k / 2] += s.s[4 * g + k] * scalar_dot(u.b + 16 * k, a.b + 16 * k, 16);
     }
     return x;
+}
+static inline vi vs_dot_negated(vi x, vb u, vm m, vb a, vs s, int g) {
+    for (int i = 0; i < 64; i++) u.b[i] = (uint8_t)((m >> i & 1) != 0 ? -u.b[i] : u.b[i]);
+    return vs_dot(x, u, a, s, g);
 }
 static inline vi vs_dot_signed(vi x, vb w, vb a, vs s, int g) { return vs_dot(x, w, a, s, g); }
 static inline v4 v4_pair(float x0, float x1) { return (v4){{x0, x0, x1, x1}}; }
