@@ -574,12 +574,6 @@ static void check_group(struct check *c, const json *group, const struct corpus 
         if (first == NULL) first = pre;
     }
     if (first == NULL || id == NULL) return;
-    if (first->group == NULL) {
-        char reason[128];
-        snprintf(reason, sizeof reason, "pre-tokenizer '%s' is not supported yet", first->name);
-        check_skip(c, id, reason);
-        return;
-    }
     check_splits(c, id, first, group, corpus);
 }
 

@@ -3,9 +3,9 @@
  *
  * A pre-tokenizer is a list of splitters, one for each regular expression of its group; every
  * splitter cuts the pieces of the one before it. There is no regular expression engine: a splitter
- * is a hand-written function that is given a position and the end of the enclosing piece and says
- * where the next piece ends. It never looks behind and reads every character a bounded number of
- * times, so splitting is linear for any input, without recursion.
+ * is a function that is given a position and the end of the enclosing piece and says where the next
+ * piece ends; most are made from a row of parameters (pretok_words.c). Every character is read a
+ * bounded number of times, so splitting is linear for any input, without recursion.
  *
  * Splitters work on *clean* text: what lenient decoding and encoding again gives. Most text is
  * clean already; pretok_clean() copies only the rest. All functions are pure; any thread may call.
@@ -31,8 +31,13 @@ enum pretok_flags { /* the letters of spec/tokenizers.md 5 */
                     PRE_FORCE_BOS = 512, /* add_bos is true whatever the file says */
 };
 
+/* What a splitter remembers of a long run that it cuts into many pieces, so that the run is measured
+ * only once: up to `end`, what it found out holds. At first, and behind it, nothing is known. */
+struct pretok_run {
+    const char *end;
+};
 /* Where the first piece of [p, end) ends; p < end, the result is in (p, end]. */
-typedef const char *pretok_split(const char *p, const char *end);
+typedef const char *pretok_split(const char *p, const char *end, struct pretok_run *run);
 
 enum { PRETOK_LEVELS = 6 };
 struct pretok_group { /* pre-tokenizers with the same expressions */
@@ -42,7 +47,7 @@ struct pretok_group { /* pre-tokenizers with the same expressions */
 
 struct pretok {
     const char *name;                 /* tokenizer.ggml.pre */
-    const struct pretok_group *group; /* NULL: known, but not supported yet */
+    const struct pretok_group *group;
     unsigned flags;
 };
 
@@ -54,6 +59,7 @@ struct pretok_iter {
     const struct pretok_group *group;
     const char *pos;                    /* where the next piece begins */
     const char *end[PRETOK_LEVELS + 1]; /* of the text, then of the current piece of each level */
+    struct pretok_run run[PRETOK_LEVELS + 1];
 };
 void pretok_start(struct pretok_iter *it, const struct pretok *pre, const char *text, size_t len);
 bool pretok_next(struct pretok_iter *it, const char **piece, size_t *len);

@@ -93,8 +93,6 @@ static enum status find_pre(struct vocab *v, const struct gguf *g, struct err *e
     if (v->pre == NULL)
         return err_set(e, ST_UNSUPPORTED, "unknown pre-tokenizer type: '%.*s'", (int)name.len,
                        name.ptr);
-    if (v->pre->group == NULL)
-        return err_set(e, ST_UNSUPPORTED, "pre-tokenizer '%s' is not supported yet", v->pre->name);
     return ST_OK;
 }
 
