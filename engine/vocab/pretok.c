@@ -17,8 +17,15 @@
 #include "engine/vocab/pretok.def"
 
 enum { /* the letters of the specification, for the table */
-    I = PRE_WHOLE, B = PRE_ADD_BOS, S = PRE_ADD_SEP, N = PRE_NO_BOS, c = PRE_NO_CLEAN,
-    E = PRE_SPACE, R = PRE_RAW, l = PRE_KEEP_CASE, Q = PRE_NEWLINES | PRE_FORCE_BOS
+       I = PRE_WHOLE,
+       B = PRE_ADD_BOS,
+       S = PRE_ADD_SEP,
+       N = PRE_NO_BOS,
+       c = PRE_NO_CLEAN,
+       E = PRE_SPACE,
+       R = PRE_RAW,
+       l = PRE_KEEP_CASE,
+       Q = PRE_NEWLINES | PRE_FORCE_BOS
 };
 static const struct pretok table[] = {
 #define PRETOK(name, group, flags) {name, &group_##group, flags},

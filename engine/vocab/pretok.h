@@ -31,8 +31,9 @@ enum pretok_flags { /* the letters of spec/tokenizers.md 5 */
                     PRE_FORCE_BOS = 512, /* add_bos is true whatever the file says */
 };
 
-/* What a splitter remembers of a long run that it cuts into many pieces, so that the run is measured
- * only once: up to `end`, what it found out holds. At first, and behind it, nothing is known. */
+/* What a splitter remembers of a long run that it cuts into many pieces, so that the run is
+ * measured only once: up to `end`, what it found out holds. At first, and behind it, nothing is
+ * known. */
 struct pretok_run {
     const char *end;
 };
@@ -46,7 +47,7 @@ struct pretok_group { /* pre-tokenizers with the same expressions */
 };
 
 struct pretok {
-    const char *name;                 /* tokenizer.ggml.pre */
+    const char *name; /* tokenizer.ggml.pre */
     const struct pretok_group *group;
     unsigned flags;
 };

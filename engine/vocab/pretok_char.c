@@ -21,6 +21,11 @@ const unsigned char pretok_ascii_class[128] = {
     OTHER};
 /* clang-format on */
 
-const unsigned char pretok_class_bit[8] = {
-    [UNI_UNASSIGNED] = OTHER, [UNI_N] = N, [UNI_L] = L, [UNI_Z] = OTHER,
-    [UNI_M] = M,              [UNI_P] = P, [UNI_S] = S, [UNI_C] = OTHER};
+const unsigned char pretok_class_bit[8] = {[UNI_UNASSIGNED] = OTHER,
+                                           [UNI_N] = N,
+                                           [UNI_L] = L,
+                                           [UNI_Z] = OTHER,
+                                           [UNI_M] = M,
+                                           [UNI_P] = P,
+                                           [UNI_S] = S,
+                                           [UNI_C] = OTHER};

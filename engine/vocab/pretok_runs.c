@@ -2,15 +2,16 @@
  *
  * An expression that matches only some of the text makes pieces of its matches and of what lies
  * between them. Nearly all here are runs: a maximal run of characters that are in a set is a piece,
- * and a maximal run of others is. Where a match is more than a run, `find` says whether one begins at
- * a place; asking costs a bounded number of characters, so the search is linear. */
+ * and a maximal run of others is. Where a match is more than a run, `find` says whether one begins
+ * at a place; asking costs a bounded number of characters, so the search is linear. */
 #include <stddef.h>
 #include <string.h>
 
 #include "engine/vocab/pretok_char.h"
 #include "engine/vocab/pretok_split.h"
 
-/* -- lines and spaces ------------------------------------------------------------------------------ */
+/* -- lines and spaces
+ * ------------------------------------------------------------------------------ */
 
 /* "[^\n]+|[\n]+" */
 const char *split_lines(const char *p, const char *end, struct pretok_run *run) {
@@ -50,7 +51,8 @@ const char *split_last_spaces(const char *p, const char *end, struct pretok_run 
     return tail > p ? tail : end;
 }
 
-/* -- numbers --------------------------------------------------------------------------------------- */
+/* -- numbers
+ * --------------------------------------------------------------------------------------- */
 
 /* "\p{N}": every number character alone. */
 const char *split_digit(const char *p, const char *end, struct pretok_run *run) {
@@ -103,8 +105,8 @@ const char *split_groups3(const char *p, const char *end, struct pretok_run *run
     return p == end ? end : skip_digits(p, end, n != 0 ? n : 3);
 }
 
-/* "(?=(\d{3})+(?!\d))": cuts in front of each group of three ASCII digits, counted from the right. What
- * follows a number stays with its last group. */
+/* "(?=(\d{3})+(?!\d))": cuts in front of each group of three ASCII digits, counted from the right.
+ * What follows a number stays with its last group. */
 const char *split_superbpe(const char *p, const char *end, struct pretok_run *run) {
     const char *from = p;
     if (p < run->end) p += 3; /* a whole group: the next cut is behind it, if there is one */
@@ -125,12 +127,13 @@ const char *split_superbpe(const char *p, const char *end, struct pretok_run *ru
     }
 }
 
-/* -- classes --------------------------------------------------------------------------------------- */
+/* -- classes
+ * --------------------------------------------------------------------------------------- */
 
 /* "[\p{P}\$\+<=>\^~\|]+" and, with the back tick, falcon's: all of ASCII's S; other S not. */
 static inline const char *split_punct(const char *p, const char *end, bool tick) {
     bool first = false;
-    for (const char *from = p;; ) {
+    for (const char *from = p;;) {
         const struct ch c = peek(p, end);
         const bool in = c.kind == P || (c.kind == S && c.len == 1 && (tick || c.cp != '`'));
         if (p == from) first = in;
@@ -176,7 +179,8 @@ const char *split_marks(const char *p, const char *end, struct pretok_run *run) 
     return split_class(p, end, P);
 }
 
-/* -- sets of characters ---------------------------------------------------------------------------- */
+/* -- sets of characters
+ * ---------------------------------------------------------------------------- */
 
 struct range {
     uint32_t first, last;
@@ -319,7 +323,8 @@ const char *split_sentence(const char *p, const char *end, struct pretok_run *ru
     return p;
 }
 
-/* -- chameleon's texts ----------------------------------------------------------------------------- */
+/* -- chameleon's texts
+ * ----------------------------------------------------------------------------- */
 
 typedef const char *find_fn(const char *p, const char *end); /* end of the match at p; NULL: none */
 

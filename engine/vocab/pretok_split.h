@@ -17,11 +17,11 @@ pretok_split split_gpt2, split_llama3, split_jais2, split_qwen2, split_qwen35, s
 /* Splitters of pretok_runs.c. */
 pretok_split split_lines, split_newline, split_spaces, split_last_spaces; /* lines and spaces */
 pretok_split split_digit, split_digits, split_digits3, split_ascii3, split_groups3,
-    split_superbpe;                                          /* numbers */
-pretok_split split_letters, split_marks, split_each_mark;    /* classes */
-pretok_split split_punct_default, split_punct_falcon;        /* punctuation and some symbols */
+    split_superbpe;                                       /* numbers */
+pretok_split split_letters, split_marks, split_each_mark; /* classes */
+pretok_split split_punct_default, split_punct_falcon;     /* punctuation and some symbols */
 pretok_split split_latin, split_signs, split_cjk_old, split_cjk, split_afmoe, split_youtu_cjk,
-    split_sentence;                                          /* sets of characters */
-pretok_split split_sentinel, split_image, split_indents;     /* chameleon's texts */
+    split_sentence;                                      /* sets of characters */
+pretok_split split_sentinel, split_image, split_indents; /* chameleon's texts */
 
 #endif

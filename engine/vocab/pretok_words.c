@@ -18,11 +18,11 @@ enum word {
     WORD_CASED,  /* upper ones, then lower ones; outside ASCII a letter is both */
     WORD_PHRASE, /* letters with their marks, single spaces between them */
 };
-enum behind {             /* after a run of symbols */
+enum behind { /* after a run of symbols */
               BEHIND_NOTHING,
-              BEHIND_LINES,  /* [\r\n]* */
-              BEHIND_SLASH,  /* [\r\n/]* */
-              BEHIND_ONE,    /* [\r\n/]? */
+              BEHIND_LINES, /* [\r\n]* */
+              BEHIND_SLASH, /* [\r\n/]* */
+              BEHIND_ONE,   /* [\r\n/]? */
 };
 enum space {
     SPACE_LINES,  /* \s*[\r\n]+ | \s+(?!\S) | \s+ */
@@ -33,19 +33,20 @@ enum space {
 struct style {
     enum before before;
     enum word word;
-    unsigned letters;     /* classes of a word */
-    unsigned no_lead;     /* classes that do not stand in front of a word; CR and LF never do */
-    bool tail;            /* a contraction may end a word */
-    bool ascii;           /* an ASCII punctuation mark and ASCII letters are a word */
-    unsigned digits;      /* characters of a piece of digits; 0: none */
-    unsigned symbols;     /* classes of a run of symbols */
+    unsigned letters; /* classes of a word */
+    unsigned no_lead; /* classes that do not stand in front of a word; CR and LF never do */
+    bool tail;        /* a contraction may end a word */
+    bool ascii;       /* an ASCII punctuation mark and ASCII letters are a word */
+    unsigned digits;  /* characters of a piece of digits; 0: none */
+    unsigned symbols; /* classes of a run of symbols */
     enum behind behind;
     enum space space;
 };
 
 enum { SYMBOLS = OTHER | M | P | S };
 
-/* -- parts of an expression: each gives the end of the match at p, or NULL ------------------------- */
+/* -- parts of an expression: each gives the end of the match at p, or NULL
+ * ------------------------- */
 
 /* 's 't 'm 'd 're 've 'll. Case folding is ASCII only: no other character has one of these letters
  * as its simple lower case. */
@@ -169,8 +170,9 @@ static inline unsigned count_up_to(const char *p, const char *to, unsigned max) 
     return n;
 }
 
-/* \s{512}(?!\S)|\s{256}(?!\S)|...|\s{4}(?!\S)|\s{1,2}(?!\S)|\s : what a piece takes must be followed by
- * more white space or by the end. The run is measured once: run->end is where it ends. */
+/* \s{512}(?!\S)|\s{256}(?!\S)|...|\s{4}(?!\S)|\s{1,2}(?!\S)|\s : what a piece takes must be
+ * followed by more white space or by the end. The run is measured once: run->end is where it ends.
+ */
 static const char *powers(const char *p, const char *end, struct pretok_run *run) {
     if (p >= run->end) {
         const char *line = NULL, *q = p;
@@ -188,7 +190,8 @@ static const char *powers(const char *p, const char *end, struct pretok_run *run
     return p;
 }
 
-/* -- the whole expression -------------------------------------------------------------------------- */
+/* -- the whole expression
+ * -------------------------------------------------------------------------- */
 
 static inline const char *match(const char *p, const char *end, struct pretok_run *run,
                                 const struct style *s) {
@@ -224,10 +227,8 @@ static inline const char *split(const char *p, const char *end, struct pretok_ru
 #define LLAMA3                                                                                     \
     .before = CONTRACTION, .letters = L, .no_lead = L | N, .digits = 3, .symbols = SYMBOLS,        \
     .behind = BEHIND_LINES
-#define WITHOUT_CONTRACTION                                                                        \
-    .letters = L, .no_lead = L | N, .symbols = SYMBOLS
-#define DEEPSEEK_V3                                                                                \
-    .ascii = true, .letters = L | M, .no_lead = L | P | S, .symbols = P | S
+#define WITHOUT_CONTRACTION .letters = L, .no_lead = L | N, .symbols = SYMBOLS
+#define DEEPSEEK_V3 .ascii = true, .letters = L | M, .no_lead = L | P | S, .symbols = P | S
 
 /* clang-format off */
 SPLITTER(llama3, LLAMA3)
@@ -268,7 +269,8 @@ const char *split_gpt2(const char *p, const char *end, struct pretok_run *run) {
     return spaces(p, end, false);
 }
 
-/* -- kimi-k2: llama3 with Han characters apart ------------------------------------------------------ */
+/* -- kimi-k2: llama3 with Han characters apart
+ * ------------------------------------------------------ */
 
 static bool is_han(struct ch c) { return c.len >= 3 && unicode_is_han(c.cp); }
 

@@ -15,23 +15,27 @@
 enum { MAX_TOKENS = 1 << 24, MAX_TEXT = 1 << 30 };
 
 /* clang-format off */
-/* Rows without functions are kinds that are known but not supported yet. */
+#define BPE .bpe = true, .bos = 11, .eos = 11, .unk = TOKEN_NONE, .sep = TOKEN_NONE,                \
+            .pad = TOKEN_NONE, .mask = TOKEN_NONE, .clean = true
 static const struct vocab_kind kinds[] = {
     {.name = "llama", .bos = 1, .eos = 2, .unk = 0, .sep = TOKEN_NONE, .pad = TOKEN_NONE,
      .mask = TOKEN_NONE, .add_bos = true, .space_prefix = true, .load = spm_load,
      .encode = spm_encode},
-    {.name = "gpt2", .bpe = true, .bos = 11, .eos = 11, .unk = TOKEN_NONE, .sep = TOKEN_NONE,
-     .pad = TOKEN_NONE, .mask = TOKEN_NONE, .clean = true, .load = bpe_load,
-     .encode = bpe_encode},
+    {.name = "gpt2", BPE, .load = bpe_load, .encode = bpe_encode},
+    {.name = "hybriddna", BPE, .load = dna_load, .encode = dna_encode},
+    {.name = "whitespace", BPE, .load = bpe_load, .encode = whitespace_encode},
     {.name = "gemma4", .bpe = true, .bos = TOKEN_NONE, .eos = TOKEN_NONE, .unk = TOKEN_NONE,
      .sep = TOKEN_NONE, .pad = TOKEN_NONE, .mask = TOKEN_NONE, .clean = true, .pre = "gemma4",
      .load = bpe_load, .encode = bpe_encode},
-    {.name = "bert"},
-    {.name = "t5"},
-    {.name = "rwkv"},
-    {.name = "plamo2"},
-    {.name = "hybriddna"},
-    {.name = "whitespace"},
+    {.name = "bert", .bos = 101, .eos = TOKEN_NONE, .unk = 100, .sep = 102, .pad = 0, .mask = 103,
+     .add_bos = true, .frame = FRAME_BERT, .clean = true, .load = wpm_load, .encode = wpm_encode},
+    {.name = "t5", .bos = TOKEN_NONE, .eos = 1, .unk = 2, .sep = TOKEN_NONE, .pad = 0,
+     .mask = TOKEN_NONE, .add_eos = true, .load = ugm_load, .encode = ugm_encode},
+    {.name = "rwkv", .bos = TOKEN_NONE, .eos = TOKEN_NONE, .unk = TOKEN_NONE, .sep = TOKEN_NONE,
+     .pad = TOKEN_NONE, .mask = TOKEN_NONE, .frame = FRAME_NONE, .load = rwkv_load,
+     .encode = rwkv_encode},
+    {.name = "plamo2", .bos = 1, .eos = 2, .unk = 0, .sep = TOKEN_NONE, .pad = 3,
+     .mask = TOKEN_NONE, .frame = FRAME_NONE, .load = plamo_load, .encode = plamo_encode},
     {.name = "none"},
     {.name = "no_vocab"},
 };
@@ -68,8 +72,6 @@ static enum status find_kind(struct vocab *v, const struct gguf *g, struct err *
     }
     if (v->kind == NULL)
         return err_set(e, ST_UNSUPPORTED, "unknown tokenizer: '%.*s'", (int)name.len, name.ptr);
-    if (v->kind->load == NULL)
-        return err_set(e, ST_UNSUPPORTED, "tokenizer '%s' is not supported yet", v->kind->name);
     return ST_OK;
 }
 
@@ -251,6 +253,24 @@ uint32_t symbol_intern(struct vocab *v, const char *key, size_t len) {
     return sym;
 }
 
+enum status spans_to_trie(struct vocab *v, struct trie *t, const struct span *spans, unsigned attr,
+                          struct err *e) {
+    struct trie_key *keys = mem_array(v->n, sizeof *keys);
+    size_t n = 0;
+    if (keys == NULL) return err_no_memory(e);
+    for (uint32_t i = 0; i < v->n; i++) {
+        if (attr != ANY_ATTR && (v->attr[i] & attr) == 0) continue;
+        keys[n++] = (struct trie_key){span_ptr(v, spans[i]), spans[i].len, i};
+    }
+    const bool ok = trie_build(t, keys, n);
+    mem_free(keys);
+    return ok ? ST_OK : err_no_memory(e);
+}
+
+enum status tokens_to_trie(struct vocab *v, struct trie *t, unsigned attr, struct err *e) {
+    return spans_to_trie(v, t, v->text, attr, e);
+}
+
 /* -- opening: the rest ------------------------------------------------------------------------- */
 
 static void load_bytes(struct vocab *v) {
@@ -262,20 +282,47 @@ static void load_bytes(struct vocab *v) {
     }
 }
 
-/* The newline token: SPM its byte token; BPE the first token of "\n". */
+/* The newline token: SPM its byte token; WPM the pad token; others the first token of "\n", or the
+ * kind's own pad or unknown token. */
 static enum status find_newline(struct vocab *v, struct err *e) {
     struct token_list ids = {0};
-    v->special.nl = v->kind->bpe ? TOKEN_NONE : v->byte_token['\n'];
-    if (v->special.nl != TOKEN_NONE) return ST_OK;
+    v->special.nl = v->kind->encode == spm_encode   ? v->byte_token['\n']
+                    : v->kind->encode == wpm_encode ? v->special.pad
+                                                    : TOKEN_NONE;
+    if (v->special.nl != TOKEN_NONE || v->kind->encode == wpm_encode) return ST_OK;
     enum status st = vocab_encode(v, "\n", 1, 0, &ids, e);
-    if (st == ST_OK && ids.len > 0) v->special.nl = ids.ids[0];
+    if (st == ST_NO_MEMORY) return st;
+    v->special.nl = st != ST_OK || ids.len == 0    ? v->kind->pad
+                    : ids.ids[0] == v->special.unk ? v->kind->unk
+                                                   : ids.ids[0];
+    if (v->special.nl >= (int64_t)v->n) v->special.nl = TOKEN_NONE;
     token_list_free(&ids);
-    return st;
+    return ST_OK;
+}
+
+/* A model without a tokenizer: ids without texts, as many as <arch>.vocab_size says. */
+static enum status load_nothing(struct vocab *v, const struct gguf *g, struct err *e) {
+    struct gguf_str arch = {"", 0};
+    char key[128];
+    enum status st = gguf_get_str(g, "general.architecture", &arch, e);
+    if (st != ST_OK) return st;
+    snprintf(key, sizeof key, "%.*s.vocab_size", arch.len < 100 ? (int)arch.len : 100, arch.ptr);
+    if (gguf_find(g, key) != NULL) st = gguf_get_u32(g, key, &v->n, e);
+    if (st == ST_OK && v->n > MAX_TOKENS) st = err_set(e, ST_LIMIT, "%u tokens", v->n);
+    special_none(v);
+    if (st != ST_OK) return st;
+    v->text = mem_zalloc(v->n, sizeof *v->text);
+    v->piece = mem_zalloc(v->n, sizeof *v->piece);
+    v->attr = mem_zalloc(v->n, sizeof *v->attr);
+    buf_str(&v->bytes, "");
+    const bool ok = v->text != NULL && v->piece != NULL && v->attr != NULL && index_reserve(v, 1);
+    return ok && !v->bytes.failed ? ST_OK : err_no_memory(e);
 }
 
 static enum status load(struct vocab *v, const struct gguf *g, struct err *e) {
     enum status st = find_kind(v, g, e);
     if (st == ST_OK) st = find_pre(v, g, e);
+    if (st == ST_OK && v->kind->load == NULL) return load_nothing(v, g, e);
     if (st != ST_OK) return st;
     unsigned flags = v->pre != NULL ? v->pre->flags : 0;
     v->form = v->pre != NULL && (flags & PRE_RAW) == 0 ? KEY_BYTES : KEY_TEXT;
@@ -286,9 +333,9 @@ static enum status load(struct vocab *v, const struct gguf *g, struct err *e) {
     if (st == ST_OK) st = load_keys(v, e);
     if (st == ST_OK) st = load_index(v, e);
     if (st == ST_OK) st = special_load(v, g, e);
-    if (st == ST_OK) st = v->kind->load(v, g, e);
+    if (st == ST_OK) st = v->kind->load(v, g, e); /* may add symbols */
+    if (st == ST_OK) load_bytes(v);
     if (st != ST_OK) return st;
-    load_bytes(v);
     if (!pieces_build(v) || !special_set_build(v)) return err_no_memory(e);
     return find_newline(v, e);
 }
@@ -316,6 +363,11 @@ void vocab_close(struct vocab *v) {
     mem_free(v->index.slot);
     mem_free(v->pairs.slot);
     mem_free(v->joints.wide);
+    trie_free(&v->trie);
+    trie_free(&v->user_trie);
+    charsmap_free(&v->charsmap);
+    mem_free(v->score);
+    mem_free(v->cost);
     map_free(&v->literal);
     arena_free(&v->literal_texts);
     special_set_free(&v->user);
@@ -350,7 +402,7 @@ token_id vocab_find(const struct vocab *v, const char *text, size_t len) {
     char stack[256], *bytes = len <= sizeof stack ? stack : NULL;
     uint32_t sym = NO_SYM;
     size_t n;
-    if (len == 0) return TOKEN_NONE;
+    if (len == 0 || v->kind->load == NULL) return TOKEN_NONE;
     if (v->form == KEY_TEXT) {
         sym = index_find(v, text, len);
         return sym < v->n ? (token_id)sym : TOKEN_NONE;
@@ -394,12 +446,18 @@ enum status vocab_encode(const struct vocab *v, const char *text, size_t len, un
     const struct vocab_special *s = &v->special;
     struct fragments f = {0};
     size_t before = out->len;
-    bool add = (flags & VOCAB_ADD_SPECIAL) != 0;
+    const enum frame frame = v->kind->frame;
+    const bool add = (flags & VOCAB_ADD_SPECIAL) != 0 && frame != FRAME_NONE;
+    if (v->kind->encode == NULL)
+        return err_set(e, ST_UNSUPPORTED, "this model has no tokenizer (kind '%s')", v->kind->name);
     if (len > MAX_TEXT) return err_set(e, ST_LIMIT, "text of %zu bytes", len);
-    enum status st = add_special(add && s->add_bos, s->bos, out, e);
+    enum status st = add_special(add && (s->add_bos || frame == FRAME_BERT), s->bos, out, e);
     if (st == ST_OK) st = text_cut(v, text, len, (flags & VOCAB_PARSE_SPECIAL) != 0, &f, e);
     if (st == ST_OK) st = encode_fragments(v, &f, out, e);
-    if (st == ST_OK) st = add_special(add && s->add_eos, s->eos, out, e);
+    if (st == ST_OK && frame == FRAME_BERT)
+        st = add_special(add, s->sep, out, e);
+    else if (st == ST_OK)
+        st = add_special(add && s->add_eos, s->eos, out, e);
     mem_free(f.list);
     if (st != ST_OK) out->len = before;
     return st;

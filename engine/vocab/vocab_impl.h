@@ -7,7 +7,8 @@
  * vocab_heap.[ch] heap and sorting of 64-bit keys
  * vocab_merge.c   the merging that SPM and BPE have in common
  * vocab_text.c    pieces and detokenize (section 9)
- * bpe.c, spm.c    the kinds (section 7)
+ * trie.[ch]       sets of texts; ugm_norm.[ch] a normaliser
+ * bpe.c, spm.c, words.c, wpm.c, ugm.c, rwkv.c, plamo.c  the kinds (section 7)
  *
  * Symbols: ids below n are tokens; ids from n to n_syms are texts that only merges know (a merge
  * needs no token). All texts lie in one block, `bytes`, and are found by offset. A token's *key* is
@@ -26,6 +27,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/map.h"
+#include "engine/vocab/trie.h"
+#include "engine/vocab/ugm_norm.h"
 #include "engine/vocab/vocab.h"
 
 struct gguf;
@@ -89,10 +92,21 @@ enum key_form { KEY_TEXT, KEY_BYTES };
 struct vocab_scratch {
     struct buf clean;            /* copy of a text that needs cleaning */
     struct buf escaped;          /* copy with U+2581 for spaces */
+    struct buf word;             /* what a kind makes of (a part of) the text first */
     uint32_t *sym, *rank, *span; /* long pieces: see vocab_merge.c */
     size_t cap;
     uint64_t *heap;
     size_t n_heap, run, heap_cap;
+};
+
+typedef enum status kind_load(struct vocab *v, const struct gguf *g, struct err *e);
+typedef enum status kind_encode(const struct vocab *v, struct vocab_scratch *s, const char *text,
+                                size_t len, bool first, struct token_list *out, struct err *e);
+
+enum frame {              /* what VOCAB_ADD_SPECIAL adds */
+             FRAME_FLAGS, /* BOS and EOS, as add_bos and add_eos say */
+             FRAME_NONE,  /* nothing, whatever they say */
+             FRAME_BERT,  /* always BOS and SEP */
 };
 
 struct vocab_kind { /* spec/tokenizers.md 2 */
@@ -100,12 +114,12 @@ struct vocab_kind { /* spec/tokenizers.md 2 */
     bool bpe; /* merges and a pre-tokenizer */
     token_id bos, eos, unk, sep, pad, mask;
     bool add_bos, add_eos, space_prefix;
+    enum frame frame;
     bool clean;      /* detokenize cleans up; BPE: unless the pre-tokenizer says no */
     const char *pre; /* forces tokenizer.ggml.pre; NULL: as in the file */
-    enum status (*load)(struct vocab *v, const struct gguf *g, struct err *e); /* NULL: not yet */
+    kind_load *load; /* NULL: there are no tokens (kinds none and no_vocab) */
     /* One raw fragment, never empty; first: at the start or behind a special token. */
-    enum status (*encode)(const struct vocab *v, struct vocab_scratch *s, const char *text,
-                          size_t len, bool first, struct token_list *out, struct err *e);
+    kind_encode *encode;
 };
 
 struct vocab { /* owns everything it points to but kind and pre */
@@ -125,19 +139,30 @@ struct vocab { /* owns everything it points to but kind and pre */
     enum key_form form;
     bool escape; /* spaces of the input are U+2581 in keys */
     bool space_prefix, clean;
-    uint64_t seed; /* of the hash tables */
+    bool lower, strip_accents; /* words.c, wpm.c */
+    bool collapse_spaces;      /* ugm.c: runs are one, and none at the ends */
+    uint64_t seed;             /* of the hash tables */
     struct text_index index;
     struct map literal; /* keys in literal_texts: v->bytes may still move */
     struct arena literal_texts;
     struct pair_index pairs;
     struct joints joints;
-    uint32_t byte_sym[256];       /* symbol of one-byte keys */
-    token_id byte_token[256];     /* "<0x41>"; byte-level: the one-byte texts as stored */
+    uint32_t byte_sym[256];   /* symbol of one-byte keys */
+    token_id byte_token[256]; /* "<0x41>"; byte-level: the one-byte texts as stored */
+    struct trie trie;         /* of the kinds that look for the longest or the cheapest token */
+    struct trie user_trie;    /* ugm.c: user-defined texts */
+    struct charsmap charsmap; /* ugm.c */
+    float *score;             /* [n] ugm.c */
+    double unknown_score;     /* ugm.c: of one unknown character */
+    int32_t *cost;            /* [n] plamo.c */
+    struct {
+        token_id open, close, unknown;
+    } dna;                        /* words.c */
     struct special_set user, all; /* recognised always / when special tokens are parsed */
     struct vocab_special special;
 };
 
-enum { ATTR_EOG = 0x8000 };
+enum { ATTR_EOG = 0x8000, ANY_ATTR = 0xFFFF };
 
 static inline const char *span_ptr(const struct vocab *v, struct span s) {
     return v->bytes.data + s.off;
@@ -198,6 +223,7 @@ void scratch_free(struct vocab_scratch *s);
 /* -- the rest ---------------------------------------------------------------------------------- */
 
 /* Special ids and attributes from the file and the texts; needs texts, attr and index. */
+void special_none(struct vocab *v); /* no special ids at all */
 enum status special_load(struct vocab *v, const struct gguf *g, struct err *e);
 
 bool special_set_build(struct vocab *v); /* v->user and v->all; false: no memory */
@@ -228,11 +254,13 @@ bool bytes_add(struct vocab *v, const char *text, size_t len, struct span *out);
 /* Symbol with this key, made if there is none; NO_SYM: no memory. */
 uint32_t symbol_intern(struct vocab *v, const char *key, size_t len);
 
-enum status spm_load(struct vocab *v, const struct gguf *g, struct err *e);
-enum status spm_encode(const struct vocab *v, struct vocab_scratch *s, const char *text, size_t len,
-                       bool first, struct token_list *out, struct err *e);
-enum status bpe_load(struct vocab *v, const struct gguf *g, struct err *e);
-enum status bpe_encode(const struct vocab *v, struct vocab_scratch *s, const char *text, size_t len,
-                       bool first, struct token_list *out, struct err *e);
+/* The texts (or other spans) of the tokens with one of these attributes; ANY_ATTR: of all. */
+enum status spans_to_trie(struct vocab *v, struct trie *t, const struct span *spans, unsigned attr,
+                          struct err *e);
+enum status tokens_to_trie(struct vocab *v, struct trie *t, unsigned attr, struct err *e);
+
+kind_load spm_load, bpe_load, dna_load, wpm_load, ugm_load, rwkv_load, plamo_load;
+kind_encode spm_encode, bpe_encode, dna_encode, whitespace_encode, wpm_encode, ugm_encode,
+    rwkv_encode, plamo_encode;
 
 #endif

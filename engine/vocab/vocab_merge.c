@@ -306,6 +306,7 @@ bool escape_spaces(struct vocab_scratch *s, bool prefix, const char **text, size
 void scratch_free(struct vocab_scratch *s) {
     buf_free(&s->clean);
     buf_free(&s->escaped);
+    buf_free(&s->word);
     mem_free(s->sym);
     mem_free(s->heap);
     *s = (struct vocab_scratch){0};

@@ -86,34 +86,47 @@ static enum status read_flag(const struct gguf *g, const char *key, bool *flag, 
     return gguf_find(g, key) != NULL ? gguf_get_bool(g, key, flag, e) : ST_OK;
 }
 
+void special_none(struct vocab *v) {
+    v->special = (struct vocab_special){.bos = TOKEN_NONE,
+                                        .eos = TOKEN_NONE,
+                                        .eot = TOKEN_NONE,
+                                        .eom = TOKEN_NONE,
+                                        .unk = TOKEN_NONE,
+                                        .sep = TOKEN_NONE,
+                                        .pad = TOKEN_NONE,
+                                        .mask = TOKEN_NONE,
+                                        .fim_pre = TOKEN_NONE,
+                                        .fim_suf = TOKEN_NONE,
+                                        .fim_mid = TOKEN_NONE,
+                                        .fim_pad = TOKEN_NONE,
+                                        .fim_rep = TOKEN_NONE,
+                                        .fim_sep = TOKEN_NONE,
+                                        .nl = TOKEN_NONE};
+}
+
 static void set_defaults(struct vocab *v) {
     const struct vocab_kind *k = v->kind;
     unsigned flags = v->pre != NULL ? v->pre->flags : 0;
     struct vocab_special *s = &v->special;
-    *s = (struct vocab_special){.bos = k->bos,
-                                .eos = k->eos,
-                                .unk = k->unk,
-                                .sep = k->sep,
-                                .pad = k->pad,
-                                .mask = k->mask,
-                                .eot = TOKEN_NONE,
-                                .eom = TOKEN_NONE,
-                                .fim_pre = TOKEN_NONE,
-                                .fim_suf = TOKEN_NONE,
-                                .fim_mid = TOKEN_NONE,
-                                .fim_pad = TOKEN_NONE,
-                                .fim_rep = TOKEN_NONE,
-                                .fim_sep = TOKEN_NONE,
-                                .nl = TOKEN_NONE,
-                                .add_bos = k->add_bos,
-                                .add_eos = k->add_eos,
-                                .add_sep = (flags & PRE_ADD_SEP) != 0};
+    special_none(v);
+    s->bos = k->bos;
+    s->eos = k->eos;
+    s->unk = k->unk;
+    s->sep = k->sep;
+    s->pad = k->pad;
+    s->mask = k->mask;
+    s->add_bos = k->add_bos;
+    s->add_eos = k->add_eos;
+    s->add_sep = (flags & PRE_ADD_SEP) != 0 || k->frame == FRAME_BERT;
     if ((flags & PRE_NO_BOS) != 0) s->bos = TOKEN_NONE;
     if ((flags & PRE_ADD_BOS) != 0) s->add_bos = true;
     token_id *ids[] = {&s->bos, &s->eos, &s->unk, &s->sep, &s->pad, &s->mask};
     for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
         if (*ids[i] >= (int64_t)v->n) *ids[i] = TOKEN_NONE;
     }
+    const bool whitespace =
+        strcmp(v->pre_name, "whitespace") == 0 || strcmp(k->name, "whitespace") == 0;
+    v->lower = !whitespace && (flags & PRE_KEEP_CASE) == 0;
     v->space_prefix = k->space_prefix;
     v->clean = k->clean && (flags & PRE_NO_CLEAN) == 0;
 }
@@ -147,12 +160,17 @@ static enum status read_keys(struct vocab *v, const struct gguf *g, struct err *
                  {"tokenizer.ggml.add_bos_token", &s->add_bos_by_file},
                  {"tokenizer.ggml.add_eos_token", &s->add_eos},
                  {"tokenizer.ggml.add_sep_token", &s->add_sep},
-                 {"tokenizer.ggml.add_space_prefix", &v->space_prefix}};
+                 {"tokenizer.ggml.add_space_prefix", &v->space_prefix},
+                 {"tokenizer.ggml.remove_extra_whitespaces", &v->collapse_spaces},
+                 {"tokenizer.ggml.normalizer.lowercase", &v->lower},
+                 {"tokenizer.ggml.normalizer.strip_accents", &v->strip_accents}};
     enum status st = ST_OK;
     for (size_t i = 0; i < sizeof ids / sizeof ids[0] && st == ST_OK; i++)
         st = read_id(v, g, ids[i].key, ids[i].id, e);
     for (size_t i = 0; i < sizeof flags / sizeof flags[0] && st == ST_OK; i++)
         st = read_flag(g, flags[i].key, flags[i].flag, e);
+    if (gguf_find(g, "tokenizer.ggml.normalizer.strip_accents") == NULL)
+        v->strip_accents = v->lower;
     if (v->pre != NULL && (v->pre->flags & PRE_FORCE_BOS) != 0)
         s->add_bos = s->add_bos_by_file = true;
     if (v->pre != NULL && strcmp(vocab_pre_name(v), "lfm2") == 0) s->add_bos_by_file = true;

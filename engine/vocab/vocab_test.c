@@ -236,9 +236,6 @@ static void test_load_errors(void **state) {
     make_str(&m, "tokenizer.ggml.model", "nonsense");
     expect_error(&m, ST_UNSUPPORTED, "unknown tokenizer: 'nonsense'");
     m = (struct maker){{0}, 0};
-    make_str(&m, "tokenizer.ggml.model", "rwkv");
-    expect_error(&m, ST_UNSUPPORTED, "tokenizer 'rwkv' is not supported yet");
-    m = (struct maker){{0}, 0};
     make_str(&m, "general.name", "x");
     expect_error(&m, ST_NOT_FOUND, "tokenizer.ggml.model");
     m = (struct maker){{0}, 0};
@@ -252,9 +249,6 @@ static void test_load_errors(void **state) {
     m = (struct maker){{0}, 0};
     bpe_make(&m, "no-such-pre");
     expect_error(&m, ST_UNSUPPORTED, "unknown pre-tokenizer type: 'no-such-pre'");
-    m = (struct maker){{0}, 0};
-    bpe_make(&m, "youtu");
-    expect_error(&m, ST_UNSUPPORTED, "pre-tokenizer 'youtu' is not supported yet");
 }
 
 static void test_array_errors(void **state) {
@@ -636,7 +630,6 @@ static void test_pretok(void **state) {
     (void)state;
     assert_null(pretok_find("nonsense", 8));
     assert_null(pretok_find("qwen2", 4));
-    assert_null(pretok_find("youtu", 5)->group);
     assert_string_equal(cut("gpt-2", "It's  12345  a.\n\n x "), "It|'s| | 12345| | a|.|\n\n| x| ");
     assert_string_equal(cut("llama3", "IT'S 12345!\n\n  x"), "IT|'S| |123|45|!\n\n| | x");
     assert_string_equal(cut("qwen2", "\tfoo 12\r\n bar"), "\tfoo| |1|2|\r\n| bar");

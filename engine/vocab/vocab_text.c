@@ -11,8 +11,8 @@
 #include "base/utf8.h"
 #include "engine/vocab/vocab_impl.h"
 
-/* Bytes that odd characters of byte-level texts may take in all (see odd_piece). */
-enum { MAX_ODD_BYTES = 1 << 20 };
+/* Bytes that odd characters may take in all, and 16 times the texts (see odd_piece). */
+enum { MIN_ODD_BYTES = 1 << 20 };
 
 enum { SILENT = TOKEN_CONTROL | TOKEN_UNKNOWN }; /* printed only on demand */
 
@@ -42,10 +42,10 @@ static bool spaced_piece(struct vocab *v, struct span text, struct buf *tmp, str
     return !tmp->failed && bytes_add(v, tmp->data, tmp->len, piece);
 }
 
-/* A byte-level text with characters that stand for no byte: each prints as a note that repeats the
- * whole text, the others as their byte. No real vocabulary has such normal tokens; so that a
- * malicious one cannot grow without limit, what goes beyond MAX_ODD_BYTES prints as the bare text.
- */
+/* A text with characters that stand for no byte: each prints as a note that repeats the whole text,
+ * the others as their byte. Of real vocabularies only those of the kind `whitespace` have such
+ * tokens; so that a malicious one cannot grow without limit, what goes beyond the budget prints as
+ * the bare text. */
 static bool odd_piece(struct vocab *v, struct span text, struct buf *tmp, size_t *budget,
                       struct span *piece) {
     const char *p = span_ptr(v, text);
@@ -73,6 +73,13 @@ static bool odd_piece(struct vocab *v, struct span text, struct buf *tmp, size_t
     return bytes_add(v, tmp->data, tmp->len, piece);
 }
 
+/* The mark behind letters of DNA (U+E000) does not print. */
+static struct span without_mark(const struct vocab *v, struct span text) {
+    const char *end = span_ptr(v, text) + text.len;
+    if (text.len > 3 && memcmp(end - 3, "\xEE\x80\x80", 3) == 0) text.len -= 3;
+    return text;
+}
+
 static bool byte_piece(struct vocab *v, struct span text, struct span *piece) {
     int byte = byte_of_text(span_ptr(v, text), text.len);
     char c = (char)byte;
@@ -81,21 +88,26 @@ static bool byte_piece(struct vocab *v, struct span text, struct span *piece) {
 
 bool pieces_build(struct vocab *v) {
     struct buf tmp = {0};
-    size_t budget = MAX_ODD_BYTES;
+    size_t budget = MIN_ODD_BYTES + 16 * v->bytes.len;
     bool ok = true;
     for (uint32_t i = 0; i < v->n && ok; i++) {
         unsigned attr = v->attr[i];
         struct span text = v->text[i], *piece = &v->piece[i];
+        if (v->kind->load == rwkv_load && (attr & (SILENT | TOKEN_USER)) == 0)
+            continue; /* it made them */
         *piece = (struct span){0, 0};
+        if (v->kind->load == dna_load) text = without_mark(v, text);
         if ((attr & (SILENT | TOKEN_USER)) != 0)
             *piece = text;
         else if ((attr & TOKEN_BYTE) != 0)
             ok = byte_piece(v, text, piece);
         else if ((attr & TOKEN_NORMAL) == 0)
             continue;
-        else if (v->form == KEY_TEXT)
+        else if (v->kind->load == plamo_load)
+            *piece = text;
+        else if (v->form == KEY_TEXT && (v->escape || !v->kind->bpe))
             ok = spaced_piece(v, text, &tmp, piece);
-        else if (v->key[i].len != 0)
+        else if (v->form == KEY_BYTES && v->key[i].len != 0)
             *piece = v->key[i];
         else
             ok = odd_piece(v, text, &tmp, &budget, piece);
