@@ -7,6 +7,7 @@
 #include "api/duration.h"
 #include "api/generate_impl.h"
 #include "api/request.h"
+#include "api/sampling.h"
 #include "base/mem.h"
 #include "base/os.h"
 
@@ -216,21 +217,6 @@ static enum status shorten(struct gen *g, uint32_t n_ctx, size_t keep, bool shif
 
 /* ---- the generation ---- */
 
-static struct sampler_params sampler_params(const struct options *o) {
-    struct sampler_params s = sampler_default_params();
-    s.temperature = o->temperature;
-    s.top_p = o->top_p;
-    s.min_p = o->min_p;
-    s.typical_p = o->typical_p;
-    s.repeat_penalty = o->repeat_penalty;
-    s.presence_penalty = o->presence_penalty;
-    s.frequency_penalty = o->frequency_penalty;
-    s.top_k = (int32_t)(o->top_k > INT32_MAX ? INT32_MAX : o->top_k < 0 ? 0 : o->top_k);
-    s.repeat_last_n = (int32_t)(o->repeat_last_n > INT32_MAX ? INT32_MAX : o->repeat_last_n);
-    s.seed = (uint32_t)o->seed; /* -1 is "random" there, too */
-    return s;
-}
-
 /* Tokens at the start that stay when the context is full. */
 static size_t tokens_to_keep(const struct gen *g, const struct vocab *v) {
     int64_t keep = g->options.num_keep;
@@ -251,9 +237,11 @@ static enum status start(struct gen *g, struct err *e) {
     st = shorten(g, n_ctx, keep, shift, e);
     if (st != ST_OK) return st;
     int64_t most = (int64_t)n_ctx * N_PREDICT_CTX;
+    struct sampling sampling;
+    st = sampling_make(&sampling, o, v, &g->arena, e);
     struct cria_request request = {.prompt = g->tokens.ids,
                                    .n_prompt = g->tokens.len,
-                                   .sampler = sampler_params(o),
+                                   .sampler = sampling.params,
                                    .n_predict = o->num_predict > most ? most : o->num_predict,
                                    .stop = o->stop,
                                    .n_stop = o->n_stop,
@@ -262,7 +250,8 @@ static enum status start(struct gen *g, struct err *e) {
                                    .logprobs = g->r->logprobs,
                                    .n_top_logprobs =
                                        g->r->logprobs ? (uint32_t)g->r->top_logprobs : 0};
-    st = cria_generation_start(&g->generation, engine, &request, e);
+    if (st == ST_OK) st = cria_generation_start(&g->generation, engine, &request, e);
+    sampling_free(&sampling);
     if (st == ST_OK) cancel_attach(&g->cancel, g->generation);
     return st;
 }

@@ -9,6 +9,7 @@
  * States: waiting (in a queue, no slot) -> running (in run[], has a slot) -> done (the thread never
  * touches it again). Only the thread moves generations on; readers wait on `changed`. */
 #include <assert.h>
+#include <math.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <time.h>
@@ -396,6 +397,25 @@ static enum status copy_stops(struct cria_generation *g, const struct cria_reque
     return textout_open(&g->textout, (const char *const *)g->stop, g->n_stop, e);
 }
 
+/* The sampler of the request, which never takes what the vocabulary suppresses. */
+static enum status open_sampler(struct cria_generation *g, const struct cria_request *r,
+                                struct err *e) {
+    const uint32_t n_vocab = g->eng->info.n_vocab, n_ctx = g->eng->n_ctx;
+    size_t n_suppressed;
+    const token_id *suppressed = vocab_suppressed(g->eng->vocab, &n_suppressed);
+    struct sampler_params p = r->sampler;
+    if (n_suppressed == 0) return sampler_open(&g->sampler, &p, n_vocab, n_ctx, e);
+    struct logit_bias *bias = mem_array(p.n_bias + n_suppressed, sizeof *bias);
+    if (bias == NULL) return err_no_memory(e);
+    if (p.n_bias > 0) memcpy(bias, p.bias, p.n_bias * sizeof *bias);
+    for (size_t i = 0; i < n_suppressed; i++)
+        bias[p.n_bias++] = (struct logit_bias){suppressed[i], -INFINITY};
+    p.bias = bias;
+    enum status st = sampler_open(&g->sampler, &p, n_vocab, n_ctx, e);
+    mem_free(bias);
+    return st;
+}
+
 static enum status generation_fill(struct cria_generation *g, const struct cria_request *r,
                                    struct err *e) {
     const int64_t limit = 10 * (int64_t)g->eng->n_ctx;
@@ -406,8 +426,7 @@ static enum status generation_fill(struct cria_generation *g, const struct cria_
     g->n_top = r->n_top_logprobs;
     g->stats.n_prompt = (uint32_t)r->n_prompt;
     enum status st = copy_stops(g, r, e);
-    if (st == ST_OK)
-        st = sampler_open(&g->sampler, &r->sampler, g->eng->info.n_vocab, g->eng->n_ctx, e);
+    if (st == ST_OK) st = open_sampler(g, r, e);
     for (size_t i = 0; st == ST_OK && i < r->n_prompt; i++) {
         if (!token_list_add(&g->tokens, r->prompt[i]) || !token_list_add(&g->history, r->prompt[i]))
             st = err_no_memory(e);

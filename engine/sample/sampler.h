@@ -1,9 +1,10 @@
 /* sampler.h - from logits to a token (spec/sampling.md 1-6).
  *
  * A sampler is the state of one request: its options, the penalty history, a random generator. The
- * chain's order is a table (RANDOM_CHAIN in sampler.c); each sampler is one function over a list of
- * candidates (sampler_impl.h). All memory is taken by sampler_open(): a step allocates nothing. The
- * same seed, options and logits give the same tokens. Not thread-safe; one request, one sampler. */
+ * chain's usual order is a table (RANDOM_CHAIN in sampler.c); each sampler is one function over a
+ * list of candidates (sampler_impl.h). All memory is taken by sampler_open(): a step allocates
+ * nothing. The same seed, options and logits give the same tokens. Not thread-safe; one request,
+ * one sampler. */
 #ifndef CRIA_ENGINE_SAMPLER_H
 #define CRIA_ENGINE_SAMPLER_H
 
@@ -12,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "engine/sample/dry.h"
 #include "engine/vocab/vocab.h"
 
 struct logit_bias {
@@ -27,10 +29,22 @@ struct sampler_params { /* defaults: Ollama's (spec/sampling.md 1) */
     float mirostat_tau, mirostat_eta;
     int32_t top_k, repeat_last_n, mirostat; /* repeat_last_n -1: the whole context */
     uint32_t seed;                          /* 0xFFFFFFFF: random */
+    int32_t min_keep;                       /* top-p and min-p keep at least so many */
+    float tfs_z;
+    float dry_multiplier, dry_base;
+    int32_t dry_allowed_length, dry_penalty_last_n; /* -1: the whole context */
+    const struct dry_breakers *dry_breakers; /* borrowed while sampler_open runs; may be NULL */
+    float adaptive_target, adaptive_decay;   /* adaptive-p chooses, if the target is >= 0 */
+    const char *order; /* of the samplers: their letters, see sampler_letter(); NULL: the usual one.
+                        * Borrowed while sampler_open runs. What it lacks is off */
     size_t n_bias;
     const struct logit_bias *bias; /* borrowed while sampler_open runs */
 };
 struct sampler_params sampler_default_params(void);
+
+/* The letter of a sampler's name or alias ("top_k", "top-k", "topk", "nucleus", ...); 0: unknown.
+ */
+char sampler_letter(const char *name, size_t len);
 
 struct sampler;
 /* n_ctx: what repeat_last_n -1 means. Out-of-range values are clamped as the spec says; bias for

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/sample/dry.h"
 #include "engine/sample/rng.h"
 #include "engine/sample/sampler.h"
 
@@ -58,6 +59,7 @@ void sample_top_k(struct candidates *cs, int32_t k);
 void sample_typical_p(struct candidates *cs, float p);
 void sample_top_p(struct candidates *cs, float p, size_t min_keep);
 void sample_min_p(struct candidates *cs, float p, size_t min_keep);
+void sample_tfs_z(struct candidates *cs, float z, size_t min_keep);
 void sample_temperature(struct candidates *cs, float t, float range, float exponent);
 void sample_greedy(struct candidates *cs); /* keeps and chooses the largest */
 
@@ -84,5 +86,15 @@ struct mirostat {
 };
 void sample_mirostat_1(struct candidates *cs, struct mirostat *m, struct rng *rng); /* chooses */
 void sample_mirostat_2(struct candidates *cs, struct mirostat *m, struct rng *rng); /* chooses */
+
+struct adaptive { /* keeps the probability of chosen tokens near the target */
+    float target, decay;
+    float sum, weight; /* of what was chosen, decaying */
+    token_id pending;  /* chosen, not yet accepted; TOKEN_NONE */
+    float pending_p;
+};
+void adaptive_init(struct adaptive *a, float target, float decay);
+void adaptive_accept(struct adaptive *a, token_id id);
+void sample_adaptive(struct candidates *cs, struct adaptive *a, struct rng *rng); /* chooses */
 
 #endif

@@ -3,8 +3,8 @@
  * Every function does nothing when its option is at "off", so a chain may call all of them. What
  * they compute is defined by the peer's float32 arithmetic: sums run in list order, comparisons are
  * >= or > exactly as the spec writes them. Sources: top-p: Holtzman et al. 2019; typical-p: Meister
- * et al. 2022; mirostat: Basu et al. 2020; top-n-sigma: Tang et al. 2024; min-p: Nguyen et al.
- * 2024. See sampler_impl.h. */
+ * et al. 2022; tail-free: Bricken 2019; mirostat: Basu et al. 2020; top-n-sigma: Tang et al. 2024;
+ * min-p: Nguyen et al. 2024. See sampler_impl.h. */
 #include <assert.h>
 #include <math.h>
 #include <string.h>
@@ -215,6 +215,28 @@ void sample_typical_p(struct candidates *cs, float p) {
     cs->sorted = cs->by_id = false;
 }
 
+static float curvature(const struct candidate *c) {
+    return fabsf((c[0].p - c[1].p) - (c[1].p - c[2].p));
+}
+
+/* Tail free: cuts where the second differences of the sorted probabilities have used up the share z
+ * of their sum. */
+void sample_tfs_z(struct candidates *cs, float z, size_t min_keep) {
+    if (z >= 1.0f || cs->n <= 2) return;
+    candidates_sort(cs);
+    candidates_softmax(cs);
+    float total = 0.0f, sum = 0.0f;
+    for (size_t i = 0; i + 2 < cs->n; i++) total += curvature(&cs->c[i]);
+    if (!(total > 0.0f)) return; /* all alike: there is no tail */
+    for (size_t i = 0; i + 2 < cs->n; i++) {
+        sum += curvature(&cs->c[i]) / total;
+        if (sum > z && i >= min_keep) {
+            candidates_cut(cs, i > 0 ? i : 1);
+            return;
+        }
+    }
+}
+
 /* Exclude top choices: of the candidates that reach the threshold only the weakest stays. */
 void sample_xtc(struct candidates *cs, float probability, float threshold, struct rng *rng) {
     if (!(probability > 0.0f) || threshold > 0.5f || cs->n < 2) return;
@@ -340,4 +362,46 @@ void sample_mirostat_2(struct candidates *cs, struct mirostat *m, struct rng *rn
     while (n < cs->n && !(-log2f(cs->c[n].p) > m->mu)) n++;
     candidates_cut(cs, n);
     mirostat_choose(cs, m, rng);
+}
+
+/* ---- adaptive-p ---- */
+
+void adaptive_init(struct adaptive *a, float target, float decay) {
+    decay = fminf(fmaxf(decay, 0.0f), 0.99f);
+    *a = (struct adaptive){.target = target,
+                           .decay = decay,
+                           .sum = target / (1.0f - decay),
+                           .weight = 1.0f / (1.0f - decay),
+                           .pending = TOKEN_NONE};
+}
+
+void adaptive_accept(struct adaptive *a, token_id id) {
+    if (a->pending == TOKEN_NONE) return;
+    if (a->pending == id) {
+        a->sum = a->pending_p + a->decay * a->sum;
+        a->weight = 1.0f + a->decay * a->weight;
+    }
+    a->pending = TOKEN_NONE;
+}
+
+/* Candidates near the probability that brings the average back to the target gain, others lose. */
+void sample_adaptive(struct candidates *cs, struct adaptive *a, struct rng *rng) {
+    candidates_softmax(cs);
+    if (a->target < 0.0f) {
+        choose_by_p(cs, rng);
+        return;
+    }
+    float target = fminf(a->target, 1.0f);
+    if (a->weight != 0.0f) target = fminf(fmaxf(2.0f * target - a->sum / a->weight, 0.0f), 1.0f);
+    for (size_t i = 0; i < cs->n; i++) {
+        cs->tmp[i].p = cs->c[i].p;
+        if (cs->c[i].logit == -INFINITY) continue;
+        const float d = fabsf(cs->c[i].p - target) / 0.3f;
+        cs->c[i].logit = 5.0f - 10.0f * d * d / (1.0f + d);
+    }
+    cs->sorted = false;
+    candidates_softmax(cs);
+    choose_by_p(cs, rng);
+    a->pending = cs->c[cs->chosen].id;
+    a->pending_p = cs->tmp[cs->chosen].p;
 }

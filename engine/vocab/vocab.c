@@ -372,6 +372,7 @@ void vocab_close(struct vocab *v) {
     arena_free(&v->literal_texts);
     special_set_free(&v->user);
     special_set_free(&v->all);
+    token_list_free(&v->suppressed);
     buf_free(&v->bytes);
     mem_free(v);
 }
@@ -380,6 +381,10 @@ void vocab_close(struct vocab *v) {
 
 uint32_t vocab_size(const struct vocab *v) { return v->n; }
 const struct vocab_special *vocab_special(const struct vocab *v) { return &v->special; }
+const token_id *vocab_suppressed(const struct vocab *v, size_t *n) {
+    *n = v->suppressed.len;
+    return v->suppressed.ids;
+}
 const char *vocab_kind_name(const struct vocab *v) { return v->kind->name; }
 const char *vocab_pre_name(const struct vocab *v) { return v->pre_name; }
 

@@ -72,6 +72,8 @@ struct vocab_special { /* TOKEN_NONE where there is none */
         add_bos_by_file; /* tokenizer.ggml.add_bos_token is there and true, or the kind forces it */
 };
 const struct vocab_special *vocab_special(const struct vocab *v);
+/* tokenizer.ggml.suppress_tokens: ids that are never to be sampled; borrowed. */
+const token_id *vocab_suppressed(const struct vocab *v, size_t *n);
 bool vocab_is_eog(const struct vocab *v, token_id id); /* end of generation */
 const char *vocab_kind_name(const struct vocab *v);    /* tokenizer.ggml.model */
 const char *vocab_pre_name(const struct vocab *v);     /* tokenizer.ggml.pre, "" if absent */

@@ -160,6 +160,7 @@ struct vocab { /* owns everything it points to but kind and pre */
     } dna;                        /* words.c */
     struct special_set user, all; /* recognised always / when special tokens are parsed */
     struct vocab_special special;
+    struct token_list suppressed;
 };
 
 enum { ATTR_EOG = 0x8000, ANY_ATTR = 0xFFFF };

@@ -291,9 +291,24 @@ static enum status set_strips(struct vocab *v, const struct gguf *g, struct err 
     return ok ? ST_OK : err_no_memory(e);
 }
 
+static enum status read_suppressed(struct vocab *v, const struct gguf *g, struct err *e) {
+    static const char key[] = "tokenizer.ggml.suppress_tokens";
+    const struct gguf_kv *kv = gguf_find(g, key);
+    if (kv == NULL) return ST_OK;
+    if (kv->type != GGUF_ARRAY || !gguf_is_int(kv->elem))
+        return err_set(e, ST_FORMAT, "key %s is no array of i32", key);
+    for (uint64_t i = 0; i < kv->count; i++) {
+        const int64_t id = gguf_elem_int(kv, i);
+        if (id < 0 || id >= (int64_t)v->n) continue;
+        if (!token_list_add(&v->suppressed, (token_id)id)) return err_no_memory(e);
+    }
+    return ST_OK;
+}
+
 enum status special_load(struct vocab *v, const struct gguf *g, struct err *e) {
     set_defaults(v);
     enum status st = read_keys(v, g, e);
+    if (st == ST_OK) st = read_suppressed(v, g, e);
     if (st != ST_OK) return st;
     find_by_text(v);
     mark_unused(v);
