@@ -243,6 +243,7 @@ enum status bpe_encode(const struct vocab *v, struct vocab_scratch *s, const cha
     enum status st = ST_OK;
     (void)first;
     if (!pretok_clean(text, len, &s->clean, &text, &len)) return err_no_memory(e);
+    scratch_begin(s, len);
     pretok_start(&it, v->pre, text, len);
     for (const char *piece; st == ST_OK && pretok_next(&it, &piece, &len);)
         st = encode_piece(v, s, piece, len, out, e);

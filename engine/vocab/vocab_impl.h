@@ -88,6 +88,18 @@ enum whole { WHOLE_UNKNOWN, WHOLE_YES, WHOLE_NO };
 
 enum key_form { KEY_TEXT, KEY_BYTES };
 
+/* A piece that was merged before: where its ids are in the output. Texts repeat their words, so the
+ * ids of most pieces can be copied. */
+struct seen_piece {
+    const char *text; /* valid as long as `round` is the scratch's */
+    uint32_t len, n_ids, round;
+    size_t first; /* in the output */
+};
+enum {
+    SEEN_PIECES = 1 << 12,
+    SEEN_MIN_TEXT = 1 << 9 /* for shorter texts the table is not worth it */
+};
+
 /* Scratch of one vocab_encode(). */
 struct vocab_scratch {
     struct buf clean;            /* copy of a text that needs cleaning */
@@ -97,6 +109,8 @@ struct vocab_scratch {
     size_t cap;
     uint64_t *heap;
     size_t n_heap, run, heap_cap;
+    struct seen_piece *seen; /* [SEEN_PIECES], by hash; NULL: none */
+    uint32_t round;          /* goes up when texts of `seen` may have moved */
 };
 
 typedef enum status kind_load(struct vocab *v, const struct gguf *g, struct err *e);
@@ -174,6 +188,8 @@ static inline const char *span_ptr(const struct vocab *v, struct span s) {
 bool index_reserve(struct vocab *v, size_t n);
 bool index_put(struct vocab *v, uint32_t id, uint32_t *old);
 uint32_t index_find(const struct vocab *v, const char *text, size_t len);
+uint64_t index_hash(const struct vocab *v, const char *text, size_t len);
+uint32_t index_find_hashed(const struct vocab *v, const char *text, size_t len, uint64_t hash);
 /* Brings what looking up n texts will read into the cache, all at once. */
 void index_touch(const struct vocab *v, const char *const *text, const size_t *len, size_t n);
 bool pair_reserve(struct pair_index *t, size_t n);
@@ -219,6 +235,8 @@ enum status merge_text(const struct vocab *v, const struct merge_rule *rule,
 /* *text with U+2581 for every space, in s->escaped; prefix: and one more in front. False: no
  * memory. */
 bool escape_spaces(struct vocab_scratch *s, bool prefix, const char **text, size_t *len);
+/* A text of this length comes now, and what came before may be gone; no memory: it does without. */
+void scratch_begin(struct vocab_scratch *s, size_t len);
 void scratch_free(struct vocab_scratch *s);
 
 /* -- the rest ---------------------------------------------------------------------------------- */

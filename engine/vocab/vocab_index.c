@@ -95,9 +95,17 @@ bool index_put(struct vocab *v, uint32_t id, uint32_t *old) {
     return true;
 }
 
-uint32_t index_find(const struct vocab *v, const char *text, size_t len) {
+uint64_t index_hash(const struct vocab *v, const char *text, size_t len) {
+    return text_hash(v->seed, text, len);
+}
+
+uint32_t index_find_hashed(const struct vocab *v, const char *text, size_t len, uint64_t hash) {
     if (len > v->max_key) return NO_SYM;
-    return text_slot_of(v, &v->index, text, len, text_hash(v->seed, text, len))->id;
+    return text_slot_of(v, &v->index, text, len, hash)->id;
+}
+
+uint32_t index_find(const struct vocab *v, const char *text, size_t len) {
+    return index_find_hashed(v, text, len, text_hash(v->seed, text, len));
 }
 
 /* Three rounds of independent loads: slots, spans, texts. The volatile sink keeps them alive. */

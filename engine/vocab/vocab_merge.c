@@ -2,10 +2,11 @@
  *
  * A piece is a row of symbols, at first its characters. Again and again the neighbours with the
  * lowest rank are merged, of equal ranks the leftmost, until no neighbours have a rank. Symbols are
- * numbers; no text is ever built. Three ways, fastest first:
+ * numbers; no text is ever built. Four ways, fastest first:
  *
  *   whole  the piece is a token, and one that merging its text arrives at (known from the first
  *          time): most pieces end here
+ *   seen   it came before in this text: its ids are copied
  *   short  a small array, searched for the lowest rank each time
  *   long   a priority queue of (rank, position): n log n for any input
  *
@@ -243,26 +244,54 @@ static bool merge_long(const struct row *r, struct token_list *out) {
 
 /* -- pieces and texts -------------------------------------------------------------------------- */
 
+void scratch_begin(struct vocab_scratch *s, size_t len) {
+    if (s->seen == NULL && len >= SEEN_MIN_TEXT) s->seen = mem_zalloc(SEEN_PIECES, sizeof *s->seen);
+    s->round++; /* the table's zeroes are never a round */
+}
+
+static struct seen_piece *seen_slot(const struct vocab_scratch *s, uint64_t hash) {
+    return s->seen != NULL ? &s->seen[hash >> 20 & (SEEN_PIECES - 1)] : NULL;
+}
+
+static bool is_seen(const struct vocab_scratch *s, const struct seen_piece *p, const char *text,
+                    size_t len) {
+    return p != NULL && p->round == s->round && p->len == len && memcmp(p->text, text, len) == 0;
+}
+
+static bool copy_ids(const struct seen_piece *p, struct token_list *out) {
+    for (uint32_t i = 0; i < p->n_ids; i++) {
+        if (!token_list_add(out, out->ids[p->first + i])) return false;
+    }
+    return true;
+}
+
+static bool merge_by_length(const struct vocab *v, const struct merge_rule *rule,
+                            struct vocab_scratch *s, const char *text, uint32_t len,
+                            struct token_list *out) {
+    if (len <= SHORT_BYTES) return merge_short(v, rule, text, len, out);
+    const struct row r = {v, rule, s, text, len};
+    return merge_long(&r, out);
+}
+
 enum status merge_piece(const struct vocab *v, const struct merge_rule *rule,
                         struct vocab_scratch *s, const char *text, size_t len,
                         struct token_list *out, struct err *e) {
     assert(len > 0 && len <= UINT32_MAX);
-    uint32_t whole = index_find(v, text, len);
+    const uint64_t hash = index_hash(v, text, len);
+    const uint32_t whole = index_find_hashed(v, text, len, hash);
     atomic_uchar *memo = whole < v->n ? &v->whole[whole] : NULL;
-    unsigned known = memo != NULL ? atomic_load_explicit(memo, memory_order_relaxed) : WHOLE_NO;
-    size_t before = out->len;
-    bool ok;
-    if (known == WHOLE_YES) {
-        ok = token_list_add(out, (token_id)whole);
-    } else if (len <= SHORT_BYTES) {
-        ok = merge_short(v, rule, text, (uint32_t)len, out);
-    } else {
-        struct row r = {v, rule, s, text, (uint32_t)len};
-        ok = merge_long(&r, out);
-    }
-    if (!ok) return err_no_memory(e);
+    const unsigned known =
+        memo != NULL ? atomic_load_explicit(memo, memory_order_relaxed) : WHOLE_NO;
+    if (known == WHOLE_YES) return token_list_add(out, (token_id)whole) ? ST_OK : err_no_memory(e);
+    struct seen_piece *slot = seen_slot(s, hash);
+    if (is_seen(s, slot, text, len)) return copy_ids(slot, out) ? ST_OK : err_no_memory(e);
+    const size_t first = out->len;
+    if (!merge_by_length(v, rule, s, text, (uint32_t)len, out)) return err_no_memory(e);
+    const size_t n_ids = out->len - first;
+    if (slot != NULL)
+        *slot = (struct seen_piece){text, (uint32_t)len, (uint32_t)n_ids, s->round, first};
     if (known == WHOLE_UNKNOWN) {
-        bool yes = out->len == before + 1 && out->ids[before] == (token_id)whole;
+        const bool yes = n_ids == 1 && out->ids[first] == (token_id)whole;
         atomic_store_explicit(memo, yes ? WHOLE_YES : WHOLE_NO, memory_order_relaxed);
     }
     return ST_OK;
@@ -289,6 +318,7 @@ enum status merge_text(const struct vocab *v, const struct merge_rule *rule,
 bool escape_spaces(struct vocab_scratch *s, bool prefix, const char **text, size_t *len) {
     static const char mark[] = "\xE2\x96\x81";
     const char *p = *text, *end = p + *len;
+    scratch_begin(s, *len);
     buf_clear(&s->escaped);
     if (prefix) buf_add(&s->escaped, mark, 3);
     while (p < end) {
@@ -309,5 +339,6 @@ void scratch_free(struct vocab_scratch *s) {
     buf_free(&s->word);
     mem_free(s->sym);
     mem_free(s->heap);
+    mem_free(s->seen);
     *s = (struct vocab_scratch){0};
 }
