@@ -72,6 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct fuzz_input in = {data, data + size};
     struct fuzz_vocab f;
     struct stops stops;
+    fuzz_vocab_prepare();
     const long live = mem_live();
     fuzz_vocab_open(&f, &in);
     read_stops(&stops, &in);

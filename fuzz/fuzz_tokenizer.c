@@ -75,6 +75,7 @@ static void check_vocab(const struct fuzz_vocab *f, const char *text, size_t len
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct fuzz_input in = {data, data + size};
     struct fuzz_vocab f;
+    fuzz_vocab_prepare();
     const long live = mem_live();
     fuzz_vocab_open(&f, &in);
     if (f.vocab != NULL) check_vocab(&f, (const char *)in.p, (size_t)(in.end - in.p));

@@ -17,6 +17,10 @@ enum { ANY = OTHER | N | L | M | P | S | WS };
 extern const unsigned char pretok_ascii_class[128];
 extern const unsigned char pretok_class_bit[8]; /* enum unicode_class -> class */
 
+#ifndef PRETOK_STEP
+#define PRETOK_STEP() ((void)0) /* pretok_test.c counts */
+#endif
+
 struct ch {
     unsigned kind, len; /* class and bytes; both 0 at the end */
     uint32_t cp;
@@ -30,6 +34,7 @@ static inline unsigned class_of(uint32_t cp) {
 }
 
 static inline struct ch peek(const char *p, const char *end) {
+    PRETOK_STEP();
     if (p == end) return (struct ch){0, 0, 0};
     const unsigned char *u = (const unsigned char *)p;
     if (u[0] < 0x80) return (struct ch){pretok_ascii_class[u[0]], 1, u[0]};
@@ -54,6 +59,7 @@ static inline const char *skip(const char *p, const char *end, unsigned set) {
         while (p < end && (unsigned char)*p < 0x80) {
             if ((pretok_ascii_class[(unsigned char)*p] & set) == 0) return p;
             p++;
+            PRETOK_STEP();
         }
         const struct ch c = peek(p, end);
         if ((c.kind & set) == 0) return p;
