@@ -1,7 +1,8 @@
-/* pretok_test.c - pieces of single texts, and the work that splitting takes. What the groups give on many
- * texts is the business of golden-check.
+/* pretok_test.c - pieces of single texts, and the work that splitting takes. What the groups give
+ * on many texts is the business of golden-check.
  *
- * The splitters are compiled into this file once more, with a counter in each look at a character. */
+ * The splitters are compiled into this file once more, with a counter in each look at a character.
+ */
 #include <stdint.h>
 
 static uint64_t n_steps;
@@ -63,8 +64,8 @@ static void test_groups(void **state) {
     assert_string_equal(cut("granite-embed-multi-97m", "e\u0301A!"), "e\u0301|A|!");
 }
 
-/* Every group on runs that tempt a splitter to look far ahead for each short piece: the work must be
- * in proportion to the text. 64 looks at a character: six levels, a few at each. */
+/* Every group on runs that tempt a splitter to look far ahead for each short piece: the work must
+ * be in proportion to the text. 64 looks at a character: six levels, a few at each. */
 static void test_steps_are_linear(void **state) {
     (void)state;
     enum { SIZE = 1 << 15, MOST = 64 };
@@ -73,9 +74,10 @@ static void test_steps_are_linear(void **state) {
 #include "engine/vocab/pretok.def"
     };
     static const char *const units[] = {
-        "a", "A", " ", "\n", " \n", "\t", "1", "!", "'", "<", "<sentinel:1", "IMGIMGA", "aA", "A\u0416",
-        "\u0416", "\u0301", "A\u0301", "\u4E2D", "\uAC00", "\u3000", "\u2581", "a ", "12 ", "!\n",
-        "\U0001F600", "\u0661", "1\u0661", "\x01", "/"};
+        "a",          "A",      " ",           "\n",      " \n",    "\t",      "1",      "!",
+        "'",          "<",      "<sentinel:1", "IMGIMGA", "aA",     "A\u0416", "\u0416", "\u0301",
+        "A\u0301",    "\u4E2D", "\uAC00",      "\u3000",  "\u2581", "a ",      "12 ",    "!\n",
+        "\U0001F600", "\u0661", "1\u0661",     "\x01",    "/"};
     static char text[SIZE];
     for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
         const struct pretok *pre = pretok_find(names[n], strlen(names[n]));

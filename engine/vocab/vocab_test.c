@@ -6,65 +6,6 @@
 
 #include "engine/vocab/testing.h"
 
-/* <unk> <s> </s>, bytes from 3, then a few pieces from 259. */
-static void spm_tokens(struct tokens *t) {
-    *t = (struct tokens){.n = 0};
-    add(t, "<unk>", 2, 0);
-    add(t, "<s>", 3, 0);
-    add(t, "</s>", 3, 0);
-    add_byte_tokens(t);
-    add(t, "\xE2\x96\x81", 1, -10); /* 259 */
-    add(t, "a", 1, -11);            /* 260 */
-    add(t, "b", 1, -12);            /* 261 */
-    add(t, "aa", 1, -1);            /* 262 */
-    add(t, "aaaa", 1, -3);          /* 263 */
-    add(t, "ab", 1, -1);            /* 264 */
-    add(t,
-        "\xE2\x96\x81"
-        "a",
-        1, -2);                                /* 265 */
-    add(t, "\xE2\x96\x81\xE2\x96\x81", 1, -4); /* 266 */
-    add(t, "<|im_end|>", 4, 0);                /* 267 */
-    add(t, "<|x|>", 3, 0);                     /* 268 */
-}
-static void spm_open(struct file *f) {
-    struct tokens t;
-    struct maker m = {{0}, 0};
-    spm_tokens(&t);
-    make_str(&m, "tokenizer.ggml.model", "llama");
-    make_tokens(&m, &t, true);
-    assert_int_equal(file_open(f, &m), ST_OK);
-}
-
-/* Bytes from 0, then pieces from 256; pre as given. */
-static void bpe_make(struct maker *m, const char *pre) {
-    static const char *const merges[] = {"a a", "aa aa", "\xC4\xA0 a", "\xC4\xA0 \xC4\xA0",
-                                         "a b", "b c",   "bc d",       "x y"};
-    struct tokens t = {.n = 0};
-    add_mapped_bytes(&t);
-    add(&t, "aa", 1, 0);   /* 256 */
-    add(&t, "aaaa", 1, 0); /* 257 */
-    add(&t,
-        "\xC4\xA0"
-        "a",
-        1, 0);                         /* 258 */
-    add(&t, "\xC4\xA0\xC4\xA0", 1, 0); /* 259 */
-    add(&t, "ab", 1, 0);               /* 260 */
-    add(&t, "bcd", 1, 0);              /* 261: from "bc", which is no token */
-    add(&t, "<|im_start|>", 3, 0);     /* 262 */
-    add(&t, "<|im_end|>", 3, 0);       /* 263 */
-    add(&t, "abcd", 1, 0);             /* 264: no merge leads to it */
-    make_str(m, "tokenizer.ggml.model", "gpt2");
-    make_str(m, "tokenizer.ggml.pre", pre);
-    make_tokens(m, &t, false);
-    make_strs(m, "tokenizer.ggml.merges", merges, sizeof merges / sizeof merges[0]);
-}
-static void bpe_open(struct file *f, const char *pre) {
-    struct maker m = {{0}, 0};
-    bpe_make(&m, pre);
-    assert_int_equal(file_open(f, &m), ST_OK);
-}
-
 /* -- load errors ------------------------------------------------------------------------------- */
 
 static void test_load_errors(void **state) {
