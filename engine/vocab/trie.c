@@ -70,7 +70,7 @@ static bool add_map(struct builder *b, uint32_t node) {
     for (uint32_t i = t->node[node].first; i < t->n_nodes; i++)
         m->bits[t->label[i] >> 6] |= 1ull << (t->label[i] & 63);
     for (unsigned w = 1; w < 4; w++)
-        m->before[w] = (uint8_t)(m->before[w - 1] + __builtin_popcountll(m->bits[w - 1]));
+        m->before[w] = (uint8_t)(m->before[w - 1] + trie_count_bits(m->bits[w - 1]));
     t->node[node].map = t->n_maps++;
     return true;
 }
@@ -90,11 +90,13 @@ static bool add_levels(struct builder *b, uint32_t n_keys) {
         if (t->n_nodes - t->node[node].first > TRIE_FEW && !add_map(b, node)) return false;
     }
     t->node[t->n_nodes].first = t->n_nodes;
+    for (unsigned c = 0; c < 256; c++) t->from_root[c] = TRIE_NONE;
+    for (uint32_t i = t->node[0].first; i < t->node[1].first; i++) t->from_root[t->label[i]] = i;
     return true;
 }
 
 bool trie_build(struct trie *t, struct trie_key *keys, size_t n) {
-    qsort(keys, n, sizeof *keys, by_text);
+    if (n > 0) qsort(keys, n, sizeof *keys, by_text);
     size_t skip = 0;
     while (skip < n && keys[skip].len == 0) skip++;
     keys += skip;

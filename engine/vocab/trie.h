@@ -33,9 +33,10 @@ struct trie_map {
     uint64_t bits[4];
     uint8_t before[4]; /* children in the words before */
 };
-struct trie {               /* owns its arrays; a zeroed struct is the empty set */
-    struct trie_node *node; /* [n_nodes + 1], the last one only ends the children */
-    unsigned char *label;   /* [n_nodes]: the byte that leads to it */
+struct trie {                /* owns its arrays; a zeroed struct is the empty set */
+    uint32_t from_root[256]; /* children of the root, where every walk begins */
+    struct trie_node *node;  /* [n_nodes + 1], the last one only ends the children */
+    unsigned char *label;    /* [n_nodes]: the byte that leads to it */
     struct trie_map *map;
     uint32_t n_nodes, n_maps;
 };
@@ -49,14 +50,23 @@ static inline uint32_t trie_value(const struct trie *t, uint32_t node) {
     return t->node[node].value;
 }
 
+/* Without a library call, which is what the builtin is where the processor may lack the
+ * instruction. */
+static inline uint32_t trie_count_bits(uint64_t x) {
+    x -= x >> 1 & 0x5555555555555555u;
+    x = (x & 0x3333333333333333u) + (x >> 2 & 0x3333333333333333u);
+    return (uint32_t)(((x + (x >> 4)) & 0x0F0F0F0F0F0F0F0Fu) * 0x0101010101010101u >> 56);
+}
+
 static inline uint32_t trie_step(const struct trie *t, uint32_t node, char byte) {
     const unsigned char c = (unsigned char)byte;
+    if (node == TRIE_ROOT) return t->from_root[c];
     const struct trie_node *n = &t->node[node];
     if (n->map != TRIE_NONE) {
         const struct trie_map *m = &t->map[n->map];
         const uint64_t word = m->bits[c >> 6], bit = 1ull << (c & 63);
         if ((word & bit) == 0) return TRIE_NONE;
-        return n->first + m->before[c >> 6] + (uint32_t)__builtin_popcountll(word & (bit - 1));
+        return n->first + m->before[c >> 6] + trie_count_bits(word & (bit - 1));
     }
     for (uint32_t i = n->first; i < n[1].first; i++) {
         if (t->label[i] == c) return i;

@@ -102,10 +102,12 @@ enum {
 
 /* Scratch of one vocab_encode(). */
 struct vocab_scratch {
-    struct buf clean;            /* copy of a text that needs cleaning */
-    struct buf escaped;          /* copy with U+2581 for spaces */
-    struct buf word;             /* what a kind makes of (a part of) the text first */
-    uint32_t *sym, *rank, *span; /* long pieces: see vocab_merge.c */
+    struct buf clean;   /* copy of a text that needs cleaning */
+    struct buf escaped; /* copy with U+2581 for spaces */
+    struct buf word;    /* what a kind makes of (a part of) the text first */
+    struct merge_cell {
+        uint32_t sym, rank, span;
+    } *cell; /* long pieces: see vocab_merge.c */
     size_t cap;
     uint64_t *heap;
     size_t n_heap, run, heap_cap;

@@ -10,10 +10,10 @@
  *   short  a small array, searched for the lowest rank each time
  *   long   a priority queue of (rank, position): n log n for any input
  *
- * The long way has three arrays indexed by byte position. A symbol at i of length l has span[i] = l
- * and also span[i + l - 1] = l, which is how the neighbours on both sides are found without links.
- * rank[i] is the rank of merging it with its right neighbour; a queue entry whose rank is not the
- * one in the array is out of date and skipped.
+ * The long way has a cell for each byte. A symbol at i of length l has the span l at i and also at
+ * i + l - 1, which is how the neighbours on both sides are found without links. The rank at i is
+ * that of merging it with its right neighbour; a queue entry with another rank is out of date and
+ * skipped.
  *
  * The queue is one array with a heap of recent entries at its front and a sorted run of older ones
  * at its back; the next entry is the smaller of the two heads. When the run is used up, what is in
@@ -105,12 +105,10 @@ struct row { /* a long piece while it is merged */
 
 static bool row_reserve(struct vocab_scratch *s, size_t len) {
     if (len <= s->cap) return true;
-    mem_free(s->sym); /* nothing in it is needed any more */
+    mem_free(s->cell); /* nothing in it is needed any more */
     s->cap = 0;
-    s->sym = mem_array(len, 3 * sizeof *s->sym);
-    if (s->sym == NULL) return false;
-    s->rank = s->sym + len;
-    s->span = s->rank + len;
+    s->cell = mem_array(len, sizeof *s->cell);
+    if (s->cell == NULL) return false;
     s->cap = len;
     return true;
 }
@@ -138,7 +136,7 @@ static void queue_clear(struct vocab_scratch *s) {
 }
 
 static bool up_to_date(const struct vocab_scratch *s, uint64_t key) {
-    return s->rank[(uint32_t)key] == key >> 32;
+    return s->cell[(uint32_t)key].rank == key >> 32;
 }
 
 /* Room for one more: drops what is out of date, then grows if that was little. */
@@ -186,23 +184,23 @@ static bool queue_pop(struct vocab_scratch *s, uint64_t *key) {
 
 static uint32_t row_merge(const struct row *r, uint32_t i, uint32_t *result) {
     const struct vocab_scratch *s = r->s;
-    uint32_t next = i + s->span[i];
+    uint32_t next = i + s->cell[i].span;
     if (next == r->len) return NO_RANK;
-    return r->rule->merge(r->v, r->text + i, s->span[i] + s->span[next], s->sym[i], s->sym[next],
-                          result);
+    return r->rule->merge(r->v, r->text + i, s->cell[i].span + s->cell[next].span, s->cell[i].sym,
+                          s->cell[next].sym, result);
 }
 
 static bool row_look(const struct row *r, uint32_t i) {
     struct vocab_scratch *s = r->s;
     uint32_t result;
-    s->rank[i] = row_merge(r, i, &result);
-    if (s->rank[i] == NO_RANK) return true;
-    return queue_push(s, (uint64_t)s->rank[i] << 32 | i);
+    s->cell[i].rank = row_merge(r, i, &result);
+    if (s->cell[i].rank == NO_RANK) return true;
+    return queue_push(s, (uint64_t)s->cell[i].rank << 32 | i);
 }
 
 static void row_set(const struct row *r, uint32_t i, uint32_t sym, uint32_t len) {
-    r->s->sym[i] = sym;
-    r->s->span[i] = r->s->span[i + len - 1] = len;
+    r->s->cell[i].sym = sym;
+    r->s->cell[i].span = r->s->cell[i + len - 1].span = len;
 }
 
 static bool row_init(const struct row *r) {
@@ -213,9 +211,9 @@ static bool row_init(const struct row *r) {
         row_set(r, i, sym, l);
     }
     queue_clear(s);
-    for (uint32_t i = 0, result; i < r->len; i += s->span[i]) {
-        s->rank[i] = row_merge(r, i, &result);
-        if (s->rank[i] != NO_RANK) s->heap[s->n_heap++] = (uint64_t)s->rank[i] << 32 | i;
+    for (uint32_t i = 0, result; i < r->len; i += s->cell[i].span) {
+        s->cell[i].rank = row_merge(r, i, &result);
+        if (s->cell[i].rank != NO_RANK) s->heap[s->n_heap++] = (uint64_t)s->cell[i].rank << 32 | i;
     }
     queue_sort(s);
     return true;
@@ -227,17 +225,17 @@ static bool merge_long(const struct row *r, struct token_list *out) {
     for (uint64_t key; queue_pop(s, &key);) {
         uint32_t i = (uint32_t)key, result = NO_SYM;
         if (!up_to_date(s, key)) continue;
-        uint32_t next = i + s->span[i];
+        uint32_t next = i + s->cell[i].span;
         uint32_t rank = row_merge(r, i, &result);
         assert(rank == key >> 32);
         (void)rank;
-        s->rank[next] = NO_RANK;
-        row_set(r, i, result, s->span[i] + s->span[next]);
+        s->cell[next].rank = NO_RANK;
+        row_set(r, i, result, s->cell[i].span + s->cell[next].span);
         if (!row_look(r, i)) return false;
-        if (i > 0 && !row_look(r, i - s->span[i - 1])) return false;
+        if (i > 0 && !row_look(r, i - s->cell[i - 1].span)) return false;
     }
-    for (uint32_t i = 0; i < r->len; i += s->span[i]) {
-        if (!emit(r->v, r->rule, s->sym[i], r->text + i, s->span[i], out)) return false;
+    for (uint32_t i = 0; i < r->len; i += s->cell[i].span) {
+        if (!emit(r->v, r->rule, s->cell[i].sym, r->text + i, s->cell[i].span, out)) return false;
     }
     return true;
 }
@@ -337,7 +335,7 @@ void scratch_free(struct vocab_scratch *s) {
     buf_free(&s->clean);
     buf_free(&s->escaped);
     buf_free(&s->word);
-    mem_free(s->sym);
+    mem_free(s->cell);
     mem_free(s->heap);
     mem_free(s->seen);
     *s = (struct vocab_scratch){0};
