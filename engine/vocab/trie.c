@@ -99,7 +99,7 @@ bool trie_build(struct trie *t, struct trie_key *keys, size_t n) {
     if (n > 0) qsort(keys, n, sizeof *keys, by_text);
     size_t skip = 0;
     while (skip < n && keys[skip].len == 0) skip++;
-    keys += skip;
+    if (skip > 0) keys += skip; /* there may be no array at all */
     n -= skip;
     const size_t n_nodes = count_nodes(keys, n);
     *t = (struct trie){0};
