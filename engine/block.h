@@ -102,8 +102,9 @@ val block_ple_gate(struct forward *f, uint32_t il, val x); /* what layer il adds
         TENSOR("ffn_up.weight", ffn_up, "n_embd,n_ff", TENSOR_DENSE),                              \
         TENSOR("ffn_down.weight", ffn_down, "n_ff,n_embd", TENSOR_DENSE)
 #define BLOCK_FFN BLOCK_FFN_NORM, BLOCK_GLU
-#define BLOCK_GLU_FUSED /* gate and up in one weight */                                            \
-    TENSOR("ffn_up.weight", ffn_up, "n_embd,2*n_ff", TENSOR_DENSE),                                \
+#define BLOCK_GLU_FUSED /* gate and up in one weight, or apart */                                  \
+    TENSOR("ffn_gate.weight", ffn_gate, "n_embd,n_ff", TENSOR_DENSE | TENSOR_OPTIONAL),            \
+        TENSOR("ffn_up.weight", ffn_up, "n_embd,n_ff_up", TENSOR_DENSE),                           \
         TENSOR("ffn_down.weight", ffn_down, "n_ff,n_embd", TENSOR_DENSE)
 #define BLOCK_MLP /* no gate */                                                                    \
     TENSOR("ffn_up.weight", ffn_up, "n_embd,n_ff", TENSOR_DENSE),                                  \

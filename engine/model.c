@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "engine/legacy.h"
 
 #define ARCH(symbol) extern const struct arch arch_##symbol;
 #include "engine/arch/list.def"
@@ -49,7 +50,7 @@ static int64_t dim_value(const struct model *m, const struct layer *l, const cha
         {"o_dim", (int64_t)l->n_head * l->head_dim_v},
         {"qkv_dim", q + k + v},
         {"n_ff", l->n_ff},
-        {"2*n_ff", 2 * (int64_t)l->n_ff},
+        {"n_ff_up", l->ffn_gate != NULL ? l->n_ff : 2 * (int64_t)l->n_ff}, /* fused: both halves */
         {"n_expert", hp->n_expert},
         {"n_ff_exp", l->n_ff_exp},
         {"2*n_ff_exp", 2 * (int64_t)l->n_ff_exp},
@@ -248,7 +249,8 @@ enum status model_load(struct model **out, struct gguf *g, struct device *dev, s
     }
     m->gguf = g;
     m->dev = dev;
-    enum status st = find_arch(m, e);
+    enum status st = legacy_translate(g, e);
+    if (st == ST_OK) st = find_arch(m, e);
     if (st == ST_OK) st = hparams_load(m, e);
     if (st == ST_OK) st = load_tensors(m, e);
     if (st != ST_OK) {
