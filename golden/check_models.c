@@ -24,9 +24,9 @@ struct set {
     struct cria_engine *eng;
     uint32_t n_out;
     uint32_t first_pos; /* of the prompt at hand */
-    bool dequantised; /* compare with the rows of the dequantised weights, not with the recorded
-                         ones */
-    double limit;     /* NMSE that applies */
+    bool dequantised;   /* compare with the rows of the dequantised weights, not with the recorded
+                           ones */
+    double limit;       /* NMSE that applies */
 };
 
 static double number(const json *v, double fallback) {
