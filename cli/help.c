@@ -28,6 +28,8 @@ static const struct variable variables[] = {
     {ENV_SERVE, "OLLAMA_NUM_PARALLEL", "Requests that a model answers at once"},
     {ENV_SERVE, "OLLAMA_ORIGINS", "Further allowed origins, separated by commas"},
     {ENV_SERVE, "CRIA_CPU_ISA", "Force a variant of the CPU kernels"},
+    {ENV_SERVE, "CRIA_CHECK_TENSORS",
+     "Read all of a model first: no infinite or undefined weights"},
 };
 
 static const char *kind_name(enum flag_kind kind) {

@@ -34,7 +34,7 @@ struct cria_engine_params {
     uint32_t n_parallel; /* generations that run at once; the others wait in order */
     uint32_t n_batch;    /* rows of a step (micro-batch); n_parallel at least */
     uint32_t n_outputs;  /* rows of a step whose logits can be asked for; n_parallel at least */
-    enum dtype kv_type;  /* DT_F16 or DT_F32 */
+    enum dtype kv_type;  /* DT_F16, DT_F32; any other that can be written, slower */
     bool embeddings;     /* rows give the model's embedding (or rerank scores) in place of logits */
 };
 struct cria_engine_params cria_engine_default_params(void); /* n_parallel 1, n_batch 512, F16 */

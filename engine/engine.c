@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/os.h"
 #include "engine/engine_impl.h"
 #include "engine/file/gguf.h"
 
@@ -208,6 +209,7 @@ static enum status open_gguf(struct cria_engine **out, struct gguf *g,
     }
     pthread_mutex_init(&eng->step_lock, NULL);
     enum status st = device_open(&eng->dev, p->backend, &dp, e);
+    if (st == ST_OK && os_env("CHECK_TENSORS") != NULL) st = gguf_check_data(g, e);
     if (st != ST_OK)
         gguf_close(g);
     else

@@ -130,6 +130,25 @@ static enum status pages_open(struct kv *kv, const struct model *m, enum dtype t
     return st;
 }
 
+/* A head's cell is whole blocks of the type. */
+static enum status check_type(const struct model *m, enum dtype type, struct err *e) {
+    const struct dtype_info *info = dtype_info(type);
+    if (info == NULL || info->encode == NULL)
+        return err_set(e, ST_INVALID, "the KV cache cannot be of type %s",
+                       info != NULL ? info->name : "?");
+    for (uint32_t il = 0; il < m->hp.n_layer; il++) {
+        const struct layer *l = &m->layers[il];
+        const bool parts =
+            !m->hp.latent || (m->hp.kv_rank % info->elems == 0 && m->hp.n_rot % info->elems == 0);
+        if (l->kv_dim_k % info->elems == 0 && l->kv_dim_v % info->elems == 0 && parts) continue;
+        return err_set(e, ST_INVALID,
+                       "a KV cache of type %s needs heads of a multiple of %u values; these have "
+                       "%u and %u",
+                       info->name, info->elems, l->kv_dim_k, l->kv_dim_v);
+    }
+    return ST_OK;
+}
+
 enum status kv_open(struct kv **out, const struct model *m, uint32_t n_ctx, uint32_t n_active,
                     uint32_t n_seqs, enum dtype type, struct err *e) {
     struct kv *kv = mem_zalloc(1, sizeof *kv);
@@ -137,8 +156,8 @@ enum status kv_open(struct kv **out, const struct model *m, uint32_t n_ctx, uint
     kv->dev = m->dev;
     kv->max_pages = pages_for(n_ctx);
     uint64_t n_pages = (uint64_t)kv->max_pages * n_active;
-    enum status st = ST_OK;
-    if (n_pages > UINT32_MAX || n_seqs > UINT16_MAX)
+    enum status st = check_type(m, type, e);
+    if (st == ST_OK && (n_pages > UINT32_MAX || n_seqs > UINT16_MAX))
         st = err_set(e, ST_LIMIT, "a KV cache for %u sequences of %u tokens is too large", n_active,
                      n_ctx);
     kv->cache.n_pages = (uint32_t)n_pages;

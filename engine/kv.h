@@ -19,7 +19,8 @@ struct kv {
 };
 
 /* n_ctx: longest sequence; n_active: how many of that length fit at once; n_seqs: sequences there
- * can be (idle ones share what is left). type: DT_F16 or DT_F32. */
+ * can be (idle ones share what is left). type: any that can be written
+ * and whose blocks divide the heads (ST_INVALID else). */
 enum status kv_open(struct kv **out, const struct model *m, uint32_t n_ctx, uint32_t n_active,
                     uint32_t n_seqs, enum dtype type, struct err *e);
 void kv_close(struct kv *kv); /* NULL is fine */

@@ -109,6 +109,23 @@ static void test_a_fork_at_a_page_border_needs_no_page(void **state) {
     close_kv(&f);
 }
 
+/* Whole blocks in each head, or a message that says so. */
+static void test_types(void **state) {
+    (void)state;
+    struct fixture f;
+    struct kv *kv;
+    struct err e = {0};
+    open_kv(&f, 1);
+    for (int il = 0; il < N_LAYER; il++) f.layers[il].kv_dim_k = f.layers[il].kv_dim_v = 64;
+    assert_int_equal(kv_open(&kv, &f.m, N_CTX, 1, N_SEQS, DT_Q8_0, &e), ST_OK);
+    assert_int_equal(kv->cache.k[0].stride[1], 2 * 34);
+    kv_close(kv);
+    assert_int_equal(kv_open(&kv, &f.m, N_CTX, 1, N_SEQS, DT_Q4_K, &e), ST_INVALID);
+    assert_non_null(strstr(e.msg, "multiple of 256"));
+    assert_int_equal(kv_open(&kv, &f.m, N_CTX, 1, N_SEQS, DT_I32, &e), ST_INVALID);
+    close_kv(&f);
+}
+
 static void test_open_without_memory(void **state) {
     (void)state;
     struct fixture f;
@@ -133,6 +150,7 @@ int main(void) {
         cmocka_unit_test(test_pages_come_and_go),
         cmocka_unit_test(test_a_fork_shares_full_pages_and_copies_the_rest),
         cmocka_unit_test(test_a_fork_at_a_page_border_needs_no_page),
+        cmocka_unit_test(test_types),
         cmocka_unit_test(test_open_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,13 +1,14 @@
 /* dtype.c - the type table, generated from quant/types.def (see dtype.h).
  *
- * For each row of types.def that cria computes with, a decode and an encode function over rows are
- * made from the block functions of quant/<prefix>.h. This file is compiled for the base instruction
- * set and without contraction: it is what every faster path is compared with. */
-#define QUANT_ENCODE
+ * For each row of types.def that cria computes with, a decode function over rows is made from the
+ * block function of quant/<prefix>.h. This file is compiled for the base instruction set and
+ * without contraction: it is what every faster path is compared with. Encoders: encode.h. */
 #include "kernels/dtype.h"
 
 #include <assert.h>
 #include <strings.h>
+
+#include "kernels/encode.h"
 
 #define TYPES_INCLUDE
 #include "kernels/quant/types.def"
@@ -20,48 +21,39 @@
             for (int i = 0; i < (elems); i++) dst[i] = prefix##_at(block, i);                      \
         }                                                                                          \
     }
-#define ENCODE_ROW(prefix, elems, bytes)                                                           \
-    static void prefix##_encode_row(const float *src, void *dst, size_t n, const float *iw) {      \
-        uint8_t *block = dst;                                                                      \
-        (void)iw;                                                                                  \
-        for (size_t b = 0; b < n / (elems); b++, block += (bytes), src += (elems)) {               \
-            prefix##_encode(block, src);                                                           \
+/* Every value of a block has its scale (and minimum) as a factor: if that is infinite or a NaN, so
+ * is the first value. Only a power of two, MXFP4's 2^128, can be too large and still not show. */
+#define CHECK_ROW(id, prefix, elems, bytes)                                                        \
+    static size_t prefix##_check_row(const void *src, size_t n) {                                  \
+        const uint8_t *block = src;                                                                \
+        size_t b = 0;                                                                              \
+        for (; b < n / (elems); b++, block += (bytes)) {                                           \
+            if (!isfinite(prefix##_at(block, 0)) || ((id) == DT_MXFP4 && block[0] == 255)) break;  \
         }                                                                                          \
+        return b;                                                                                  \
     }
-#define SEARCH_ROW(prefix, elems, bytes)                                                           \
+
+/* The encoders of the instruction set in use. */
+#define ENCODE_ROW(id, prefix)                                                                     \
     static void prefix##_encode_row(const float *src, void *dst, size_t n, const float *iw) {      \
-        uint8_t *block = dst;                                                                      \
-        struct quant_weights w = {iw, iw != NULL ? mean_square(src, n) : 0};                       \
-        for (size_t b = 0; b < n / (elems); b++, block += (bytes), src += (elems)) {               \
-            prefix##_encode(block, src, iw != NULL ? &w : NULL);                                   \
-            if (iw != NULL) w.iw += (elems);                                                       \
-        }                                                                                          \
+        encoders()->row[id](src, dst, n, iw);                                                      \
     }
 
 #define QUANT(id, NAME, prefix, elems, bytes)                                                      \
     DECODE_ROW(prefix, elems, bytes)                                                               \
-    ENCODE_ROW(prefix, elems, bytes)
-#define QUANT_SEARCH(id, NAME, prefix, elems, bytes)                                               \
-    DECODE_ROW(prefix, elems, bytes)                                                               \
-    SEARCH_ROW(prefix, elems, bytes)
-#define QUANT_READ(id, NAME, prefix, elems, bytes) DECODE_ROW(prefix, elems, bytes)
+    CHECK_ROW(id, prefix, elems, bytes)                                                            \
+    ENCODE_ROW(id, prefix)
 #define OPAQUE(id, NAME, elems, bytes)
 #include "kernels/quant/types.def"
 #undef QUANT
-#undef QUANT_READ
 #undef OPAQUE
 
 static const struct dtype_info table[DT_COUNT] = {
 #define QUANT(id, NAME, prefix, elems, bytes)                                                      \
-    [id] = {#NAME, elems, bytes, prefix##_decode_row, prefix##_encode_row},
-#define QUANT_SEARCH(id, NAME, prefix, elems, bytes)                                               \
-    [id] = {#NAME, elems, bytes, prefix##_decode_row, prefix##_encode_row},
-#define QUANT_READ(id, NAME, prefix, elems, bytes)                                                 \
-    [id] = {#NAME, elems, bytes, prefix##_decode_row, NULL},
-#define OPAQUE(id, NAME, elems, bytes) [id] = {#NAME, elems, bytes, NULL, NULL},
+    [id] = {#NAME, elems, bytes, prefix##_decode_row, prefix##_check_row, prefix##_encode_row},
+#define OPAQUE(id, NAME, elems, bytes) [id] = {#NAME, elems, bytes, NULL, NULL, NULL},
 #include "kernels/quant/types.def"
 #undef QUANT
-#undef QUANT_READ
 #undef OPAQUE
 };
 
@@ -73,6 +65,15 @@ size_t dtype_row_bytes(enum dtype t, size_t n) {
     const struct dtype_info *info = dtype_info(t);
     assert(info != NULL && n % info->elems == 0);
     return n / info->elems * info->bytes;
+}
+
+void dtype_encode_fast(enum dtype t, const float *src, void *dst, size_t n) {
+    assert(dtype_info(t) != NULL && dtype_info(t)->encode != NULL);
+    if (t != DT_IQ4_NL) {
+        dtype_info(t)->encode(src, dst, n, NULL);
+        return;
+    }
+    encoders()->iq4_nl_fast(src, dst, n, NULL);
 }
 
 enum dtype dtype_by_name(const char *name) {

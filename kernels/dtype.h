@@ -25,10 +25,17 @@ struct dtype_info {
     uint32_t bytes;   /* bytes in a block */
     /* n elements from src to dst (src unaligned is fine); NULL: opaque type */
     void (*decode)(const void *src, float *dst, size_t n);
+    /* Index of the first block of the row whose scale is no finite number (spec/quants.md 7.2;
+     * MXFP4: exponent 255), n / elems if all are sound. NULL: opaque type. */
+    size_t (*check)(const void *src, size_t n);
     /* One row. iw: [n] how much the error of each column counts (importance matrix,
      * spec/quants.md 8), or NULL. NULL: cannot be written. */
     void (*encode)(const float *src, void *dst, size_t n, const float *iw);
 };
+
+/* One row, for a cache that is written while one waits: as encode, but IQ4_NL does without its
+ * search. t can be encoded (asserted). */
+void dtype_encode_fast(enum dtype t, const float *src, void *dst, size_t n);
 
 /* NULL for an id that is not defined (removed or unknown types included). */
 const struct dtype_info *dtype_info(uint32_t id);

@@ -2,6 +2,7 @@
 #ifndef CRIA_KERNELS_TENSOR_H
 #define CRIA_KERNELS_TENSOR_H
 
+#include "base/err.h"
 #include "kernels/dtype.h"
 
 struct tensor {
@@ -16,5 +17,9 @@ struct tensor {
 size_t tensor_shape(struct tensor *t, enum dtype type, const int64_t dim[4]);
 /* Address of row i (counted over dims 1..3 as one). */
 const void *tensor_row(const struct tensor *t, int64_t i);
+/* Whether the data can be computed with (spec/quants.md 7.2): all floats and scales finite. Reads
+ * all of it, which must be in host memory. ST_FORMAT names tensor, row and block; Q8_1, a form of
+ * activations, is refused (ST_UNSUPPORTED); integers are always sound. */
+enum status tensor_check(const struct tensor *t, struct err *e);
 
 #endif

@@ -12,8 +12,9 @@
 struct new_layer {
     struct store_layer info;
     enum layer_kind kind;
-    const void *data; /* NULL: the blob has to be in the store */
-    bool made;        /* this creation wrote the blob: it goes again if that fails */
+    const void *data;  /* NULL: the blob has to be in the store */
+    bool made;         /* this creation wrote the blob: it goes again if that fails */
+    const char *level; /* it is quantized to this if the request says nothing; NULL: it stays */
 };
 
 struct creation {
@@ -47,6 +48,14 @@ void create_drop_blob(struct creation *c, const struct store_layer *layer);
  * blob; marks them in used[n]. */
 enum status create_merge(struct creation *c, const struct store_file *f, size_t n, size_t first,
                          bool *used, char digest[STORE_DIGEST_TEXT]);
+/* create_convert.c: the n files, of which some are safetensors, as new layers: a model, or what
+ * forced says. */
+enum status create_convert(struct creation *c, const struct store_file *f, size_t n,
+                           enum layer_kind forced);
+/* A layer for a GGUF that this creation has put into the store. */
+enum status create_use_blob(struct creation *c, const char *digest, const char *label,
+                            enum layer_kind forced);
+
 /* create_quantize.c: layers in other tensor types, as the request wants it; after create_sources.
  */
 enum status create_quantize(struct creation *c);

@@ -122,6 +122,7 @@ enum status create_quantize(struct creation *c) {
         const char *level = l->kind == LAYER_MODEL   ? s->quantize
                             : l->kind == LAYER_DRAFT ? s->draft_quantize
                                                      : NULL;
+        if (level == NULL || *level == '\0') level = l->level;
         if (level != NULL && *level != '\0') st = quantize_layer(c, l, level);
     }
     return st;

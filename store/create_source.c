@@ -58,18 +58,28 @@ static enum status kind_of_file(struct creation *c, const struct store_file *f,
     return ST_OK;
 }
 
+/* Weights as programs of another framework: opening them would run them. */
+static bool is_pickle(const char *path) {
+    const char *name = strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
+    return (strncmp(name, "pytorch_model", 13) == 0 && ends_with(name, ".bin")) ||
+           (strncmp(name, "consolidated", 12) == 0 && ends_with(name, ".pth"));
+}
+
 /* The kind of a set. Safetensors come with configuration files of any kind; GGUFs come alone. */
-static enum status kind_of_files(struct creation *c, const struct store_file *f, size_t n) {
+static enum status kind_of_files(struct creation *c, const struct store_file *f, size_t n,
+                                 enum file_kind *set) {
     size_t of[3] = {0};
+    bool pickle = false;
     for (size_t i = 0; i < n; i++) {
         enum file_kind kind;
         enum status st = kind_of_file(c, &f[i], &kind);
         if (st != ST_OK) return st;
         of[kind]++;
+        pickle = pickle || (kind == FILE_UNKNOWN && is_pickle(f[i].path));
     }
-    if (of[FILE_SAFETENSORS] != 0 && of[FILE_GGUF] == 0)
-        return err_set(c->e, ST_UNSUPPORTED,
-                       "models cannot be made from safetensors files yet: convert them to GGUF");
+    *set = of[FILE_SAFETENSORS] != 0 && of[FILE_GGUF] == 0 ? FILE_SAFETENSORS : FILE_GGUF;
+    if (*set == FILE_SAFETENSORS) return ST_OK;
+    if (pickle) return err_set(c->e, ST_INVALID, "unknown tensor format");
     if (n == 0 || of[FILE_GGUF] != n) return err_set(c->e, ST_INVALID, "unknown type");
     return ST_OK;
 }
@@ -151,6 +161,17 @@ static enum status open_blob(struct creation *c, const char *digest, const char 
     return gguf_open_memory(g, map->data, map->size, label, c->e);
 }
 
+enum status create_use_blob(struct creation *c, const char *digest, const char *label,
+                            enum layer_kind forced) {
+    struct os_map map = {0};
+    struct gguf *g = NULL;
+    enum status st = open_blob(c, digest, label, &map, &g);
+    if (st == ST_OK) st = use_gguf(c, digest, forced, true, g);
+    gguf_close(g);
+    os_map_close(&map);
+    return st;
+}
+
 static bool is_part(const struct gguf *g) {
     int64_t parts = 0;
     return gguf_get_i64(g, "split.count", &parts, NULL) == ST_OK && parts > 1;
@@ -182,7 +203,9 @@ static enum status parse_gguf(struct creation *c, const struct store_file *f, si
 
 static enum status parse_files(struct creation *c, const struct store_file *f, size_t n,
                                enum layer_kind forced) {
-    enum status st = kind_of_files(c, f, n);
+    enum file_kind kind;
+    enum status st = kind_of_files(c, f, n, &kind);
+    if (st == ST_OK && kind == FILE_SAFETENSORS) return create_convert(c, f, n, forced);
     if (st == ST_OK && forced == LAYER_ADAPTER && n > 1)
         st = err_set(c->e, ST_INVALID, "only one adapter is currently supported");
     bool *used = arena_zalloc(&c->arena, n + 1, sizeof *used);

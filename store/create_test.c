@@ -468,7 +468,7 @@ static void file_errors(void **state) {
     FAILS(ST_INVALID, "unknown type", "x", FILES(unknown));
     FAILS(ST_INVALID, "unknown type", "x", FILES(mixed));
     FAILS(ST_INVALID, "unknown type", "x", FILES(both));
-    assert_int_equal(CREATE(f, "x", FILES(tensors)), ST_UNSUPPORTED);
+    assert_int_equal(CREATE(f, "x", FILES(tensors)), ST_FORMAT); /* no configuration */
     assert_false(exists(f->dir, "manifests/registry.ollama.ai"));
 }
 

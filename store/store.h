@@ -220,9 +220,9 @@ struct store_create_spec {
 /* The checks that come before any status item (plain 400s): all ST_INVALID. */
 enum status store_create_check(const struct store_create_spec *spec, struct err *e);
 /* Does them, too, then the work. What the request got wrong is ST_INVALID or ST_FORMAT (400); a
- * missing blob is ST_IO (500: `open PATH: no such file or directory`); safetensors input is
- * ST_UNSUPPORTED for now; progress said no: ST_CANCELLED. Nothing is named in the
- * store unless the result is ST_OK. */
+ * missing blob is ST_IO (500: `open PATH: no such file or directory`); safetensors
+ * that cannot be converted are ST_INVALID, ST_FORMAT or ST_UNSUPPORTED; progress said no:
+ * ST_CANCELLED. Nothing is named in the store unless the result is ST_OK. */
 enum status store_create(struct store *s, const struct store_create_spec *spec,
                          store_progress *progress, void *progress_arg, struct err *e);
 

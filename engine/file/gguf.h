@@ -82,6 +82,10 @@ enum status gguf_split_count(const struct gguf *g, uint32_t *count, struct err *
  * still be read. Nothing happens to memory that somebody else owns. */
 void gguf_forget(const struct gguf *g, const unsigned char *data, size_t n);
 
+/* Reads all data: every float and scale is finite (tensor_check). The message names file, tensor,
+ * row and block. Opening does not do this: it would read the whole file. */
+enum status gguf_check_data(const struct gguf *g, struct err *e);
+
 const char *gguf_label(const struct gguf *g);
 uint32_t gguf_version(const struct gguf *g);
 uint32_t gguf_alignment(const struct gguf *g);

@@ -100,7 +100,7 @@ static void store_heads(const struct step *s, const struct tensor *plane, const 
     for (uint32_t h = 0; h < n_head; h++) {
         size_t off =
             kv_offset(plane, seq, s->batch->index[t], h) + col / type->elems * (size_t)type->bytes;
-        type->encode(x + h * step, (unsigned char *)plane->data + off, dim, NULL);
+        dtype_encode_fast(plane->type, x + h * step, (unsigned char *)plane->data + off, dim);
     }
 }
 
@@ -132,14 +132,16 @@ static uint32_t task_heads(const struct op *op) {
     uint32_t group = op->p.attn.n_head / op->p.attn.n_head_kv;
     return group < TASK_HEADS ? group : TASK_HEADS;
 }
-static size_t attn_part(const struct op *op) {
-    return (task_heads(op) * (KV_PAGE + 3) * sizeof(float) + 63) / 64 * 64;
+/* Bytes of scratch memory of a worker. */
+static size_t attn_part(const struct step *s, const struct op *op) {
+    const struct tensor *k = &s->kv->k[op->p.attn.layer], *v = &s->kv->v[op->p.attn.layer];
+    size_t floats = attn_tmp_floats(task_heads(op), k, op->p.attn.latent ? k : v);
+    return (floats * sizeof(float) + 63) / 64 * 64;
 }
 
 enum status cpu_reserve_attn(struct cpu *c, const struct step *s, const struct op *op,
                              struct err *e) {
-    (void)s;
-    return cpu_area_grow(&c->attn, attn_part(op) * team_size(c->team), e);
+    return cpu_area_grow(&c->attn, attn_part(s, op) * team_size(c->team), e);
 }
 
 /* ALiBi's slopes of heads first..first+n-1 (Press et al. 2022). */
@@ -166,7 +168,7 @@ static void attn_task(const struct cpu_worker *w, const struct op *op, uint32_t 
     struct attn_args a = {
         .q = step_row(s, op->in[0], t) + (size_t)first * op->p.attn.head_dim,
         .out = step_row(s, op->out[0], t) + (size_t)first * op->p.attn.head_dim_v,
-        .tmp = (float *)(void *)(w->cpu->attn.data + w->id * attn_part(op)),
+        .tmp = (float *)(void *)(w->cpu->attn.data + w->id * attn_part(s, op)),
         .group = n,
         .head_dim = op->p.attn.head_dim,
         .head_dim_v = op->p.attn.head_dim_v,

@@ -64,7 +64,7 @@ enum status cpu_reserve_linear(struct cpu *c, const struct step *s, const struct
                                struct err *e) {
     const struct acts a = acts_of(s, op);
     for (int k = 0; k < OP_MAX_W && op->w[k] != NULL; k++) {
-        if (c->isa->dot[op->w[k]->type] != NULL) continue;
+        if (dtype_info(op->w[k]->type)->decode != NULL) continue;
         return err_set(e, ST_UNSUPPORTED, "tensor '%s': no product for its type", op->w[k]->name);
     }
     size_t packed = uses_q8(c->isa, op) ? a.n * act_row_bytes(ACT_ROW_Q8, a.width) : 0;
@@ -120,8 +120,8 @@ static void linear_chunk(const struct cpu_worker *w, const struct op *op, int k,
     for (size_t j = 0; j < a->n; j += COL_BLOCK) {
         size_t cols = a->n - j < COL_BLOCK ? a->n - j : COL_BLOCK;
         float *y = step_row(w->step, op->out[k], (uint32_t)j) + first;
-        w->isa->dot[t->type](a->width, tensor_row(t, (int64_t)first), t->stride[1], n,
-                             x + j * stride, stride, cols, y, out->pitch);
+        isa_dot(w->isa, t->type, a->width, tensor_row(t, (int64_t)first), t->stride[1], n,
+                x + j * stride, stride, cols, y, out->pitch);
         for (size_t c = 0; bias != NULL && c < cols; c++) {
             w->isa->add(y + c * out->pitch, bias, y + c * out->pitch, n);
         }
@@ -189,7 +189,7 @@ static void expert_chunk(const struct cpu_worker *w, const struct op *op, int k,
         const void *from = rows + j * stride;
         if (w->isa->act_row[t->type] == ACT_ROW_F32) from = act_source(w->step, a, j);
         float *y = step_row(w->step, op->out[k], r) + slot * (size_t)t->dim[1] + first;
-        w->isa->dot[t->type](a->width, weights, t->stride[1], n, from, stride, 1, y, 0);
+        isa_dot(w->isa, t->type, a->width, weights, t->stride[1], n, from, stride, 1, y, 0);
         if (bias != NULL) w->isa->add(y, bias, y, n);
     }
 }
@@ -236,8 +236,8 @@ static void heads_chunk(const struct cpu_worker *w, const struct op *op, uint32_
     }
     for (size_t j = 0; j < n_rows; j += COL_BLOCK) {
         size_t cols = n_rows - j < COL_BLOCK ? n_rows - j : COL_BLOCK;
-        w->isa->dot[t->type](a->width, weights, t->stride[1], n, x + j * stride, stride, cols,
-                             step_row(w->step, op->out[0], (uint32_t)j) + col + first, out->pitch);
+        isa_dot(w->isa, t->type, a->width, weights, t->stride[1], n, x + j * stride, stride, cols,
+                step_row(w->step, op->out[0], (uint32_t)j) + col + first, out->pitch);
     }
 }
 

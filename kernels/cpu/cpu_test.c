@@ -87,6 +87,8 @@ static val rig_out(struct rig *g, int k, uint32_t width) {
     return g->op[0].out[k] = rig_value(g, width, ROWS_TOKENS);
 }
 
+static bool computes(uint32_t t) { return dtype_info(t) != NULL && dtype_info(t)->decode != NULL; }
+
 static struct tensor *new_tensor(enum dtype type, int64_t n0, int64_t n1, int64_t n2) {
     const struct dtype_info *info = dtype_info(type);
     struct tensor *t = mem_zalloc(1, sizeof *t);
@@ -97,11 +99,7 @@ static struct tensor *new_tensor(enum dtype type, int64_t n0, int64_t n1, int64_
     for (size_t b = 0; b < bytes / info->bytes; b++, data += info->bytes) {
         float x[256];
         fill(x, info->elems);
-        for (uint32_t i = 0; i < info->bytes; i++) data[i] = (uint8_t)(rand() >> 5);
-        if (info->encode != NULL) info->encode(x, data, info->elems, NULL);
-        uint16_t d = f32_to_f16(0.01f); /* no encoder: random codes under an ordinary scale */
-        if (type == DT_Q4_K || type == DT_Q5_K) memcpy(data, &d, 2), memcpy(data + 2, &d, 2);
-        if (type == DT_Q6_K) memcpy(data + 208, &d, 2);
+        info->encode(x, data, info->elems, NULL);
     }
     return t;
 }
@@ -189,14 +187,14 @@ static void rig_check(struct rig *g, double tolerance) {
 
 static void test_embed_rows(void **state) {
     (void)state;
-    static const enum dtype types[] = {DT_F32, DT_Q4_0, DT_Q6_K};
-    for (int k = 0; k < 3; k++) {
+    for (uint32_t k = 0; k < DT_COUNT; k++) {
         struct rig g;
+        if (!computes(k)) continue;
         float embd[2 * 512];
         fill(embd, 2 * 512);
         rig_init(&g, OP_EMBED, 9);
         g.batch.embd = embd;
-        g.op[0].w[0] = new_tensor(types[k], 512, 11, 1);
+        g.op[0].w[0] = new_tensor((enum dtype)k, 512, 11, 1);
         g.op[0].p.embed.scale = k == 0 ? 1 : 22.6f;
         rig_out(&g, 0, 512);
         rig_check(&g, 0);
@@ -265,6 +263,24 @@ static void test_linear(void **state) {
     }
 }
 
+/* Every type beside its neighbours in the table. */
+static void test_linear_types(void **state) {
+    (void)state;
+    for (uint32_t t = 0; t < DT_COUNT; t++) {
+        struct rig g;
+        if (!computes(t)) continue;
+        rig_init(&g, OP_LINEAR, 9);
+        rig_in(&g, 0, 512);
+        for (uint32_t i = 0, k = t; i < 3; i++, k = (k + 1) % DT_COUNT) {
+            while (!computes(k)) k = (k + 1) % DT_COUNT;
+            g.op[0].w[i] = new_tensor((enum dtype)k, 512, 33, 1);
+            rig_out(&g, (int)i, 33);
+        }
+        rig_check(&g, 2e-2);
+        rig_free(&g);
+    }
+}
+
 /* ids: row r chooses experts r, r + 3 (mod 7); all rows choose expert 0 if r is 3 or 5. */
 static void make_ids(const struct rig *g, unsigned char *scratch, val ids) {
     const struct value *v = &g->vals[ids];
@@ -301,8 +317,8 @@ static void check_linear_id(enum dtype type, bool per_expert, uint32_t rows) {
 
 static void test_linear_id(void **state) {
     (void)state;
-    static const enum dtype types[] = {DT_F32, DT_Q4_0, DT_Q4_K, DT_Q6_K};
-    for (int k = 0; k < 4; k++) {
+    static const enum dtype types[] = {DT_F32, DT_Q4_0, DT_Q4_K, DT_Q6_K, DT_MXFP4, DT_Q8_1};
+    for (int k = 0; k < 6; k++) {
         for (uint32_t rows = 1; rows <= 9; rows += 4) {
             check_linear_id(types[k], false, rows);
             check_linear_id(types[k], true, rows);
@@ -469,7 +485,7 @@ static void rig_planes(struct rig *g, const struct attn_shape *a) {
     const struct dtype_info *info = dtype_info(a->type);
     for (uint32_t k = 0; k < 2 * N_LAYER; k++) {
         if (k >= N_LAYER && a->latent) continue;
-        const int64_t dim = k < N_LAYER ? a->dim + (a->listed != 0 ? 8 : 0) : a->dim_v;
+        const int64_t dim = k < N_LAYER ? a->dim + (a->listed != 0 ? 32 : 0) : a->dim_v;
         size_t bytes =
             tensor_shape(&g->plane[k], a->type, (int64_t[4]){dim, KV_PAGE, a->n_kv, N_PAGES});
         g->plane[k].data = mem_alloc(bytes);
@@ -547,6 +563,10 @@ static void test_attn(void **state) {
         {DT_F32, 40, 1, 48, 32, 0, false, true, false, 0, 0}, /* more heads than a task has */
         {DT_F16, 20, 1, 48, 32, 0, false, true, false, 0, 30},
         {DT_F32, 4, 2, 48, 32, 0, false, false, true, 0, 11},
+        {DT_Q8_0, 8, 2, 64, 32, 0, false, false, false, 8, 0},
+        {DT_Q4_0, 8, 2, 64, 32, 7, false, false, true, 0, 0},
+        {DT_IQ4_NL, 8, 2, 64, 32, 0, false, false, false, 0, 0},
+        {DT_Q8_0, 20, 1, 64, 32, 0, false, true, false, 0, 0},
     };
     for (size_t k = 0; k < sizeof shapes / sizeof shapes[0]; k++)
         for (uint32_t rows = 1; rows <= 9; rows += 4) check_attn(&shapes[k], rows);
@@ -699,6 +719,7 @@ int main(void) {
         cmocka_unit_test(test_embed_rows),
         cmocka_unit_test(test_rowwise),
         cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_linear_types),
         cmocka_unit_test(test_linear_id),
         cmocka_unit_test(test_linear_id_bias),
         cmocka_unit_test(test_heads_mm),

@@ -32,11 +32,14 @@ size_t act_row_bytes(enum act_row kind, size_t n);
 typedef void dot_fn(size_t n, const void *w, size_t w_stride, size_t n_rows, const void *a,
                     size_t a_stride, size_t n_cols, float *y, size_t y_pitch);
 
+typedef void dot_any_fn(enum dtype t, size_t n, const void *w, size_t w_stride, size_t n_rows,
+                        const void *a, size_t a_stride, size_t n_cols, float *y, size_t y_pitch);
+
 /* Attention of one row and one kv head: the n_head / n_head_kv query heads of its group. */
 struct attn_args {
     const float *q;                       /* [group][head_dim] */
     float *out;                           /* [group][head_dim_v] */
-    float *tmp;                           /* group * (KV_PAGE + 2) floats */
+    float *tmp;                           /* attn_tmp_floats() of the same shapes */
     uint32_t group, head_dim, head_dim_v; /* v may be k: its first elements are the values */
     float scale, softcap;
     const struct tensor *k, *v; /* cache planes */
@@ -48,11 +51,18 @@ struct attn_args {
     uint32_t index;
 };
 
+/* Scores, their largest, their sum, slopes; a page of keys and values if they must be decoded. */
+static inline size_t attn_tmp_floats(size_t group, const struct tensor *k, const struct tensor *v) {
+    bool plain = k->type == v->type && (k->type == DT_F16 || k->type == DT_F32);
+    return group * (KV_PAGE + 3) + (plain ? 0 : KV_PAGE * (size_t)(k->dim[0] + v->dim[0]));
+}
+
 struct cpu_isa {
     const char *name;
     bool (*usable)(void);           /* the processor and the system support it */
     enum act_row act_row[DT_COUNT]; /* what the dot kernel of a weight type wants */
-    dot_fn *dot[DT_COUNT];          /* NULL: not a type of arithmetic */
+    dot_fn *dot[DT_COUNT];          /* NULL: no kernel; isa_dot then decodes and multiplies */
+    dot_any_fn *dot_any;
     void (*pack[ACT_ROW_KINDS])(const float *x, size_t n, void *row); /* f32 to activation row */
     /* w and b may be NULL */
     void (*norm)(enum norm_kind kind, const float *x, const float *w, const float *b, float *y,
@@ -64,6 +74,17 @@ struct cpu_isa {
     void (*glu)(enum act kind, const float *gate, const float *up, float *y, size_t n);
     void (*attn)(const struct attn_args *a);
 };
+
+/* The products of rows of any type that can be decoded; the activation rows are of the kind that
+ * act_row tells. */
+static inline void isa_dot(const struct cpu_isa *isa, enum dtype t, size_t n, const void *w,
+                           size_t w_stride, size_t n_rows, const void *a, size_t a_stride,
+                           size_t n_cols, float *y, size_t y_pitch) {
+    if (isa->dot[t] != NULL)
+        isa->dot[t](n, w, w_stride, n_rows, a, a_stride, n_cols, y, y_pitch);
+    else
+        isa->dot_any(t, n, w, w_stride, n_rows, a, a_stride, n_cols, y, y_pitch);
+}
 
 /* Best first, NULL-terminated. The last one is scalar, which is always usable. */
 extern const struct cpu_isa *const cpu_isas[];

@@ -23,8 +23,14 @@
  *   vb_nibbles(p0, p1)     16 bytes from each: low nibbles of all 16, then the high ones
  *   vb_bits(p0, p1)        16 where bit i of the 32 bits at p is set, else 0
  *   vb_shr(v, n0, n1)      the halves shifted right; bits of the next byte come in
- *   vb_shl4(v)             per byte, only for bytes < 16
+ *   vb_shl(v, n)           per byte, only where no bit leaves its byte
+ *   vb_nibbles8(p0, p1)    16 bytes from each: low nibbles of 8, high nibbles of them; the other 8
+ *   vb_look(t, v)          t[v] of 16 int8, v 0..15
  *   vb_and(v, mask) vb_or(a, b)
+ *   vb_u64(v)              eight numbers of eight bytes, the lowest byte first
+ *
+ * vm: one of 64 bits for each byte of a vb
+ *   vm_bits(x)             bit i for byte i
  *
  * vi: int32 lanes in two halves: partial sums of dot products, any number of lanes a half
  *   vi_zero()
@@ -34,14 +40,23 @@
  *
  * vs: 16 scales of a superblock as 16-bit numbers
  *   vs_load(p)             16 int8
- *   vs_load_twice(p)       8 bytes, each for two
+ *   vs_set(lo, hi)         the same from two numbers of eight bytes
+ *   vs_set_twice(x)        eight bytes, each for two
  *   vs_dot(x, u, a, s, g)  x + 64 products u a, each times its scale: s[4g..4g+3], 16 values each
+ *   vs_dot_signed          the same for u -127..127
+ *   vs_dot_negated(x, u, m, a, s, g)    the same for u negated where m is set
+ *
+ * v4: four floats
+ *   v4_pair(x0, x1)        x0, x0, x1, x1
+ *   v4_ue4m3(p)            halves of four UE4M3 numbers (quant/nvfp4.h)
+ *   v4_mul(a, b)
  *
  * vp: float lanes as vi has them: the accumulator of a weight row and an activation row. A number
  * set into it stands once for each lane, so sums that are not a vi use VP_LANES (of a half).
  *   vp_zero() vp_set(x0, x1) vp_mul(a, b) vp_fma(a, b, c)
  *   vp_f16(p0, p1)         an f16 from each
  *   vp_dot(vi x, scale, acc)            acc + scale x
+ *   vp_dot16(u, x, a, s, acc)           acc + the products (u - x) a, s (a v4) for 16 values each
  *   vs_blocks(s, sums, d, k, acc)       acc + k sum over j < 8 of d[j] (s[2j] sums[2j] +
  *                                       s[2j+1] sums[2j+1]), in any lanes
  *   vp_hsum(v) */
@@ -54,6 +69,7 @@
 #include <string.h>
 
 #include "kernels/dtype.h"
+#include "kernels/quant/nvfp4.h"
 #include "kernels/quant/quant.h"
 
 #include ISA_SIMD

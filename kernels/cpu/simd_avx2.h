@@ -11,9 +11,11 @@ typedef struct {
     __m256i v[2];
 } vb;
 typedef vb vi;
+typedef vb vm; /* -1 where the bit is set, else 1 */
 typedef struct {
     __m256i lo, hi; /* scales 0..7 and 8..15, each in both 128-bit lanes */
 } vs;
+typedef __m128 v4;
 typedef struct {
     __m256 v[2];
 } vp;
@@ -89,15 +91,18 @@ static inline __m256i avx2_nibbles(const uint8_t *p) {
 static inline vb vb_nibbles(const uint8_t *p0, const uint8_t *p1) {
     return (vb){{avx2_nibbles(p0), avx2_nibbles(p1)}};
 }
-static inline __m256i avx2_bits(const uint8_t *p) {
-    int32_t bits;
-    memcpy(&bits, p, 4);
+/* 0xFF where the bit is set. */
+static inline __m256i avx2_mask(uint32_t bits) {
     const __m256i spread =
         _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
     const __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201);
-    __m256i x = _mm256_shuffle_epi8(_mm256_set1_epi32(bits), spread); /* bits are in both lanes */
-    x = _mm256_cmpeq_epi8(_mm256_and_si256(x, bit), bit);
-    return _mm256_and_si256(x, _mm256_set1_epi8(16));
+    __m256i x = _mm256_shuffle_epi8(_mm256_set1_epi32((int)bits), spread);
+    return _mm256_cmpeq_epi8(_mm256_and_si256(x, bit), bit);
+}
+static inline __m256i avx2_bits(const uint8_t *p) {
+    uint32_t bits;
+    memcpy(&bits, p, 4);
+    return _mm256_and_si256(avx2_mask(bits), _mm256_set1_epi8(16));
 }
 static inline vb vb_bits(const uint8_t *p0, const uint8_t *p1) {
     return (vb){{avx2_bits(p0), avx2_bits(p1)}};
@@ -105,8 +110,20 @@ static inline vb vb_bits(const uint8_t *p0, const uint8_t *p1) {
 static inline vb vb_shr(vb v, int n0, int n1) {
     return (vb){{_mm256_srli_epi16(v.v[0], n0), _mm256_srli_epi16(v.v[1], n1)}};
 }
-static inline vb vb_shl4(vb v) {
-    return (vb){{_mm256_slli_epi16(v.v[0], 4), _mm256_slli_epi16(v.v[1], 4)}};
+static inline vb vb_shl(vb v, int n) {
+    return (vb){{_mm256_slli_epi16(v.v[0], n), _mm256_slli_epi16(v.v[1], n)}};
+}
+static inline __m256i avx2_nibbles8(const uint8_t *p) {
+    __m256i x = _mm256_permute4x64_epi64(_mm256_castsi128_si256(avx2_load16(p)), 0x50);
+    x = _mm256_srlv_epi64(x, _mm256_setr_epi64x(0, 4, 0, 4));
+    return _mm256_and_si256(x, _mm256_set1_epi8(15));
+}
+static inline vb vb_nibbles8(const uint8_t *p0, const uint8_t *p1) {
+    return (vb){{avx2_nibbles8(p0), avx2_nibbles8(p1)}};
+}
+static inline vb vb_look(const int8_t t[16], vb v) {
+    __m256i x = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)t));
+    return (vb){{_mm256_shuffle_epi8(x, v.v[0]), _mm256_shuffle_epi8(x, v.v[1])}};
 }
 static inline vb vb_and(vb v, int mask) {
     __m256i m = _mm256_set1_epi8((char)mask);
@@ -114,6 +131,16 @@ static inline vb vb_and(vb v, int mask) {
 }
 static inline vb vb_or(vb a, vb b) {
     return (vb){{_mm256_or_si256(a.v[0], b.v[0]), _mm256_or_si256(a.v[1], b.v[1])}};
+}
+static inline vb vb_u64(const uint64_t v[8]) {
+    return (vb){
+        {_mm256_set_epi64x((long long)v[3], (long long)v[2], (long long)v[1], (long long)v[0]),
+         _mm256_set_epi64x((long long)v[7], (long long)v[6], (long long)v[5], (long long)v[4])}};
+}
+static inline vm vm_bits(uint64_t x) {
+    const __m256i one = _mm256_set1_epi8(1);
+    return (vm){{_mm256_or_si256(avx2_mask((uint32_t)x), one),
+                 _mm256_or_si256(avx2_mask((uint32_t)(x >> 32)), one)}};
 }
 
 /* ---- dot products ---- */
@@ -143,9 +170,12 @@ static inline vs avx2_scales(__m128i bytes) {
     return (vs){_mm256_permute4x64_epi64(x, 0x44), _mm256_permute4x64_epi64(x, 0xEE)};
 }
 static inline vs vs_load(const uint8_t *p) { return avx2_scales(avx2_load16(p)); }
-static inline vs vs_load_twice(const uint8_t *p) {
-    __m128i x = _mm_loadl_epi64((const __m128i *)(const void *)p);
-    return avx2_scales(_mm_unpacklo_epi8(x, x));
+static inline vs vs_set(uint64_t lo, uint64_t hi) {
+    return avx2_scales(_mm_set_epi64x((long long)hi, (long long)lo));
+}
+static inline vs vs_set_twice(uint64_t x) {
+    __m128i y = _mm_cvtsi64_si128((long long)x);
+    return avx2_scales(_mm_unpacklo_epi8(y, y));
 }
 /* Eight copies of 16-bit element k in the low lane, of element k + 1 in the high one. */
 static inline __m256i avx2_spread(__m256i s, int k) {
@@ -159,6 +189,28 @@ static inline vi vs_dot(vi x, vb u, vb a, vs s, int g) {
         x.v[h] = _mm256_add_epi32(x.v[h], _mm256_madd_epi16(pairs, scale));
     }
     return x;
+}
+static inline vi vs_dot_negated(vi x, vb u, vm m, vb a, vs s, int g) {
+    const vb b = {{_mm256_sign_epi8(a.v[0], m.v[0]), _mm256_sign_epi8(a.v[1], m.v[1])}};
+    return vs_dot(x, u, b, s, g);
+}
+static inline vi vs_dot_signed(vi x, vb w, vb a, vs s, int g) {
+    for (int h = 0; h < 2; h++) {
+        a.v[h] = _mm256_sign_epi8(a.v[h], w.v[h]);
+        w.v[h] = _mm256_abs_epi8(w.v[h]);
+    }
+    return vs_dot(x, w, a, s, g);
+}
+static inline v4 v4_pair(float x0, float x1) { return _mm_setr_ps(x0, x0, x1, x1); }
+static inline v4 v4_mul(v4 a, v4 b) { return _mm_mul_ps(a, b); }
+/* A UE4M3 number has the bits of a binary32 whose exponent begins at 2^-127, subnormals too. */
+static inline v4 v4_ue4m3(const uint8_t *p) {
+    int32_t four;
+    memcpy(&four, p, 4);
+    __m128i u = _mm_cvtepu8_epi32(_mm_cvtsi32_si128(four));
+    __m128i zero = _mm_cmpeq_epi32(u, _mm_set1_epi32(127));
+    u = _mm_slli_epi32(_mm_and_si128(_mm_andnot_si128(zero, u), _mm_set1_epi32(127)), 20);
+    return _mm_mul_ps(_mm_castsi128_ps(u), _mm_set1_ps(0x1p119f));
 }
 static inline vp vp_zero(void) { return (vp){{_mm256_setzero_ps(), _mm256_setzero_ps()}}; }
 static inline vp vp_set(float x0, float x1) {
@@ -175,6 +227,13 @@ static inline vp vp_fma(vp a, vp b, vp c) {
 }
 static inline vp vp_dot(vi x, vp scale, vp acc) {
     return vp_fma((vp){{_mm256_cvtepi32_ps(x.v[0]), _mm256_cvtepi32_ps(x.v[1])}}, scale, acc);
+}
+static inline vp vp_dot16(vb u, int x, vb a, v4 s, vp acc) {
+    const __m256i low = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
+    __m256 twice = _mm256_set_m128(s, s);
+    __m256 s0 = _mm256_permutevar8x32_ps(twice, low);
+    __m256 s1 = _mm256_permutevar8x32_ps(twice, _mm256_add_epi32(low, _mm256_set1_epi32(2)));
+    return vp_dot(vb_dot_less(u, x, a), (vp){{s0, s1}}, acc);
 }
 static inline vp vs_blocks(vs s, const int16_t *sums, const float *d, float k, vp acc) {
     __m256i all = _mm256_blend_epi32(s.lo, s.hi, 0xF0); /* in order; a pair is a block of 32 */

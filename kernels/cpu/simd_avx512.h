@@ -10,7 +10,9 @@ enum { VF_N = 16, VP_LANES = 8 };
 typedef __m512 vf;
 typedef __m512i vb;
 typedef __m512i vi;
+typedef __mmask64 vm;
 typedef __m256i vs;
+typedef __m128 v4;
 typedef __m512 vp;
 
 /* ---- floats ---- */
@@ -86,11 +88,29 @@ static inline vb vb_bits(const uint8_t *p0, const uint8_t *p1) {
 static inline vb vb_shr(vb v, int n0, int n1) {
     return _mm512_srlv_epi64(v, _mm512_setr_epi64(n0, n0, n0, n0, n1, n1, n1, n1));
 }
-static inline vb vb_shl4(vb v) { return _mm512_slli_epi16(v, 4); }
+static inline vb vb_shl(vb v, int n) { return _mm512_sll_epi16(v, _mm_cvtsi32_si128(n)); }
+static inline vb vb_nibbles8(const uint8_t *p0, const uint8_t *p1) {
+    __m256i x = _mm256_inserti128_si256(
+        _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)p0)),
+        _mm_loadu_si128((const __m128i *)(const void *)p1), 1);
+    const __m512i twice = _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3);
+    const __m512i shift = _mm512_setr_epi64(0, 4, 0, 4, 0, 4, 0, 4);
+    __m512i y = _mm512_permutexvar_epi64(twice, _mm512_castsi256_si512(x));
+    return _mm512_and_si512(_mm512_srlv_epi64(y, shift), _mm512_set1_epi8(15));
+}
+static inline vb vb_look(const int8_t t[16], vb v) {
+    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)t);
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(x), v);
+}
 static inline vb vb_and(vb v, int mask) {
     return _mm512_and_si512(v, _mm512_set1_epi8((char)mask));
 }
 static inline vb vb_or(vb a, vb b) { return _mm512_or_si512(a, b); }
+static inline vb vb_u64(const uint64_t v[8]) {
+    return _mm512_set_epi64((long long)v[7], (long long)v[6], (long long)v[5], (long long)v[4],
+                            (long long)v[3], (long long)v[2], (long long)v[1], (long long)v[0]);
+}
+static inline vm vm_bits(uint64_t x) { return x; }
 
 /* ---- dot products ---- */
 
@@ -107,20 +127,26 @@ static inline vi vb_dot(vb u, vb a) {
 static inline vi vb_dot_less(vb u, int x, vb a) {
     return _mm512_sub_epi32(vb_dot(u, a), vb_dot(_mm512_set1_epi8((char)x), a));
 }
+/* a, negated where w is negative: there is no 512-bit vpsignb. */
+static inline __m512i avx512_sign(__m512i a, __m512i w) {
+    return _mm512_mask_sub_epi8(a, _mm512_movepi8_mask(w), _mm512_setzero_si512(), a);
+}
 static inline vi vb_dot_signed(vb w, vb a) {
 #ifdef __AVX512VNNI__
     return vb_dot_less(_mm512_xor_si512(w, _mm512_set1_epi8((char)128)), 128, a);
-#else /* the sign moves to a; there is no 512-bit vpsignb */
-    __m512i b = _mm512_mask_sub_epi8(a, _mm512_movepi8_mask(w), _mm512_setzero_si512(), a);
-    return vb_dot(_mm512_abs_epi8(w), b);
+#else
+    return vb_dot(_mm512_abs_epi8(w), avx512_sign(a, w));
 #endif
 }
 static inline vs vs_load(const uint8_t *p) {
     return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
-static inline vs vs_load_twice(const uint8_t *p) {
-    __m128i x = _mm_loadl_epi64((const __m128i *)(const void *)p);
-    return _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(x, x));
+static inline vs vs_set(uint64_t lo, uint64_t hi) {
+    return _mm256_cvtepi8_epi16(_mm_set_epi64x((long long)hi, (long long)lo));
+}
+static inline vs vs_set_twice(uint64_t x) {
+    __m128i y = _mm_cvtsi64_si128((long long)x);
+    return _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(y, y));
 }
 static inline vi vs_dot(vi x, vb u, vb a, vs s, int g) {
     const __m512i base = _mm512_inserti64x4(
@@ -135,6 +161,22 @@ static inline vi vs_dot(vi x, vb u, vb a, vs s, int g) {
     return _mm512_add_epi32(x, _mm512_madd_epi16(pairs, scale));
 #endif
 }
+static inline vi vs_dot_negated(vi x, vb u, vm m, vb a, vs s, int g) {
+    return vs_dot(x, u, _mm512_mask_sub_epi8(a, m, _mm512_setzero_si512(), a), s, g);
+}
+static inline vi vs_dot_signed(vi x, vb w, vb a, vs s, int g) {
+    return vs_dot(x, _mm512_abs_epi8(w), avx512_sign(a, w), s, g);
+}
+static inline v4 v4_pair(float x0, float x1) { return _mm_setr_ps(x0, x0, x1, x1); }
+static inline v4 v4_mul(v4 a, v4 b) { return _mm_mul_ps(a, b); }
+/* A UE4M3 number has the bits of a binary32 whose exponent begins at 2^-127, subnormals too. */
+static inline v4 v4_ue4m3(const uint8_t *p) {
+    int32_t four;
+    memcpy(&four, p, 4);
+    __m128i u = _mm_cvtepu8_epi32(_mm_cvtsi32_si128(four));
+    u = _mm_maskz_and_epi32(_mm_cmpneq_epi32_mask(u, _mm_set1_epi32(127)), u, _mm_set1_epi32(127));
+    return _mm_mul_ps(_mm_castsi128_ps(_mm_slli_epi32(u, 20)), _mm_set1_ps(0x1p119f));
+}
 static inline vp vp_zero(void) { return _mm512_setzero_ps(); }
 static inline vp vp_set(float x0, float x1) {
     return _mm512_insertf32x8(_mm512_set1_ps(x0), _mm256_set1_ps(x1), 1);
@@ -148,6 +190,11 @@ static inline vp vp_mul(vp a, vp b) { return _mm512_mul_ps(a, b); }
 static inline vp vp_fma(vp a, vp b, vp c) { return _mm512_fmadd_ps(a, b, c); }
 static inline vp vp_dot(vi x, vp scale, vp acc) {
     return _mm512_fmadd_ps(_mm512_cvtepi32_ps(x), scale, acc);
+}
+static inline vp vp_dot16(vb u, int x, vb a, v4 s, vp acc) {
+    const __m512i spread = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+    __m512 scale = _mm512_permutexvar_ps(spread, _mm512_castps128_ps512(s));
+    return vp_dot(vb_dot_less(u, x, a), scale, acc);
 }
 static inline vp vs_blocks(vs s, const int16_t *sums, const float *d, float k, vp acc) {
     __m256i x = _mm256_madd_epi16(s, _mm256_loadu_si256((const __m256i *)(const void *)sums));

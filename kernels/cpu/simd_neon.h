@@ -14,9 +14,11 @@ typedef struct {
 typedef struct {
     int32x4_t v[2];
 } vi;
+typedef vb vm; /* 0xFF where the bit is set */
 typedef struct {
     int16x8_t v[2];
 } vs;
+typedef float32x4_t v4;
 typedef struct {
     float32x4_t v[2];
 } vp;
@@ -67,10 +69,13 @@ static inline vb vb_nibbles(const uint8_t *p0, const uint8_t *p1) {
     uint8x16_t x0 = vld1q_u8(p0), x1 = vld1q_u8(p1), low = vdupq_n_u8(15);
     return (vb){{vandq_u8(x0, low), vshrq_n_u8(x0, 4), vandq_u8(x1, low), vshrq_n_u8(x1, 4)}};
 }
-static inline uint8x16_t neon_bits(const uint8_t *p) {
+/* 0xFF where bit i of the bytes b0, b1 is set. */
+static inline uint8x16_t neon_mask(unsigned b0, unsigned b1) {
     uint8x16_t bit = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201u));
-    uint8x16_t x = vcombine_u8(vdup_n_u8(p[0]), vdup_n_u8(p[1]));
-    return vandq_u8(vtstq_u8(x, bit), vdupq_n_u8(16));
+    return vtstq_u8(vcombine_u8(vdup_n_u8((uint8_t)b0), vdup_n_u8((uint8_t)b1)), bit);
+}
+static inline uint8x16_t neon_bits(const uint8_t *p) {
+    return vandq_u8(neon_mask(p[0], p[1]), vdupq_n_u8(16));
 }
 static inline vb vb_bits(const uint8_t *p0, const uint8_t *p1) {
     return (vb){{neon_bits(p0), neon_bits(p0 + 2), neon_bits(p1), neon_bits(p1 + 2)}};
@@ -80,8 +85,21 @@ static inline vb vb_shr(vb v, int n0, int n1) {
     return (vb){
         {vshlq_u8(v.v[0], s0), vshlq_u8(v.v[1], s0), vshlq_u8(v.v[2], s1), vshlq_u8(v.v[3], s1)}};
 }
-static inline vb vb_shl4(vb v) {
-    for (int k = 0; k < 4; k++) v.v[k] = vshlq_n_u8(v.v[k], 4);
+static inline vb vb_shl(vb v, int n) {
+    for (int k = 0; k < 4; k++) v.v[k] = vshlq_u8(v.v[k], vdupq_n_s8((int8_t)n));
+    return v;
+}
+static inline uint8x16_t neon_nibbles8(const uint8_t *p) {
+    uint8x8_t x = vld1_u8(p);
+    return vcombine_u8(vand_u8(x, vdup_n_u8(15)), vshr_n_u8(x, 4));
+}
+static inline vb vb_nibbles8(const uint8_t *p0, const uint8_t *p1) {
+    return (vb){
+        {neon_nibbles8(p0), neon_nibbles8(p0 + 8), neon_nibbles8(p1), neon_nibbles8(p1 + 8)}};
+}
+static inline vb vb_look(const int8_t t[16], vb v) {
+    uint8x16_t x = vreinterpretq_u8_s8(vld1q_s8(t));
+    for (int k = 0; k < 4; k++) v.v[k] = vqtbl1q_u8(x, v.v[k]);
     return v;
 }
 static inline vb vb_and(vb v, int mask) {
@@ -91,6 +109,21 @@ static inline vb vb_and(vb v, int mask) {
 static inline vb vb_or(vb a, vb b) {
     for (int k = 0; k < 4; k++) a.v[k] = vorrq_u8(a.v[k], b.v[k]);
     return a;
+}
+static inline vb vb_u64(const uint64_t v[8]) {
+    vb y;
+    for (int k = 0; k < 4; k++) {
+        y.v[k] =
+            vreinterpretq_u8_u64(vcombine_u64(vcreate_u64(v[2 * k]), vcreate_u64(v[2 * k + 1])));
+    }
+    return y;
+}
+static inline vm vm_bits(uint64_t x) {
+    vm y;
+    for (int k = 0; k < 4; k++) {
+        y.v[k] = neon_mask((unsigned)(x >> 16 * k) & 255, (unsigned)(x >> (16 * k + 8)) & 255);
+    }
+    return y;
 }
 
 /* ---- dot products ---- */
@@ -116,13 +149,16 @@ static inline vi vb_dot_less(vb u, int x, vb a) {
 }
 static inline vi vb_dot_signed(vb w, vb a) { return vb_dot(w, a); }
 
-static inline vs vs_load(const uint8_t *p) {
-    int8x16_t x = vreinterpretq_s8_u8(vld1q_u8(p));
-    return (vs){{vmovl_s8(vget_low_s8(x)), vmovl_s8(vget_high_s8(x))}};
+static inline vs neon_scales(uint8x8_t lo, uint8x8_t hi) {
+    return (vs){{vmovl_s8(vreinterpret_s8_u8(lo)), vmovl_s8(vreinterpret_s8_u8(hi))}};
 }
-static inline vs vs_load_twice(const uint8_t *p) {
-    uint8x8x2_t x = vzip_u8(vld1_u8(p), vld1_u8(p));
-    return (vs){{vmovl_s8(vreinterpret_s8_u8(x.val[0])), vmovl_s8(vreinterpret_s8_u8(x.val[1]))}};
+static inline vs vs_load(const uint8_t *p) { return neon_scales(vld1_u8(p), vld1_u8(p + 8)); }
+static inline vs vs_set(uint64_t lo, uint64_t hi) {
+    return neon_scales(vcreate_u8(lo), vcreate_u8(hi));
+}
+static inline vs vs_set_twice(uint64_t x) {
+    uint8x8x2_t y = vzip_u8(vcreate_u8(x), vcreate_u8(x));
+    return neon_scales(y.val[0], y.val[1]);
 }
 static inline vi vs_dot(vi x, vb u, vb a, vs s, int g) {
     int16x4_t four = (g & 1) == 0 ? vget_low_s16(s.v[g / 2]) : vget_high_s16(s.v[g / 2]);
@@ -132,6 +168,22 @@ static inline vi vs_dot(vi x, vb u, vb a, vs s, int g) {
     x.v[1] = vmlaq_laneq_s32(x.v[1], neon_dot(zero, u.v[2], a.v[2]), scale, 2);
     x.v[1] = vmlaq_laneq_s32(x.v[1], neon_dot(zero, u.v[3], a.v[3]), scale, 3);
     return x;
+}
+static inline vi vs_dot_negated(vi x, vb u, vm m, vb a, vs s, int g) {
+    for (int k = 0; k < 4; k++) u.v[k] = vsubq_u8(veorq_u8(u.v[k], m.v[k]), m.v[k]);
+    return vs_dot(x, u, a, s, g); /* its operands are signed */
+}
+static inline vi vs_dot_signed(vi x, vb w, vb a, vs s, int g) { return vs_dot(x, w, a, s, g); }
+static inline v4 v4_pair(float x0, float x1) {
+    return vcombine_f32(vdup_n_f32(x0), vdup_n_f32(x1));
+}
+static inline v4 v4_mul(v4 a, v4 b) { return vmulq_f32(a, b); }
+/* A UE4M3 number has the bits of a binary32 whose exponent begins at 2^-127, subnormals too. */
+static inline v4 v4_ue4m3(const uint8_t *p) {
+    uint32x4_t u = {p[0], p[1], p[2], p[3]};
+    u = vbicq_u32(u, vceqq_u32(u, vdupq_n_u32(127)));
+    u = vshlq_n_u32(vandq_u32(u, vdupq_n_u32(127)), 20);
+    return vmulq_n_f32(vreinterpretq_f32_u32(u), 0x1p119f);
 }
 static inline vp vp_zero(void) { return (vp){{vdupq_n_f32(0), vdupq_n_f32(0)}}; }
 static inline vp vp_set(float x0, float x1) { return (vp){{vdupq_n_f32(x0), vdupq_n_f32(x1)}}; }
@@ -146,6 +198,14 @@ static inline vp vp_fma(vp a, vp b, vp c) {
 }
 static inline vp vp_dot(vi x, vp scale, vp acc) {
     return vp_fma((vp){{vcvtq_f32_s32(x.v[0]), vcvtq_f32_s32(x.v[1])}}, scale, acc);
+}
+static inline vp vp_dot16(vb u, int x, vb a, v4 s, vp acc) {
+    for (int k = 0; k < 4; k++) {
+        uint8x16_t w = vsubq_u8(u.v[k], vdupq_n_u8((uint8_t)x));
+        float32x4_t y = vcvtq_f32_s32(neon_dot(vdupq_n_s32(0), w, a.v[k]));
+        acc.v[k / 2] = vfmaq_n_f32(acc.v[k / 2], y, s[k]);
+    }
+    return acc;
 }
 static inline vp vs_blocks(vs s, const int16_t *sums, const float *d, float k, vp acc) {
     for (int h = 0; h < 2; h++) {

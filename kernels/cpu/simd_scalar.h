@@ -14,12 +14,16 @@ typedef float vf __attribute__((vector_size(16)));
 typedef struct {
     uint8_t b[64];
 } vb;
+typedef uint64_t vm;
 typedef struct {
     int32_t v[2];
 } vi;
 typedef struct {
     int8_t s[16];
 } vs;
+typedef struct {
+    float v[4];
+} v4;
 typedef struct {
     float v[2];
 } vp;
@@ -106,8 +110,23 @@ static inline vb vb_shr(vb v, int n0, int n1) {
     for (int i = 0; i < 64; i++) v.b[i] = (uint8_t)(v.b[i] >> (i < 32 ? n0 : n1));
     return v;
 }
-static inline vb vb_shl4(vb v) {
-    for (int i = 0; i < 64; i++) v.b[i] = (uint8_t)(v.b[i] << 4);
+static inline vb vb_shl(vb v, int n) {
+    for (int i = 0; i < 64; i++) v.b[i] = (uint8_t)(v.b[i] << n);
+    return v;
+}
+static inline vb vb_nibbles8(const uint8_t *p0, const uint8_t *p1) {
+    vb v;
+    for (int i = 0; i < 8; i++) {
+        const uint8_t from[4] = {p0[i], p0[8 + i], p1[i], p1[8 + i]};
+        for (int k = 0; k < 4; k++) {
+            v.b[16 * k + i] = from[k] & 15;
+            v.b[16 * k + 8 + i] = from[k] >> 4;
+        }
+    }
+    return v;
+}
+static inline vb vb_look(const int8_t t[16], vb v) {
+    for (int i = 0; i < 64; i++) v.b[i] = (uint8_t)t[v.b[i]];
     return v;
 }
 static inline vb vb_and(vb v, int mask) {
@@ -118,6 +137,12 @@ static inline vb vb_or(vb a, vb b) {
     for (int i = 0; i < 64; i++) a.b[i] |= b.b[i];
     return a;
 }
+static inline vb vb_u64(const uint64_t v[8]) {
+    vb y;
+    for (int i = 0; i < 64; i++) y.b[i] = (uint8_t)(v[i / 8] >> 8 * (i % 8));
+    return y;
+}
+static inline vm vm_bits(uint64_t x) { return x; }
 
 /* ---- dot products ---- */
 
@@ -140,15 +165,36 @@ static inline vs vs_load(const uint8_t *p) {
     memcpy(s.s, p, 16);
     return s;
 }
-static inline vs vs_load_twice(const uint8_t *p) {
+static inline vs vs_set(uint64_t lo, uint64_t hi) {
     vs s;
-    for (int i = 0; i < 16; i++) s.s[i] = (int8_t)p[i / 2];
+    memcpy(s.s, &lo, 8);
+    memcpy(s.s + 8, &hi, 8);
+    return s;
+}
+static inline vs vs_set_twice(uint64_t x) {
+    vs s;
+    for (int i = 0; i < 16; i++) s.s[i] = (int8_t)(x >> 8 * (i / 2));
     return s;
 }
 static inline vi vs_dot(vi x, vb u, vb a, vs s, int g) {
     for (int k = 0; k < 4; k++) {
         x.v[k / 2] += s.s[4 * g + k] * scalar_dot(u.b + 16 * k, a.b + 16 * k, 16);
     }
+    return x;
+}
+static inline vi vs_dot_negated(vi x, vb u, vm m, vb a, vs s, int g) {
+    for (int i = 0; i < 64; i++) u.b[i] = (uint8_t)((m >> i & 1) != 0 ? -u.b[i] : u.b[i]);
+    return vs_dot(x, u, a, s, g);
+}
+static inline vi vs_dot_signed(vi x, vb w, vb a, vs s, int g) { return vs_dot(x, w, a, s, g); }
+static inline v4 v4_pair(float x0, float x1) { return (v4){{x0, x0, x1, x1}}; }
+static inline v4 v4_mul(v4 a, v4 b) {
+    for (int k = 0; k < 4; k++) a.v[k] *= b.v[k];
+    return a;
+}
+static inline v4 v4_ue4m3(const uint8_t *p) {
+    v4 x;
+    for (int k = 0; k < 4; k++) x.v[k] = nvfp4_scale(p[k]);
     return x;
 }
 static inline vp vp_zero(void) { return (vp){{0, 0}}; }
@@ -162,6 +208,13 @@ static inline vp vp_fma(vp a, vp b, vp c) {
 }
 static inline vp vp_dot(vi x, vp scale, vp acc) {
     return vp_fma((vp){{(float)x.v[0], (float)x.v[1]}}, scale, acc);
+}
+static inline vp vp_dot16(vb u, int x, vb a, v4 s, vp acc) {
+    for (int i = 0; i < 64; i++) u.b[i] = (uint8_t)(u.b[i] - x);
+    for (int k = 0; k < 4; k++) {
+        acc.v[k / 2] += s.v[k] * (float)scalar_dot(u.b + 16 * k, a.b + 16 * k, 16);
+    }
+    return acc;
 }
 static inline vp vs_blocks(vs s, const int16_t *sums, const float *d, float k, vp acc) {
     for (int j = 0; j < 8; j++) {

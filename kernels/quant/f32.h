@@ -7,10 +7,7 @@
 QUANT_FN float f32_at(quant_block b, int i) { return QUANT_F32(b, 4 * i); }
 
 #ifdef QUANT_ENCODE
-static inline void f32_encode(uint8_t *block, const float *x) {
-    quant_put_u16(block, (uint16_t)quant_bits(*x));
-    quant_put_u16(block + 2, (uint16_t)(quant_bits(*x) >> 16));
-}
+static inline void f32_encode(uint8_t *block, const float *x) { quant_put_f32(block, *x); }
 #endif
 
 #endif

@@ -8,7 +8,7 @@
 #ifndef CRIA_KERNELS_QUANT_Q5_0_H
 #define CRIA_KERNELS_QUANT_Q5_0_H
 
-#include "kernels/quant/quant.h"
+#include "kernels/quant/search.h"
 
 QUANT_FN float q5_0_at(quant_block b, int i) {
     int low = QUANT_U8(b, 6 + (i & 15)) >> (i < 16 ? 0 : 4) & 15;
@@ -17,10 +17,17 @@ QUANT_FN float q5_0_at(quant_block b, int i) {
 }
 
 #ifdef QUANT_ENCODE
-static inline void q5_0_encode(uint8_t *block, const float *x) {
-    float d = quant_extreme(x, 32) / -16.0f, id = quant_inverse(d);
+static inline void q5_0_encode(uint8_t *block, const float *x, const struct quant_weights *w) {
     unsigned q[32];
-    for (unsigned i = 0; i < 32; i++) q[i] = quant_code(x[i] * id + 16.5f, 31);
+    float d = quant_extreme(x, 32) / -16.0f, id = quant_inverse(d), weight[32];
+    if (w == NULL) {
+        for (unsigned i = 0; i < 32; i++) q[i] = quant_code(x[i] * id + 16.5f, 31);
+    } else {
+        quant_weigh(32, x, w->iw, w->mean_square, weight);
+        struct quant_fit fit = quant_fit_s(32, x, weight, 16);
+        quant_codes(32, x, fit.inv, -16, 15, q);
+        d = fit.scale;
+    }
     quant_put_f16(block, d);
     quant_put_codes(q, block + 6, block + 2);
 }

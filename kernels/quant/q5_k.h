@@ -17,4 +17,14 @@ QUANT_FN float q5_k_at(quant_block b, int i) {
     return q4_k_value(b, i >> 5, low + 16 * high);
 }
 
+#ifdef QUANT_ENCODE
+static inline void q5_k_encode(uint8_t *block, const float *x, const struct quant_weights *w) {
+    const struct fit_a plain = {31, -0.5f, 0.1f, 15, true}, weighted = {31, -0.9f, 0.05f, 36, true};
+    unsigned q[256];
+    q4_k_search(block, x, w, w != NULL ? &weighted : &plain, q);
+    quant_put_bits(q, 4, block + 16);
+    q4_k_put_nibbles(q, block + 48);
+}
+#endif
+
 #endif

@@ -10,8 +10,14 @@
  *
  *   QUANT_U8(b, o)  QUANT_I8(b, o)       the byte at offset o, as int
  *   QUANT_F16(b, o) QUANT_BF16  QUANT_F32  the number at offset o, little-endian, unaligned, as
- * float QUANT_FLOAT(n)                       int to float QUANT_MUL(x, y)                      a
- * product that is rounded before it is used in a sum
+ *                                          float
+ *   QUANT_FLOAT(n)                         int to float
+ *   QUANT_MUL(x, y)                        a product that is rounded before it is used in a sum
+ *   QUANT_EXP2(n)                          2^n for n = -149..127, exact
+ *   QUANT_F16_OF(n)                        the f16 with this pattern of bits, as float
+ *   QUANT_GRID(name, n) .. QUANT_GRID_END  a constant table grid_<name> of n numbers 0..65535,
+ *                                          listed between them, no comma at the end
+ *   QUANT_AT(table, i)                     entry i of it, as int
  *
  * QUANT_MUL matters: decoding is IEEE binary32 with one rounding per operation
  * (spec/quants.md 1.1), and compilers like to make one fused operation of a product and a sum. C is
@@ -23,6 +29,7 @@
 #define CRIA_KERNELS_QUANT_QUANT_H
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -36,6 +43,14 @@ typedef const uint8_t *quant_block;
 #define QUANT_F32(b, o) quant_f32((b) + (o))
 #define QUANT_FLOAT(n) ((float)(n))
 #define QUANT_MUL(x, y) ((x) * (y))
+#define QUANT_EXP2(n) quant_exp2(n)
+#define QUANT_F16_OF(n) quant_f16((uint16_t)(n))
+
+#define QUANT_GRID(name, n) static const uint16_t grid_##name[n] = {
+#define QUANT_GRID_END                                                                             \
+    }                                                                                              \
+    ;
+#define QUANT_AT(table, i) ((int)table[i])
 
 /* ---- bits and floats ---- */
 
@@ -51,12 +66,17 @@ static inline uint32_t quant_bits(float f) {
     return bits;
 }
 
+static inline float quant_exp2(int n) {
+    return quant_float(n < -126 ? 1u << (n + 149) : (uint32_t)(n + 127) << 23);
+}
+
 static inline uint16_t quant_u16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
 
-static inline float quant_f32(const uint8_t *p) {
-    return quant_float((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
-                       (uint32_t)p[3] << 24);
+static inline uint32_t quant_u32(const uint8_t *p) {
+    return quant_u16(p) | (uint32_t)quant_u16(p + 2) << 16;
 }
+
+static inline float quant_f32(const uint8_t *p) { return quant_float(quant_u32(p)); }
 
 /* Exact. A NaN keeps sign and payload and becomes quiet, as processors do it. */
 static inline float quant_f16(uint16_t h) {
@@ -99,6 +119,15 @@ static inline void quant_put_u16(uint8_t *p, uint16_t v) {
     p[1] = (uint8_t)(v >> 8);
 }
 static inline void quant_put_f16(uint8_t *p, float f) { quant_put_u16(p, quant_to_f16(f)); }
+static inline void quant_put_f32(uint8_t *p, float f) {
+    quant_put_u16(p, (uint16_t)quant_bits(f));
+    quant_put_u16(p + 2, (uint16_t)(quant_bits(f) >> 16));
+}
+
+/* Codes of four bits, low nibble first. */
+static inline void quant_put_nibbles(uint8_t *p, const uint8_t *code, unsigned n_bytes) {
+    for (unsigned k = 0; k < n_bytes; k++) p[k] = (uint8_t)(code[2 * k] | code[2 * k + 1] << 4);
+}
 
 static inline float quant_inverse(float d) { return d != 0 ? 1.0f / d : 0.0f; }
 
@@ -139,6 +168,7 @@ static inline void quant_put_codes(const unsigned q[32], uint8_t *nibbles, uint8
         high[i / 8] = (uint8_t)(high[i / 8] | (q[i] >> 4) << i % 8);
     }
 }
+
 #endif
 
 #endif

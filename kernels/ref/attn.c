@@ -50,7 +50,8 @@ static void store_heads(const struct step *s, const struct tensor *plane, val v,
     for (uint32_t h = 0; h < n_head; h++) {
         size_t off =
             kv_offset(plane, seq, s->batch->index[t], h) + col / type->elems * (size_t)type->bytes;
-        type->encode(step_row(s, v, t) + h * step, (unsigned char *)plane->data + off, dim, NULL);
+        dtype_encode_fast(plane->type, step_row(s, v, t) + h * step,
+                          (unsigned char *)plane->data + off, dim);
     }
 }
 

@@ -1,0 +1,209 @@
+/* qwen.c - Qwen 2, 2.5-VL, 3 and their mixtures of experts (spec/safetensors.md 5.6, 5.13). */
+#include <string.h>
+
+#include "engine/convert/arch/tables.h"
+
+static const struct rename qwen2_names[] = {
+    {"lm_head", "output"},          {"model.embed_tokens", "token_embd"},
+    {"model.layers", "blk"},        {"input_layernorm", "attn_norm"},
+    {"self_attn.k_proj", "attn_k"}, {"self_attn.v_proj", "attn_v"},
+    {"self_attn.q_proj", "attn_q"}, {"self_attn.o_proj", "attn_output"},
+    {"mlp.down_proj", "ffn_down"},  {"mlp.gate_proj", "ffn_gate"},
+    {"mlp.up_proj", "ffn_up"},      {"post_attention_layernorm", "ffn_norm"},
+    {"model.norm", "output_norm"},  RENAMES_END,
+};
+
+static const struct rename qwen25vl_names[] = {
+    {"lm_head", "output"},
+    {"model.embed_tokens", "token_embd"},
+    {"model.layers", "blk"},
+    {"input_layernorm", "attn_norm"},
+    {"self_attn.k_proj", "attn_k"},
+    {"self_attn.v_proj", "attn_v"},
+    {"self_attn.q_proj", "attn_q"},
+    {"self_attn.o_proj", "attn_output"},
+    {"mlp.down_proj", "ffn_down"},
+    {"mlp.gate_proj", "ffn_gate"},
+    {"mlp.up_proj", "ffn_up"},
+    {"post_attention_layernorm", "ffn_norm"},
+    {"model.norm", "output_norm"},
+    {"visual", "v"},
+    {"blocks", "blk"},
+    {"attn.proj", "attn_out"},
+    {"norm1", "ln1"},
+    {"norm2", "ln2"},
+    RENAMES_END,
+};
+
+static const struct rename qwen3_names[] = {
+    {"lm_head", "output"},
+    {"model.embed_tokens", "token_embd"},
+    {"model.layers", "blk"},
+    {"input_layernorm", "attn_norm"},
+    {"self_attn.k_proj", "attn_k"},
+    {"self_attn.k_norm", "attn_k_norm"},
+    {"self_attn.v_proj", "attn_v"},
+    {"self_attn.q_proj", "attn_q"},
+    {"self_attn.q_norm", "attn_q_norm"},
+    {"self_attn.o_proj", "attn_output"},
+    {"mlp.down_proj", "ffn_down"},
+    {"mlp.gate_proj", "ffn_gate"},
+    {"mlp.up_proj", "ffn_up"},
+    {"mlp.gate.weight", "ffn_gate_inp.weight"},
+    {"mlp.experts.down_proj", "ffn_down_exps.weight"},
+    {"mlp.experts.gate_up_proj", "ffn_gate_up_exps.weight"},
+    {"post_attention_layernorm", "ffn_norm"},
+    {"model.norm", "output_norm"},
+    RENAMES_END,
+};
+
+/* Qwen2Moe: the names of Qwen 3, and shared experts. */
+static const struct rename qwen2moe_names[] = {
+    {"lm_head", "output"},
+    {"model.embed_tokens", "token_embd"},
+    {"model.layers", "blk"},
+    {"input_layernorm", "attn_norm"},
+    {"self_attn.k_proj", "attn_k"},
+    {"self_attn.v_proj", "attn_v"},
+    {"self_attn.q_proj", "attn_q"},
+    {"self_attn.o_proj", "attn_output"},
+    {"mlp.shared_expert.down_proj", "ffn_down_shexp"},
+    {"mlp.shared_expert.gate_proj", "ffn_gate_shexp"},
+    {"mlp.shared_expert.up_proj", "ffn_up_shexp"},
+    {"mlp.shared_expert_gate", "ffn_gate_inp_shexp"},
+    {"mlp.down_proj", "ffn_down"},
+    {"mlp.gate_proj", "ffn_gate"},
+    {"mlp.up_proj", "ffn_up"},
+    {"mlp.gate.weight", "ffn_gate_inp.weight"},
+    {"post_attention_layernorm", "ffn_norm"},
+    {"model.norm", "output_norm"},
+    RENAMES_END,
+};
+
+#define KEYS_QWEN                                                                                  \
+    KEYS_COMMON, KEYS_RMS, { "rope.freq_base", K_F32, "rope_theta|rope_parameters.rope_theta" }
+#define KEYS_EXPERTS                                                                               \
+    {"expert_count", K_U32, "num_experts"}, {"expert_used_count", K_U32, "num_experts_per_tok"}, { \
+        "expert_feed_forward_length", K_U32, "moe_intermediate_size"                               \
+    }
+
+static const struct key_row qwen2_keys[] = {KEYS_QWEN, KEYS_END};
+static const struct key_row qwen3_keys[] = {KEYS_QWEN, KEYS_HEAD_DIM, KEYS_END};
+static const struct key_row qwen3moe_keys[] = {KEYS_QWEN, KEYS_HEAD_DIM, KEYS_EXPERTS, KEYS_END};
+static const struct key_row qwen2moe_keys[] = {
+    KEYS_QWEN,
+    KEYS_EXPERTS,
+    {"expert_shared_feed_forward_length", K_U32, "shared_expert_intermediate_size"},
+    KEYS_END,
+};
+static const struct key_row qwen25vl_keys[] = {
+    KEYS_QWEN,
+    {"vision.block_count", K_U32, "@vision_config.depth|32"},
+    {"vision.embedding_length", K_U32, "@vision_config.hidden_size"},
+    {"vision.attention.head_count", K_U32, "@vision_config.num_heads|16"},
+    {"vision.num_channels", K_U32, "@vision_config.in_chans"},
+    {"vision.patch_size", K_U32, "@vision_config.patch_size|14"},
+    {"vision.spatial_merge_size", K_U32, "@vision_config.spatial_merge_size|2"},
+    {"vision.spatial_patch_size", K_U32, "@vision_config.spatial_patch_size"},
+    {"vision.window_size", K_U32, "@vision_config.window_size|112"},
+    {"vision.attention.layer_norm_epsilon", K_F32, "@vision_config.layer_norm_epsilon|0.000001"},
+    {"vision.rope.freq_base", K_F32, "@vision_config.rope_theta|10000"},
+    {"vision.temporal_patch_size", K_U32, "@vision_config.temporal_patch_size|2"},
+    KEYS_END,
+};
+
+static const struct rule expert_rules[] = {
+    {"blk.#.mlp.experts.#.gate_proj.weight", rule_stack, "blk.#.ffn_gate_exps.weight"},
+    {"blk.#.mlp.experts.#.up_proj.weight", rule_stack, "blk.#.ffn_up_exps.weight"},
+    {"blk.#.mlp.experts.#.down_proj.weight", rule_stack, "blk.#.ffn_down_exps.weight"},
+    {"blk.#.ffn_gate_up_exps.weight", rule_split_cols, NULL},
+    {"blk.#.ffn_down_exps.weight", rule_transpose, NULL},
+    RULES_END,
+};
+
+static void qwen2_meta(struct conversion *c) {
+    static const struct key_row yarn[] = {
+        {"rope.scaling.type", K_STR, "rope_scaling.rope_type|rope_scaling.type"},
+        {"rope.scaling.factor", K_F32, "rope_scaling.factor"},
+        {"rope.scaling.original_context_length", K_U32_IF,
+         "rope_scaling.original_max_position_embeddings"},
+        KEYS_END,
+    };
+    static const struct key_row sections[] = {
+        {"rope.mrope_section", K_I32S_IF, "rope_scaling.mrope_section"},
+        KEYS_END,
+    };
+    const char *type = cfg_str(c, "rope_scaling.type|rope_scaling.rope_type");
+    if (strcmp(type, "yarn") == 0) keys_put(c, yarn);
+    if (strcmp(type, "mrope") == 0 || strcmp(type, "default") == 0) keys_put(c, sections);
+}
+
+static void qwen25vl_meta(struct conversion *c) {
+    static const struct key_row blocks[] = {
+        {"vision.fullatt_block_indexes", K_I32S_IF, "@vision_config.fullatt_block_indexes"},
+        KEYS_END,
+    };
+    static const int32_t usual[] = {7, 15, 23, 31};
+    qwen2_meta(c);
+    if (cfg(c, blocks[0].from) != NULL)
+        keys_put(c, blocks);
+    else
+        put_array(c, blocks[0].key, GGUF_I32, 4, usual);
+}
+
+/* [C, 3, 2, p, p]: a tensor for each of two frames. */
+static void frames(struct conversion *c, struct source *s, const struct rule *r,
+                   const uint32_t num[2]) {
+    (void)r, (void)num;
+    if (s->n_dims != 5) {
+        convert_fail(c, ST_FORMAT, "tensor '%s' has %u dimensions, not 5", s->orig, s->n_dims);
+        return;
+    }
+    for (int i = 0; i < 2; i++) {
+        struct view v = view_of(s);
+        view_slice(c, &v, 2, i, 1, 1);
+        out_of(
+            c, &v,
+            names_replace(c, s->name, "patch_embed.proj", i == 0 ? "patch_embd_0" : "patch_embd_1"),
+            4, (int64_t[]){s->dim[0], s->dim[1], s->dim[3], s->dim[4]});
+    }
+}
+
+static const struct rule qwen25vl_rules[] = {
+    {"*patch_embed.proj*", frames, NULL},
+    {"*attn.qkv*", rule_third, "attn_q|attn_k|attn_v"},
+    RULES_END,
+};
+
+const struct arch_table qwen_tables[] = {
+    {.classes = "Qwen2ForCausalLM",
+     .arch = "qwen2",
+     .names = qwen2_names,
+     .keys = qwen2_keys,
+     .meta = qwen2_meta},
+    {.classes = "Qwen2_5_VLForConditionalGeneration",
+     .arch = "qwen25vl",
+     .text_config = true,
+     .names = qwen25vl_names,
+     .keys = qwen25vl_keys,
+     .rules = qwen25vl_rules,
+     .meta = qwen25vl_meta},
+    {.classes = "Qwen3ForCausalLM",
+     .arch = "qwen3",
+     .names = qwen3_names,
+     .keys = qwen3_keys,
+     .meta = qwen2_meta},
+    {.classes = "Qwen3MoeForCausalLM",
+     .arch = "qwen3moe",
+     .names = qwen3_names,
+     .keys = qwen3moe_keys,
+     .rules = expert_rules,
+     .meta = qwen2_meta},
+    {.classes = "Qwen2MoeForCausalLM",
+     .arch = "qwen2moe",
+     .names = qwen2moe_names,
+     .keys = qwen2moe_keys,
+     .rules = expert_rules,
+     .meta = qwen2_meta},
+    {0},
+};
