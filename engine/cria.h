@@ -75,6 +75,9 @@ void cria_engine_print_program(const struct cria_engine *eng, struct buf *out);
 struct cria_timeline;
 enum status cria_timeline_open(struct cria_timeline **out, struct cria_engine *eng, struct err *e);
 void cria_timeline_close(struct cria_timeline *tl);
+/* Tokens begin at this position, not at 0; only while the timeline is empty. ST_INVALID if
+ * positions could run past the training context. */
+enum status cria_timeline_start_at(struct cria_timeline *tl, uint32_t first_pos, struct err *e);
 uint32_t cria_timeline_len(const struct cria_timeline *tl);
 void cria_timeline_truncate(struct cria_timeline *tl, uint32_t n_tokens); /* forgets the tail */
 /* Appends n tokens; the results of the last n_logits (<= n) rows go to logits[n_logits][n_output].

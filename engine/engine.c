@@ -25,7 +25,7 @@ uint32_t rows_add(struct cria_engine *eng, uint32_t slot, uint32_t index, token_
     const uint32_t t = r->batch.n_tokens++;
     assert(t < eng->n_batch && token >= 0 && (uint32_t)token < eng->model->hp.n_vocab);
     r->token[t] = token;
-    r->pos[t] = (int32_t)index;
+    r->pos[t] = (int32_t)(eng->slots[slot].first_pos + index);
     r->seq[t] = slot;
     r->index[t] = index;
     r->kv_len[t] = index + 1;

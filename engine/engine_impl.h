@@ -21,6 +21,7 @@ enum { N_IDLE_SLOTS = 16 }; /* finished sequences kept for their prefixes, at mo
 
 struct slot {                 /* slot i describes sequence i of the cache */
     struct token_list tokens; /* what is in its cells, in order */
+    uint32_t first_pos;       /* position of the first one: 0 but for timelines that ask */
     bool busy;
     uint64_t last_used;
 };

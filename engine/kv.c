@@ -28,12 +28,12 @@ static uint32_t pages_for(uint32_t n_tokens) {
 /* Copies a whole page of one plane; the device's memory is one piece per plane. */
 static bool plane_copy_page(struct kv *kv, const struct tensor *t, uint32_t src, uint32_t dst) {
     unsigned char *p = t->data;
-    return kv->dev->backend->copy(kv->dev, p + dst * t->stride[3], p + src * t->stride[3],
-                                  t->stride[3], NULL) == ST_OK;
+    return p == NULL || kv->dev->backend->copy(kv->dev, p + dst * t->stride[3],
+                                               p + src * t->stride[3], t->stride[3], NULL) == ST_OK;
 }
 
 static bool page_copy(struct kv *kv, uint32_t src, uint32_t dst) {
-    for (uint32_t il = 0; il < kv->cache.n_layer; il++)
+    for (uint32_t il = 0; il < kv->cache.n_layer; il++) /* a layer may be without planes */
         if (!plane_copy_page(kv, &kv->cache.k[il], src, dst) ||
             !plane_copy_page(kv, &kv->cache.v[il], src, dst))
             return false;
@@ -84,8 +84,10 @@ bool kv_seq_fork(struct kv *kv, uint32_t src, uint32_t dst, uint32_t n_tokens) {
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
+/* dim 0: no plane. */
 static enum status plane_open(struct kv *kv, struct tensor *t, enum dtype type, uint32_t head_dim,
                               uint32_t n_head_kv, struct err *e) {
+    if (head_dim == 0) return ST_OK;
     const int64_t dim[4] = {head_dim, KV_PAGE, n_head_kv, kv->cache.n_pages};
     size_t bytes = tensor_shape(t, type, dim);
     t->name = "kv";
@@ -120,10 +122,10 @@ static enum status pages_open(struct kv *kv, const struct model *m, enum dtype t
     kv->cache.n_layer = n_layer;
     for (uint32_t i = 0; i < n; i++) kv->free_pages[kv->n_free++] = n - 1 - i;
     for (uint32_t il = 0; st == ST_OK && il < n_layer; il++) {
-        st = plane_open(kv, &kv->cache.k[il], type, m->hp.head_dim, m->layers[il].n_head_kv, e);
-        if (st == ST_OK)
-            st = plane_open(kv, &kv->cache.v[il], type, m->hp.head_dim_v, m->layers[il].n_head_kv,
-                            e);
+        const struct layer *l = &m->layers[il];
+        if (l->kv_layer != il || l->n_head_kv == 0) continue; /* another layer's, or no attention */
+        st = plane_open(kv, &kv->cache.k[il], type, l->kv_dim_k, l->n_head_kv, e);
+        if (st == ST_OK) st = plane_open(kv, &kv->cache.v[il], type, l->kv_dim_v, l->n_head_kv, e);
     }
     return st;
 }
@@ -134,11 +136,17 @@ static enum status check_type(const struct model *m, enum dtype type, struct err
     if (info == NULL || info->encode == NULL)
         return err_set(e, ST_INVALID, "the KV cache cannot be of type %s",
                        info != NULL ? info->name : "?");
-    if (m->hp.head_dim % info->elems == 0 && m->hp.head_dim_v % info->elems == 0) return ST_OK;
-    return err_set(e, ST_INVALID,
-                   "a KV cache of type %s needs heads of a multiple of %u values; these have %u "
-                   "and %u",
-                   info->name, info->elems, m->hp.head_dim, m->hp.head_dim_v);
+    for (uint32_t il = 0; il < m->hp.n_layer; il++) {
+        const struct layer *l = &m->layers[il];
+        const bool parts =
+            !m->hp.latent || (m->hp.kv_rank % info->elems == 0 && m->hp.n_rot % info->elems == 0);
+        if (l->kv_dim_k % info->elems == 0 && l->kv_dim_v % info->elems == 0 && parts) continue;
+        return err_set(e, ST_INVALID,
+                       "a KV cache of type %s needs heads of a multiple of %u values; these have "
+                       "%u and %u",
+                       info->name, info->elems, l->kv_dim_k, l->kv_dim_v);
+    }
+    return ST_OK;
 }
 
 enum status kv_open(struct kv **out, const struct model *m, uint32_t n_ctx, uint32_t n_active,
@@ -165,8 +173,8 @@ enum status kv_open(struct kv **out, const struct model *m, uint32_t n_ctx, uint
 void kv_close(struct kv *kv) {
     if (kv == NULL) return;
     for (uint32_t il = 0; il < kv->cache.n_layer; il++) {
-        kv->dev->backend->release(kv->dev, kv->cache.k[il].data);
-        kv->dev->backend->release(kv->dev, kv->cache.v[il].data);
+        if (kv->cache.k[il].data != NULL) kv->dev->backend->release(kv->dev, kv->cache.k[il].data);
+        if (kv->cache.v[il].data != NULL) kv->dev->backend->release(kv->dev, kv->cache.v[il].data);
     }
     for (uint32_t i = 0; i < kv->cache.n_seqs; i++) mem_free(kv->cache.seq[i].page);
     mem_free(kv->cache.seq);

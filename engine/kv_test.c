@@ -25,8 +25,10 @@ static void open_kv(struct fixture *f, uint32_t n_active) {
     assert_int_equal(device_open(&f->dev, "ref", &(struct device_params){0}, &e), ST_OK);
     f->m.dev = &f->dev;
     f->m.layers = f->layers;
-    f->m.hp = (struct hparams){.n_layer = N_LAYER, .head_dim = 4, .head_dim_v = 4};
-    for (int il = 0; il < N_LAYER; il++) f->layers[il].n_head_kv = 2;
+    f->m.hp = (struct hparams){.n_layer = N_LAYER};
+    for (uint32_t il = 0; il < N_LAYER; il++)
+        f->layers[il] =
+            (struct layer){.n_head_kv = 2, .kv_layer = il, .kv_dim_k = 4, .kv_dim_v = 4};
     if (kv_open(&f->kv, &f->m, N_CTX, n_active, N_SEQS, DT_F32, &e) != ST_OK) fail_msg("%s", e.msg);
 }
 
@@ -114,7 +116,7 @@ static void test_types(void **state) {
     struct kv *kv;
     struct err e = {0};
     open_kv(&f, 1);
-    f.m.hp.head_dim = f.m.hp.head_dim_v = 64;
+    for (int il = 0; il < N_LAYER; il++) f.layers[il].kv_dim_k = f.layers[il].kv_dim_v = 64;
     assert_int_equal(kv_open(&kv, &f.m, N_CTX, 1, N_SEQS, DT_Q8_0, &e), ST_OK);
     assert_int_equal(kv->cache.k[0].stride[1], 2 * 34);
     kv_close(kv);

@@ -1,14 +1,14 @@
-/* model.c - from a checked GGUF file to a model: hyperparameters, then tensors, by the tables of
- * the architecture (model.h). */
+/* model.c - from a checked GGUF file to a model: its architecture, and the tensors by the tables of
+ * that (model.h); hyperparameters are in hparams.c. */
 #include "engine/model.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "engine/legacy.h"
 
 #define ARCH(symbol) extern const struct arch arch_##symbol;
 #include "engine/arch/list.def"
@@ -21,223 +21,58 @@ const struct arch *const archs[] = {
     NULL,
 };
 
-/* ---- hyperparameters ------------------------------------------------------------------------- */
+/* ---- shapes ---------------------------------------------------------------------------------- */
 
-/* Keys that every architecture has (spec/models/common.md 1). */
-static const struct hparam_spec common_hparams[] = {
-    HP_REQUIRED("context_length", HP_U32, n_ctx_train),
-    HP_REQUIRED("embedding_length", HP_U32, n_embd),
-    HP_REQUIRED("block_count", HP_U32, n_block),
-    HP("nextn_predict_layers", HP_U32, n_nextn),
-    HP("attention.key_length", HP_U32, head_dim),
-    HP("attention.value_length", HP_U32, head_dim_v),
-    HP("rope.dimension_count", HP_U32, n_rot),
-    HP("rope.freq_base", HP_F32, rope_base),
-    HP("rope.scaling.attn_factor", HP_F32, rope_attn_factor),
-    HP("rope.scaling.original_context_length", HP_U32, n_ctx_orig),
-    HP("expert_count", HP_U32, n_expert),
-    HP("expert_used_count", HP_U32, n_expert_used),
-    HP("pooling_type", HP_U32, pooling),
-    {0},
-};
-static const struct hparam_spec common_layer_hparams[] = {
-    {.key = "attention.head_count",
-     .kind = HP_LAYER_U32,
-     .offset = offsetof(struct layer, n_head),
-     .required = true},
-    {.key = "attention.head_count_kv",
-     .kind = HP_LAYER_U32,
-     .offset = offsetof(struct layer, n_head_kv)},
-    {.key = "feed_forward_length", .kind = HP_LAYER_U32, .offset = offsetof(struct layer, n_ff)},
-    {0},
-};
+enum { DIM_ANY = -1 };
 
-enum { KEY_SIZE = 192 };
-static const char *full_key(const struct model *m, const char *suffix, char out[KEY_SIZE]) {
-    snprintf(out, KEY_SIZE, "%s.%s", m->arch->name, suffix);
-    return out;
-}
-
-static uint32_t *u32_at(void *base, size_t offset) {
-    return (uint32_t *)(void *)((char *)base + offset);
-}
-
-/* A scalar for all layers, or an array with one entry for each block. */
-static enum status read_layer_u32(struct model *m, const char *key, size_t offset, struct err *e) {
-    const struct gguf_kv *kv = gguf_find(m->gguf, key);
-    if (!gguf_is_int(kv->elem))
-        return err_set(e, ST_FORMAT, "key %s has type %s, expected an integer", key,
-                       gguf_type_name(kv->elem));
-    if (kv->type == GGUF_ARRAY && kv->count < m->hp.n_layer)
-        return err_set(e, ST_FORMAT, "key %s has wrong array length; expected %u, got %" PRIu64,
-                       key, m->hp.n_block, kv->count);
-    for (uint32_t il = 0; il < m->hp.n_layer; il++) {
-        int64_t x = gguf_elem_int(kv, kv->type == GGUF_ARRAY ? il : 0);
-        if (x < 0 || x > UINT32_MAX)
-            return err_set(e, ST_FORMAT, "key %s: %" PRId64 " is out of range", key, x);
-        *u32_at(&m->layers[il], offset) = (uint32_t)x;
-    }
-    return ST_OK;
-}
-
-static enum status read_hparam(struct model *m, const struct hparam_spec *s, struct err *e) {
-    char key[KEY_SIZE];
-    if (gguf_find(m->gguf, full_key(m, s->key, key)) == NULL)
-        return s->required ? err_set(e, ST_FORMAT, "key not found in model: %s", key) : ST_OK;
-    switch (s->kind) {
-    case HP_U32:
-        return gguf_get_u32(m->gguf, key, u32_at(&m->hp, s->offset), e);
-    case HP_F32:
-        return gguf_get_f32(m->gguf, key, (float *)(void *)((char *)&m->hp + s->offset), e);
-    case HP_LAYER_U32:
-        return read_layer_u32(m, key, s->offset, e);
-    }
-    return ST_OK;
-}
-
-static enum status read_hparams(struct model *m, const struct hparam_spec *table, struct err *e) {
-    for (; table->key != NULL; table++) {
-        enum status st = read_hparam(m, table, e);
-        if (st != ST_OK) return st;
-    }
-    return ST_OK;
-}
-
-static enum status check_range(const char *what, uint32_t x, uint32_t low, uint32_t high,
-                               struct err *e) {
-    if (x >= low && x <= high) return ST_OK;
-    return err_set(e, ST_FORMAT, "%s is %u, expected %u to %u", what, x, low, high);
-}
-
-static bool text_is(struct gguf_str s, const char *text) {
-    return s.len == strlen(text) && memcmp(s.ptr, text, s.len) == 0;
-}
-
-static enum status read_rope_scaling(struct model *m, struct err *e) {
-    static const char *const names[] = {"none", "linear", "yarn", "longrope"};
-    char key[KEY_SIZE];
-    struct gguf_str type;
-    float factor = 0;
-    m->hp.rope_scaling = ROPE_SCALING_LINEAR;
-    if (gguf_get_str(m->gguf, full_key(m, "rope.scaling.type", key), &type, NULL) == ST_OK) {
-        size_t i = 0;
-        while (i < 4 && !text_is(type, names[i])) i++;
-        if (i == 4)
-            return err_set(e, ST_UNSUPPORTED, "key %s: '%.*s' is not known", key, (int)type.len,
-                           type.ptr);
-        m->hp.rope_scaling = (enum rope_scaling)i;
-    }
-    enum status st = gguf_get_f32(m->gguf, full_key(m, "rope.scaling.factor", key), &factor, e);
-    if (st == ST_NOT_FOUND) /* the old spelling */
-        st = gguf_get_f32(m->gguf, full_key(m, "rope.scale_linear", key), &factor, e);
-    if (st != ST_OK && st != ST_NOT_FOUND) return st;
-    m->hp.rope_freq_scale = factor == 0 || m->hp.rope_scaling == ROPE_SCALING_NONE ? 1 : 1 / factor;
-    return ST_OK;
-}
-
-/* Window layers by period ("dense last"), or by one flag for each layer. */
-static enum status read_windows(struct model *m, struct err *e) {
-    char key[KEY_SIZE];
-    uint32_t period = m->arch->swa_period;
-    const struct gguf_kv *kv =
-        gguf_find(m->gguf, full_key(m, "attention.sliding_window_pattern", key));
-    bool flags = kv != NULL && kv->type == GGUF_ARRAY;
-    if (period == 0 || m->hp.n_swa == 0) return ST_OK;
-    if (kv != NULL && !gguf_is_int(kv->elem) && kv->elem != GGUF_BOOL)
-        return err_set(e, ST_FORMAT, "key %s has type %s, expected integers or bools", key,
-                       gguf_type_name(kv->elem));
-    if (flags && kv->count < m->hp.n_layer)
-        return err_set(e, ST_FORMAT, "key %s has wrong array length; expected %u, got %" PRIu64,
-                       key, m->hp.n_block, kv->count);
-    if (kv != NULL && !flags) period = (uint32_t)gguf_elem_int(kv, 0);
-    for (uint32_t il = 0; il < m->hp.n_layer; il++)
-        m->layers[il].window =
-            flags ? gguf_elem_int(kv, il) != 0 : period == 0 || il % period < period - 1;
-    return ST_OK;
-}
-
-/* Values that default to others, and the checks that make all later arithmetic safe. */
-static enum status derive_hparams(struct model *m, struct err *e) {
-    struct hparams *hp = &m->hp;
-    const uint32_t n_head0 = m->layers[0].n_head;
-    if (n_head0 == 0 || (hp->head_dim == 0 && hp->n_embd % n_head0 != 0))
-        return err_set(e, ST_FORMAT, "%u heads do not divide n_embd %u", n_head0, hp->n_embd);
-    if (hp->head_dim == 0) hp->head_dim = hp->n_embd / n_head0;
-    if (hp->head_dim_v == 0) hp->head_dim_v = hp->n_embd / n_head0;
-    if (hp->n_rot == 0) hp->n_rot = hp->head_dim;
-    if (hp->n_ctx_orig == 0) hp->n_ctx_orig = hp->n_ctx_train;
-    enum status st = check_range("head size", hp->head_dim, 1, 4096, e);
-    if (st == ST_OK) st = check_range("value head size", hp->head_dim_v, 1, 4096, e);
-    if (st == ST_OK) st = check_range("rope.dimension_count", hp->n_rot, 0, hp->head_dim, e);
-    if (st == ST_OK && hp->n_expert != 0)
-        st = check_range("expert_used_count", hp->n_expert_used, 1, hp->n_expert, e);
-    if (st == ST_OK) st = check_range("expert_count", hp->n_expert, 0, 1024, e);
-    if (st == ST_OK &&
-        !(hp->rope_base > 0 && isfinite(hp->rope_base) && isfinite(hp->rope_freq_scale)))
-        st = err_set(e, ST_FORMAT, "rope base or scaling factor is no positive number");
-    for (uint32_t il = 0; st == ST_OK && il < hp->n_layer; il++) {
-        struct layer *l = &m->layers[il];
-        if (l->n_head_kv == 0) l->n_head_kv = l->n_head;
-        if (l->n_head == 0 || l->n_head > 65536 || l->n_head % l->n_head_kv != 0)
-            st = err_set(e, ST_FORMAT, "layer %u: %u heads on %u key/value heads", il, l->n_head,
-                         l->n_head_kv);
-        else
-            st = check_range("feed_forward_length", l->n_ff, 1, 1u << 24, e);
-    }
-    return st;
-}
-
-static enum status load_hparams(struct model *m, struct err *e) {
-    struct hparams *hp = &m->hp;
-    *hp = (struct hparams){.rope_base = 10000, .rope_attn_factor = 1, .rope_freq_scale = 1};
-    enum status st = read_hparams(m, common_hparams, e);
-    if (st == ST_OK) st = check_range("block_count", hp->n_block, 1, MAX_LAYER, e);
-    if (st == ST_OK) st = check_range("nextn_predict_layers", hp->n_nextn, 0, hp->n_block - 1, e);
-    if (st == ST_OK) st = check_range("embedding_length", hp->n_embd, 1, 1u << 20, e);
-    if (st == ST_OK) st = check_range("context_length", hp->n_ctx_train, 1, 1u << 30, e);
-    if (st != ST_OK) return st;
-    hp->n_layer = hp->n_block - hp->n_nextn;
-    m->layers = arena_zalloc(&m->arena, hp->n_layer, sizeof *m->layers);
-    if (m->layers == NULL) return err_no_memory(e);
-    st = read_hparams(m, common_layer_hparams, e);
-    if (st == ST_OK) st = read_hparams(m, m->arch->hparams, e);
-    if (st == ST_OK) st = read_rope_scaling(m, e);
-    if (st == ST_OK) st = read_windows(m, e);
-    if (st == ST_OK) st = derive_hparams(m, e);
-    const struct gguf_kv *tokens = gguf_find(m->gguf, "tokenizer.ggml.tokens");
-    char key[KEY_SIZE];
-    if (tokens != NULL && tokens->type == GGUF_ARRAY && tokens->count <= INT32_MAX)
-        hp->n_vocab = (uint32_t)tokens->count;
-    else if (st == ST_OK)
-        st = gguf_get_u32(m->gguf, full_key(m, "vocab_size", key), &hp->n_vocab, e);
-    if (st == ST_OK && m->arch->derive != NULL) st = m->arch->derive(m, e);
-    return st;
-}
-
-/* ---- tensors --------------------------------------------------------------------------------- */
-
-/* The value of a dimension's name for layer l (NULL: outside of the blocks). */
+/* The value of a dimension's name for layer l (outside of the blocks: a layer of zeros). */
 static int64_t dim_value(const struct model *m, const struct layer *l, const char *name,
                          size_t len) {
     const struct hparams *hp = &m->hp;
+    const int64_t q = (int64_t)l->n_head * l->head_dim, k = (int64_t)l->n_head_kv * l->head_dim;
+    const int64_t v = (int64_t)l->n_head_kv * l->head_dim_v;
+    const int64_t nope = (int64_t)hp->mla_dim_k - hp->n_rot; /* of an MLA key */
     const struct {
         const char *name;
         int64_t value;
     } dims[] = {
         {"n_embd", hp->n_embd},
         {"n_vocab", hp->n_vocab},
-        {"head_dim", hp->head_dim},
+        {"n_ctx_train", hp->n_ctx_train},
+        {"head_dim", l->head_dim},
+        {"n_head", l->n_head},
+        {"n_head_kv", l->n_head_kv},
         {"n_rot/2", hp->n_rot / 2},
+        {"*", DIM_ANY},
+        {"q_dim", q},
+        {"k_dim", k},
+        {"v_dim", v},
+        {"o_dim", (int64_t)l->n_head * l->head_dim_v},
+        {"qkv_dim", q + k + v},
+        {"n_ff", l->n_ff},
+        {"n_ff_up", l->ffn_gate != NULL ? l->n_ff : 2 * (int64_t)l->n_ff}, /* fused: both halves */
         {"n_expert", hp->n_expert},
-        {"*", -1},
-        {"n_ff", l != NULL ? l->n_ff : 0},
-        {"q_dim", l != NULL ? (int64_t)l->n_head * hp->head_dim : 0},
-        {"k_dim", l != NULL ? (int64_t)l->n_head_kv * hp->head_dim : 0},
-        {"v_dim", l != NULL ? (int64_t)l->n_head_kv * hp->head_dim_v : 0},
-        {"o_dim", l != NULL ? (int64_t)l->n_head * hp->head_dim_v : 0},
-        {"qkv_dim", l != NULL ? ((int64_t)l->n_head + l->n_head_kv) * hp->head_dim +
-                                    (int64_t)l->n_head_kv * hp->head_dim_v
-                              : 0},
+        {"n_ff_exp", l->n_ff_exp},
+        {"2*n_ff_exp", 2 * (int64_t)l->n_ff_exp},
+        {"n_ff_shared", l->n_ff_shared},
+        {"q_rank", hp->q_rank},
+        {"kv_rank", hp->kv_rank},
+        {"kv_rank+rot", (int64_t)hp->kv_rank + hp->n_rot},
+        {"mla_q_dim", (int64_t)l->n_head * hp->mla_dim_k},
+        {"mla_o_dim", (int64_t)l->n_head * hp->mla_dim_v},
+        {"mla_kv_dim", (int64_t)l->n_head * (nope + hp->mla_dim_v)},
+        {"mla_nope", nope},
+        {"mla_dim_v", hp->mla_dim_v},
+        {"n_index_head", hp->n_index_head},
+        {"index_dim", hp->index_dim},
+        {"index_q_dim", (int64_t)hp->n_index_head * hp->index_dim},
+        {"n_embd_layer", hp->n_embd_layer},
+        {"n_embd_layers", (int64_t)hp->n_embd_layer * hp->n_layer},
+        {"1", 1},
+        {"3", 3},
+        {"4", 4},
+        {"16", 16},
+        {"64", 64},
     };
     for (size_t i = 0; i < sizeof dims / sizeof dims[0]; i++)
         if (strlen(dims[i].name) == len && memcmp(dims[i].name, name, len) == 0)
@@ -248,12 +83,13 @@ static int64_t dim_value(const struct model *m, const struct layer *l, const cha
 static enum status check_shape(const struct model *m, const struct layer *l,
                                const struct gguf_tensor *t, const char *dims, const char *name,
                                struct err *e) {
+    static const struct layer none;
     const char *p = dims;
     bool ok = true;
     for (int i = 0; i < 4; i++) {
         size_t len = strcspn(p, ",");
-        int64_t want = len != 0 ? dim_value(m, l, p, len) : 1;
-        ok = ok && (want == -1 || t->dim[i] == want);
+        int64_t want = len != 0 ? dim_value(m, l != NULL ? l : &none, p, len) : 1;
+        ok = ok && (want == DIM_ANY || t->dim[i] == want);
         p += len + (p[len] == ',');
     }
     if (ok) return ST_OK;
@@ -262,6 +98,8 @@ static enum status check_shape(const struct model *m, const struct layer *l,
                    "}, expected {%s}",
                    name, t->dim[0], t->dim[1], t->dim[2], t->dim[3], dims);
 }
+
+/* ---- tensors --------------------------------------------------------------------------------- */
 
 /* Vectors (norms, biases, factors) are copied: kernels may take them as aligned floats. */
 static void *copy_vector(struct model *m, const struct gguf_tensor *t) {
@@ -281,10 +119,10 @@ static void *upload(struct model *m, const void *data, size_t size, struct err *
 }
 
 static enum status make_tensor(struct model *m, const struct gguf_tensor *g, const char *name,
-                               struct tensor **out, struct err *e) {
-    bool vector = g->dim[1] == 1 && g->dim[2] == 1 && g->dim[3] == 1 && g->n_dims <= 1;
+                               unsigned flags, struct tensor **out, struct err *e) {
+    const bool vector = g->n_dims <= 1 || (flags & TENSOR_F32) != 0;
     if (vector && g->type != DT_F32)
-        return err_set(e, ST_UNSUPPORTED, "tensor '%s': vectors must be F32, not %s", name,
+        return err_set(e, ST_UNSUPPORTED, "tensor '%s': must be F32, not %s", name,
                        dtype_info(g->type)->name);
     if (dtype_info(g->type)->decode == NULL)
         return err_set(e, ST_UNSUPPORTED, "tensor '%s': type %s cannot be computed with", name,
@@ -302,13 +140,26 @@ static enum status make_tensor(struct model *m, const struct gguf_tensor *g, con
     return ST_OK;
 }
 
+/* Some tensors belong to layers of one kind only. */
+static bool is_wanted(const struct model *m, const struct layer *l, uint32_t il, unsigned flags) {
+    if (l == NULL) return (flags & TENSOR_PLE) == 0 || m->hp.n_embd_layer != 0;
+    return !(((flags & TENSOR_MOE) != 0 && !l->moe) || ((flags & TENSOR_DENSE) != 0 && l->moe) ||
+             ((flags & TENSOR_SHARED) != 0 && (!l->moe || l->n_ff_shared == 0)) ||
+             ((flags & TENSOR_KV) != 0 && l->kv_layer != il) ||
+             ((flags & TENSOR_INDEX) != 0 && l->own_index == 0) ||
+             ((flags & TENSOR_LATENT) != 0 && !m->hp.latent) ||
+             ((flags & TENSOR_HEADS) != 0 && m->hp.latent) ||
+             ((flags & TENSOR_LOW_Q) != 0 && m->hp.q_rank == 0) ||
+             ((flags & TENSOR_FULL_Q) != 0 && m->hp.q_rank != 0) ||
+             ((flags & TENSOR_PLE) != 0 && m->hp.n_embd_layer == 0));
+}
+
 static enum status load_tensor(struct model *m, struct layer *l, uint32_t il,
                                const struct tensor_spec *s, struct err *e) {
     char *base = l != NULL ? (char *)l : (char *)m, name[64];
     const struct tensor **slot = (const struct tensor **)(void *)(base + s->offset);
     struct tensor *made = NULL;
-    if ((s->flags & TENSOR_MOE) != 0 && m->hp.n_expert == 0) return ST_OK;
-    if ((s->flags & TENSOR_DENSE) != 0 && m->hp.n_expert != 0) return ST_OK;
+    if (!is_wanted(m, l, il, s->flags)) return ST_OK;
     if (l != NULL)
         snprintf(name, sizeof name, "blk.%u.%s", il, s->name);
     else
@@ -320,7 +171,7 @@ static enum status load_tensor(struct model *m, struct layer *l, uint32_t il,
         return err_set(e, ST_FORMAT, "missing tensor '%s'", name);
     }
     enum status st = check_shape(m, l, g, s->dims, name, e);
-    if (st == ST_OK) st = make_tensor(m, g, name, &made, e);
+    if (st == ST_OK) st = make_tensor(m, g, name, s->flags, &made, e);
     if (st == ST_OK) *slot = made;
     return st;
 }
@@ -342,8 +193,8 @@ static enum status join_qkv_bias(struct model *m, uint32_t il, struct err *e) {
     struct layer *l = &m->layers[il];
     if (l->wqkv == NULL || l->wqkv_b != NULL) return ST_OK;
     if (l->wq_b == NULL && l->wk_b == NULL && l->wv_b == NULL) return ST_OK;
-    const int64_t q = (int64_t)l->n_head * m->hp.head_dim, n = l->wqkv->dim[1];
-    const int64_t k = (int64_t)l->n_head_kv * m->hp.head_dim;
+    const int64_t q = (int64_t)l->n_head * l->head_dim, n = l->wqkv->dim[1];
+    const int64_t k = (int64_t)l->n_head_kv * l->head_dim;
     struct tensor *t = arena_zalloc(&m->arena, 1, sizeof *t);
     float *data = arena_zalloc(&m->arena, (size_t)n, sizeof *data), *to = data;
     if (t == NULL || data == NULL) return err_no_memory(e);
@@ -373,6 +224,10 @@ static enum status load_tensors(struct model *m, struct err *e) {
 /* ---- the whole ---------------------------------------------------------------------------------
  */
 
+static bool text_is(struct gguf_str s, const char *text) {
+    return s.len == strlen(text) && memcmp(s.ptr, text, s.len) == 0;
+}
+
 static enum status find_arch(struct model *m, struct err *e) {
     struct gguf_str name = {"", 0};
     enum status st = gguf_get_str(m->gguf, "general.architecture", &name, e);
@@ -394,8 +249,9 @@ enum status model_load(struct model **out, struct gguf *g, struct device *dev, s
     }
     m->gguf = g;
     m->dev = dev;
-    enum status st = find_arch(m, e);
-    if (st == ST_OK) st = load_hparams(m, e);
+    enum status st = legacy_translate(g, e);
+    if (st == ST_OK) st = find_arch(m, e);
+    if (st == ST_OK) st = hparams_load(m, e);
     if (st == ST_OK) st = load_tensors(m, e);
     if (st != ST_OK) {
         err_wrap(e, "%s", gguf_label(g));

@@ -114,8 +114,9 @@ static void test_missing_and_senseless_keys(void **state) {
     patch_u32("llama.block_count", 0, "block_count is 0");
     patch_u32("llama.block_count", 100000, "block_count is 100000");
     patch_u32("llama.block_count", 3 + 60, "missing tensor");
-    patch_u32("llama.attention.head_count", 0, "heads");
-    patch_u32("llama.attention.head_count", 0xFFFFFFFFu, "heads");
+    patch_u32("llama.attention.head_count", 0, "llama.attention.head_count is 0");
+    patch_u32("llama.attention.head_count", 0xFFFFFFFFu,
+              "llama.attention.head_count is 4294967295");
     patch_u32("llama.embedding_length", 0x7FFFFFFF, "embedding_length");
     patch_u32("llama.feed_forward_length", 96 * 1024, "wrong shape");
     patch_u32("llama.feed_forward_length", 0, "feed_forward_length");

@@ -58,7 +58,7 @@ static struct op *new_op(struct recorder *p, enum op_code code) {
     }
     *op = (struct op){.code = (uint8_t)code,
                       .layer = p->layer,
-                      .in = {VAL_NONE, VAL_NONE},
+                      .in = {VAL_NONE, VAL_NONE, VAL_NONE, VAL_NONE},
                       .out = {VAL_NONE, VAL_NONE, VAL_NONE}};
     return op;
 }
@@ -77,11 +77,13 @@ static val like(struct recorder *p, const char *name, val x) {
     return new_value(p, name, value_of(p, x)->width, value_of(p, x)->rows);
 }
 
-val p_embed(struct recorder *p, const char *name, const struct tensor *table, float scale) {
+val p_embed(struct recorder *p, const char *name, const struct tensor *table, enum embed_kind kind,
+            float scale) {
     val y = new_value(p, name, (uint32_t)table->dim[0], ROWS_TOKENS);
     struct op *op = simple_op(p, OP_EMBED, VAL_NONE, VAL_NONE, y);
     op->w[0] = table;
     op->p.embed.scale = scale;
+    op->p.embed.kind = kind;
     return y;
 }
 
@@ -91,14 +93,17 @@ val p_rows(struct recorder *p, const char *name, val x) {
     return y;
 }
 
-val p_norm(struct recorder *p, const char *name, val x, const struct tensor *w, uint32_t group,
-           float eps) {
+val p_norm(struct recorder *p, const char *name, val x, struct weight n, struct norm_style style) {
     val y = like(p, name, x);
     struct op *op = simple_op(p, OP_NORM, x, VAL_NONE, y);
-    op->w[0] = w;
-    op->p.norm.group = group != 0 ? group : value_of(p, x)->width;
-    op->p.norm.eps = eps;
-    assert(p->failed || w == NULL || w->dim[0] == (int64_t)op->p.norm.group);
+    const uint32_t width = value_of(p, x)->width;
+    op->w[0] = n.w;
+    op->b[0] = n.b;
+    op->p.norm.group = style.group != 0 ? style.group : n.w != NULL ? (uint32_t)n.w->dim[0] : width;
+    op->p.norm.eps = style.eps;
+    op->p.norm.kind = style.kind;
+    assert(p->failed || width % op->p.norm.group == 0);
+    assert(p->failed || n.w == NULL || width % (uint32_t)(n.w->dim[0] * n.w->dim[1]) == 0);
     return y;
 }
 
@@ -140,6 +145,31 @@ val p_add(struct recorder *p, const char *name, val a, val b) {
     return y;
 }
 
+val p_mul(struct recorder *p, const char *name, val a, val b) {
+    val y = like(p, name, a);
+    simple_op(p, OP_MUL, a, b, y);
+    assert(p->failed || value_of(p, a)->width % value_of(p, b)->width == 0);
+    return y;
+}
+
+val p_mul_w(struct recorder *p, const char *name, val a, const struct tensor *w) {
+    val y = like(p, name, a);
+    simple_op(p, OP_MUL, a, VAL_NONE, y)->w[0] = w;
+    assert(p->failed || value_of(p, a)->width % (uint32_t)w->dim[0] == 0);
+    return y;
+}
+
+val p_concat(struct recorder *p, const char *name, int n, const val *x) {
+    uint32_t width = 0;
+    assert(n >= 1 && n <= OP_MAX_IN);
+    for (int k = 0; k < n; k++) width += value_of(p, x[k])->width;
+    val y = new_value(p, name, width, value_of(p, x[0])->rows);
+    struct op *op = new_op(p, OP_CONCAT);
+    op->out[0] = y;
+    for (int k = 0; k < n; k++) op->in[k] = x[k];
+    return y;
+}
+
 val p_scale(struct recorder *p, const char *name, val x, float a, float b) {
     val y = like(p, name, x);
     struct op *op = simple_op(p, OP_SCALE, x, VAL_NONE, y);
@@ -156,9 +186,56 @@ val p_softcap(struct recorder *p, const char *name, val x, float cap) {
     return y;
 }
 
+val p_act(struct recorder *p, const char *name, enum act kind, val x) {
+    val y = like(p, name, x);
+    simple_op(p, OP_ACT, x, VAL_NONE, y)->p.act.kind = kind;
+    return y;
+}
+
+val p_rescale(struct recorder *p, const char *name, val a, val b) {
+    val y = like(p, name, b);
+    simple_op(p, OP_RESCALE, a, b, y);
+    return y;
+}
+
+val p_sparsify(struct recorder *p, const char *name, val x, float c) {
+    val y = like(p, name, x);
+    simple_op(p, OP_SPARSIFY, x, VAL_NONE, y)->p.sparsify.c = c;
+    return y;
+}
+
+val p_pos_scale(struct recorder *p, const char *name, val x, float a, float offset, float floor) {
+    val y = like(p, name, x);
+    struct op *op = simple_op(p, OP_POS_SCALE, x, VAL_NONE, y);
+    op->p.pos_scale.a = a;
+    op->p.pos_scale.offset = offset;
+    op->p.pos_scale.floor = floor;
+    return y;
+}
+
 val p_glu(struct recorder *p, const char *name, enum act kind, val gate, val up) {
     val y = like(p, name, gate);
     simple_op(p, OP_GLU, gate, up, y)->p.glu.kind = kind;
+    return y;
+}
+
+val p_glu_halves(struct recorder *p, const char *name, enum act kind, val x, uint32_t piece) {
+    val y = new_value(p, name, value_of(p, x)->width / 2, value_of(p, x)->rows);
+    struct op *op = simple_op(p, OP_GLU, x, VAL_NONE, y);
+    op->p.glu.kind = kind;
+    op->p.glu.piece = piece;
+    assert(p->failed || value_of(p, x)->width % (2 * piece) == 0);
+    return y;
+}
+
+val p_heads_mm(struct recorder *p, const char *name, val x, const struct tensor *w, uint32_t tail) {
+    const uint32_t n_head = (uint32_t)w->dim[2];
+    val y = new_value(p, name, n_head * ((uint32_t)w->dim[1] + tail), value_of(p, x)->rows);
+    struct op *op = simple_op(p, OP_HEADS_MM, x, VAL_NONE, y);
+    op->w[0] = w;
+    op->p.heads_mm.n_head = n_head;
+    op->p.heads_mm.tail = tail;
+    assert(p->failed || value_of(p, x)->width == n_head * ((uint32_t)w->dim[0] + tail));
     return y;
 }
 
@@ -171,6 +248,8 @@ val p_rope(struct recorder *p, const char *name, val x, uint32_t n_head, uint32_
     op->p.rope.n_head = n_head;
     op->p.rope.head_dim = head_dim;
     op->p.rope.n_rot = s->n_rot;
+    op->p.rope.first = s->first;
+    assert(p->failed || s->first + s->n_rot <= head_dim);
     op->p.rope.base = s->base;
     op->p.rope.freq_scale = s->freq_scale;
     op->p.rope.ext_factor = s->ext_factor;
@@ -184,21 +263,48 @@ void p_kv_store(struct recorder *p, val k, val v, const struct attn_style *a) {
     struct op *op = simple_op(p, OP_KV_STORE, k, v, VAL_NONE);
     op->p.kv_store.layer = a->layer;
     op->p.kv_store.n_head_kv = a->n_head_kv;
-    op->p.kv_store.head_dim = a->head_dim;
+    op->p.kv_store.head_dim = op->p.kv_store.step = a->head_dim;
     op->p.kv_store.head_dim_v = a->head_dim_v;
 }
 
-val p_attn(struct recorder *p, const char *name, val q, const struct attn_style *a) {
+void p_kv_store_part(struct recorder *p, val x, const struct kv_part *part) {
+    struct op *op = simple_op(p, OP_KV_STORE, x, VAL_NONE, VAL_NONE);
+    op->p.kv_store.layer = part->layer;
+    op->p.kv_store.n_head_kv = part->n_head_kv;
+    op->p.kv_store.head_dim = part->width;
+    op->p.kv_store.col = part->col;
+    op->p.kv_store.step = part->step;
+    op->p.kv_store.values = part->values;
+    assert(p->failed || (part->n_head_kv - 1) * part->step + part->width <= value_of(p, x)->width);
+}
+
+val p_attn(struct recorder *p, const char *name, val q, val cells, const struct attn_style *a) {
     val y = new_value(p, name, a->n_head * a->head_dim_v, ROWS_TOKENS);
-    struct op *op = simple_op(p, OP_ATTN, q, VAL_NONE, y);
+    struct op *op = simple_op(p, OP_ATTN, q, cells, y);
+    op->w[0] = a->sinks;
     op->p.attn.layer = a->layer;
     op->p.attn.n_head = a->n_head;
     op->p.attn.n_head_kv = a->n_head_kv;
     op->p.attn.head_dim = a->head_dim;
     op->p.attn.head_dim_v = a->head_dim_v;
     op->p.attn.window = a->window;
+    op->p.attn.chunked = a->chunked;
+    op->p.attn.latent = a->latent;
     op->p.attn.scale = a->scale;
     op->p.attn.softcap = a->softcap;
+    op->p.attn.alibi = a->alibi;
+    return y;
+}
+
+val p_attn_select(struct recorder *p, val q, val weights, const struct select_style *s) {
+    val y = new_value(p, "cells", s->top_k, ROWS_TOKENS);
+    struct op *op = simple_op(p, OP_ATTN_SELECT, q, weights, y);
+    op->p.attn_select.layer = s->layer;
+    op->p.attn_select.n_head = s->n_head;
+    op->p.attn_select.head_dim = s->head_dim;
+    op->p.attn_select.col = s->col;
+    op->p.attn_select.top_k = s->top_k;
+    op->p.attn_select.scale = s->scale;
     return y;
 }
 
@@ -211,18 +317,24 @@ void p_moe_route(struct recorder *p, val logits, const struct moe_style *m, val 
     op->p.moe_route.n_expert = m->n_expert;
     op->p.moe_route.n_used = m->n_used;
     op->p.moe_route.gating = m->gating;
+    op->w[0] = m->bias;
+    op->w[1] = m->factors;
     op->p.moe_route.norm_weights = m->norm_weights;
+    op->p.moe_route.by_logits = m->by_logits;
+    op->p.moe_route.n_group = m->n_group;
+    op->p.moe_route.n_chosen = m->n_chosen;
     op->p.moe_route.weights_scale = m->weights_scale;
 }
 
 void p_linear_id(struct recorder *p, val x, val ids, uint32_t n_used, bool per_expert_input, int n,
-                 const struct tensor *const *w, const char *const *name, val *out) {
+                 const struct weight *w, const char *const *name, val *out) {
     for (int i = 0; i < n; i++)
-        out[i] = new_value(p, name[i], n_used * (uint32_t)w[i]->dim[1], value_of(p, x)->rows);
+        out[i] = new_value(p, name[i], n_used * (uint32_t)w[i].w->dim[1], value_of(p, x)->rows);
     struct op *op = simple_op(p, OP_LINEAR_ID, x, ids, out[0]);
     for (int i = 0; i < n; i++) {
         op->out[i] = out[i];
-        op->w[i] = w[i];
+        op->w[i] = w[i].w;
+        op->b[i] = w[i].b;
     }
     op->p.linear_id.n_used = n_used;
     op->p.linear_id.per_expert_input = per_expert_input;

@@ -24,24 +24,43 @@ struct weight {
     const struct tensor *w, *b;
 };
 
-val p_embed(struct recorder *p, const char *name, const struct tensor *table, float scale);
+val p_embed(struct recorder *p, const char *name, const struct tensor *table, enum embed_kind kind,
+            float scale);
 val p_rows(struct recorder *p, const char *name,
            val x); /* only the rows whose results are wanted */
-val p_norm(struct recorder *p, const char *name, val x, const struct tensor *w, uint32_t group,
-           float eps); /* group 0: the whole row */
+
+struct norm_style {
+    enum norm_kind kind;
+    float eps;
+    uint32_t group; /* elements of a piece; 0: the weight's first dimension, or the whole row */
+};
+/* n.w [group], or [group, pieces] where each piece has its own; NULL: no weight. */
+val p_norm(struct recorder *p, const char *name, val x, struct weight n, struct norm_style style);
 /* Up to three products of one input; n values named name[i] into out[i]. */
 void p_linear(struct recorder *p, val x, int n, const struct weight *w, const char *const *name,
               val *out);
 val p_linear1(struct recorder *p, const char *name, val x, struct weight w);
 val p_slice(struct recorder *p, const char *name, val x, uint32_t col, uint32_t width); /* no op */
 val p_add(struct recorder *p, const char *name, val a, val b);
+val p_mul(struct recorder *p, const char *name, val a, val b); /* b: as wide as a, or one a piece */
+val p_mul_w(struct recorder *p, const char *name, val a, const struct tensor *w); /* likewise */
+val p_concat(struct recorder *p, const char *name, int n, const val *x); /* up to OP_MAX_IN */
 val p_scale(struct recorder *p, const char *name, val x, float a, float b);
 val p_softcap(struct recorder *p, const char *name, val x, float cap);
+val p_act(struct recorder *p, const char *name, enum act kind, val x);
+val p_rescale(struct recorder *p, const char *name, val a, val b); /* b, as long as a */
+val p_sparsify(struct recorder *p, const char *name, val x, float c);
+/* Times ln(floor((pos + offset) / floor) + 1) a + 1 (spec/models/common.md 12). */
+val p_pos_scale(struct recorder *p, const char *name, val x, float a, float offset, float floor);
 val p_glu(struct recorder *p, const char *name, enum act kind, val gate, val up);
+/* One input of pieces: `piece` gates, `piece` ups, ... */
+val p_glu_halves(struct recorder *p, const char *name, enum act kind, val x, uint32_t piece);
+/* w {in, out, n_head}: each head of x is `in` elements and a tail, which is copied. */
+val p_heads_mm(struct recorder *p, const char *name, val x, const struct tensor *w, uint32_t tail);
 
 struct rope_style { /* what differs between models and layers */
     enum rope_kind kind;
-    uint32_t n_rot;
+    uint32_t n_rot, first; /* elements first..first+n_rot-1 of a head are turned */
     float base, freq_scale, ext_factor, corr_low, corr_high, mscale;
     const struct tensor *factors; /* [n_rot/2] or NULL */
 };
@@ -49,21 +68,41 @@ val p_rope(struct recorder *p, const char *name, val x, uint32_t n_head, uint32_
            const struct rope_style *style);
 
 struct attn_style {
-    uint32_t layer, n_head, n_head_kv, head_dim, head_dim_v, window;
-    float scale, softcap;
+    uint32_t layer; /* whose cache it is: the layer's own or an earlier one's */
+    uint32_t n_head, n_head_kv, head_dim, head_dim_v, window;
+    bool chunked, latent;
+    float scale, softcap, alibi;
+    const struct tensor *sinks; /* [n_head] or NULL */
 };
 void p_kv_store(struct recorder *p, val k, val v, const struct attn_style *a);
-val p_attn(struct recorder *p, const char *name, val q, const struct attn_style *a);
+struct kv_part { /* a part of the cells of one plane, filled by one value */
+    uint32_t layer, n_head_kv;
+    uint32_t width, col; /* of the part of a head's cell */
+    uint32_t step;       /* from head to head in the value; 0: one part for all heads */
+    bool values;         /* of the values, not the keys */
+};
+void p_kv_store_part(struct recorder *p, val x, const struct kv_part *part);
+/* cells: what p_attn_select gave, or VAL_NONE: all visible ones. */
+val p_attn(struct recorder *p, const char *name, val q, val cells, const struct attn_style *a);
+struct select_style {
+    uint32_t layer, n_head, head_dim, col, top_k;
+    float scale;
+};
+val p_attn_select(struct recorder *p, val q, val weights, const struct select_style *s);
 
 struct moe_style {
     uint32_t n_expert, n_used;
     enum moe_gating gating;
-    bool norm_weights;
+    bool norm_weights, by_logits;
+    uint32_t n_group, n_chosen;
     float weights_scale;
+    const struct tensor *bias;    /* [n_expert] added where experts are chosen; NULL */
+    const struct tensor *factors; /* [n_expert] of the weights of the chosen ones; NULL */
 };
 void p_moe_route(struct recorder *p, val logits, const struct moe_style *m, val *ids, val *weights);
 void p_linear_id(struct recorder *p, val x, val ids, uint32_t n_used, bool per_expert_input, int n,
-                 const struct tensor *const *w, const char *const *name, val *out);
+                 const struct weight *w, const char *const *name, val *out); /* n <= OP_MAX_W */
+/* weights VAL_NONE: a plain sum. */
 val p_moe_sum(struct recorder *p, const char *name, val x, val weights, uint32_t n_used);
 
 /* Plans scratch memory for at most max_rows[] rows. */

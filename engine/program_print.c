@@ -12,7 +12,20 @@
 #include "base/buf.h"
 #include "engine/program.h"
 
-static const char *const act_names[ACT_COUNT] = {"none", "silu", "gelu", "softcap"};
+static const char *const act_names[ACT_COUNT] = {
+    [ACT_NONE] = "none",
+    [ACT_SILU] = "silu",
+    [ACT_GELU] = "gelu",
+    [ACT_GELU_ERF] = "gelu-erf",
+    [ACT_GELU_QUICK] = "quick-gelu",
+    [ACT_RELU] = "relu",
+    [ACT_RELU2] = "relu2",
+    [ACT_SIGMOID] = "sigmoid",
+    [ACT_TANH] = "tanh",
+    [ACT_SOFTPLUS] = "softplus",
+    [ACT_SOFTCAP] = "softcap",
+    [ACT_SWIGLU_OAI] = "swiglu-oai",
+};
 
 static void print_outputs(const struct program *g, const struct op *op, struct buf *b) {
     for (int k = 0; k < OP_MAX_OUT && op->out[k] != VAL_NONE; k++)
@@ -60,6 +73,7 @@ static void print_rope(const struct op *op, struct buf *b) {
     buf_printf(b, "  %s, %u heads of %u, n_rot %u, base %g",
                op->p.rope.kind == ROPE_NORM ? "pairs" : "halves", op->p.rope.n_head,
                op->p.rope.head_dim, op->p.rope.n_rot, (double)op->p.rope.base);
+    if (op->p.rope.first != 0) buf_printf(b, " from %u", op->p.rope.first);
     if (op->p.rope.freq_scale != 1) buf_printf(b, ", scale %g", (double)op->p.rope.freq_scale);
     if (op->p.rope.ext_factor != 0)
         buf_printf(b, ", yarn %g..%g", (double)op->p.rope.corr_low, (double)op->p.rope.corr_high);
@@ -69,40 +83,104 @@ static void print_rope(const struct op *op, struct buf *b) {
 static void print_attn(const struct op *op, struct buf *b) {
     buf_printf(b, "  %u heads on %u of %u, scale %g", op->p.attn.n_head, op->p.attn.n_head_kv,
                op->p.attn.head_dim, (double)op->p.attn.scale);
-    if (op->p.attn.window != 0) buf_printf(b, ", window %u", op->p.attn.window);
+    if (op->p.attn.window != 0)
+        buf_printf(b, ", %s %u", op->p.attn.chunked ? "chunks of" : "window", op->p.attn.window);
+    if (op->p.attn.latent) buf_printf(b, ", values in keys, %u", op->p.attn.head_dim_v);
+    if (op->p.attn.alibi != 0) buf_printf(b, ", alibi %g", (double)op->p.attn.alibi);
     if (op->p.attn.softcap != 0) buf_printf(b, ", softcap %g", (double)op->p.attn.softcap);
+}
+
+static void print_select(const struct op *op, struct buf *b) {
+    buf_printf(b, "  %u heads of %u, best %u", op->p.attn_select.n_head, op->p.attn_select.head_dim,
+               op->p.attn_select.top_k);
+}
+
+static void print_route(const struct op *op, struct buf *b) {
+    static const char *const gating[] = {"?", "", ", sigmoid", ", softmax of the chosen",
+                                         ", sqrt softplus"};
+    buf_printf(b, "  %u of %u%s", op->p.moe_route.n_used, op->p.moe_route.n_expert,
+               gating[op->p.moe_route.gating]);
+    if (op->p.moe_route.by_logits) buf_str(b, ", chosen by logit");
+    if (op->p.moe_route.n_group > 1)
+        buf_printf(b, ", %u of %u groups", op->p.moe_route.n_chosen, op->p.moe_route.n_group);
+    if (op->p.moe_route.weights_scale != 0 && op->p.moe_route.weights_scale != 1)
+        buf_printf(b, ", scale %g", (double)op->p.moe_route.weights_scale);
+    if (!op->p.moe_route.norm_weights && op->p.moe_route.gating != MOE_SOFTMAX_AFTER)
+        buf_str(b, ", as they are");
+}
+
+static void print_norm(const struct op *op, struct buf *b) {
+    buf_printf(b, "  eps %g", (double)op->p.norm.eps);
+    if (op->p.norm.kind == NORM_LAYER) buf_str(b, ", layer");
+    if (op->w[0] == NULL) buf_printf(b, ", pieces of %u", op->p.norm.group);
+}
+
+static void print_glu(const struct op *op, struct buf *b) {
+    buf_printf(b, "  %s", act_names[op->p.glu.kind]);
+    if (op->in[1] == VAL_NONE) buf_printf(b, ", halves of %u", op->p.glu.piece);
+}
+
+static void print_embed(const struct op *op, struct buf *b) {
+    if (op->p.embed.scale != 1) buf_printf(b, "  scale %g", (double)op->p.embed.scale);
+    if (op->p.embed.kind == EMBED_POSITIONS) buf_str(b, "  by position");
+}
+
+static void print_act(const struct op *op, struct buf *b) {
+    buf_printf(b, "  %s", act_names[op->p.act.kind]);
+    if (op->p.act.cap != 0) buf_printf(b, " %g", (double)op->p.act.cap);
 }
 
 static void print_params(const struct op *op, struct buf *b) {
     switch ((enum op_code)op->code) {
     case OP_EMBED:
-        if (op->p.embed.scale != 1) buf_printf(b, "  scale %g", (double)op->p.embed.scale);
+        print_embed(op, b);
         break;
     case OP_NORM:
-        buf_printf(b, "  eps %g", (double)op->p.norm.eps);
+        print_norm(op, b);
         break;
     case OP_SCALE:
         buf_printf(b, "  a %g, b %g", (double)op->p.scale.a, (double)op->p.scale.b);
         break;
+    case OP_SPARSIFY:
+        buf_printf(b, "  c %g", (double)op->p.sparsify.c);
+        break;
+    case OP_POS_SCALE:
+        buf_printf(b, "  a %g, offset %g, floor %g", (double)op->p.pos_scale.a,
+                   (double)op->p.pos_scale.offset, (double)op->p.pos_scale.floor);
+        break;
+    case OP_HEADS_MM:
+        if (op->p.heads_mm.tail != 0) buf_printf(b, "  tail %u", op->p.heads_mm.tail);
+        break;
     case OP_ACT:
-        buf_printf(b, "  %s %g", act_names[op->p.act.kind], (double)op->p.act.cap);
+        print_act(op, b);
         break;
     case OP_GLU:
-        buf_printf(b, "  %s", act_names[op->p.glu.kind]);
+        print_glu(op, b);
         break;
     case OP_ROPE:
         print_rope(op, b);
         break;
+    case OP_KV_STORE:
+        if (op->in[1] == VAL_NONE)
+            buf_printf(b, "  %s %u..%u of %u heads", op->p.kv_store.values ? "values" : "keys",
+                       op->p.kv_store.col, op->p.kv_store.col + op->p.kv_store.head_dim - 1,
+                       op->p.kv_store.n_head_kv);
+        break;
     case OP_ATTN:
         print_attn(op, b);
         break;
+    case OP_ATTN_SELECT:
+        print_select(op, b);
+        break;
     case OP_MOE_ROUTE:
-        buf_printf(b, "  %u of %u", op->p.moe_route.n_used, op->p.moe_route.n_expert);
+        print_route(op, b);
         break;
     case OP_ROWS:
     case OP_LINEAR:
     case OP_ADD:
-    case OP_KV_STORE:
+    case OP_MUL:
+    case OP_CONCAT:
+    case OP_RESCALE:
     case OP_LINEAR_ID:
     case OP_MOE_SUM:
     case OP_COUNT:

@@ -24,7 +24,7 @@ static bool lives_together(const struct value *a, const struct value *b) {
 
 /* A chain of n products of one width. */
 static val record_chain(struct recorder *r, struct tensor *w, int n) {
-    val x = p_embed(r, "h", w, 1);
+    val x = p_embed(r, "h", w, EMBED_TOKENS, 1);
     for (int i = 0; i < n; i++) x = p_linear1(r, "x", x, (struct weight){w, NULL});
     return x;
 }
@@ -34,7 +34,7 @@ static void test_values_that_live_together_do_not_overlap(void **state) {
     struct program g = {0};
     struct recorder r = {.prog = &g, .layer = LAYER_NONE};
     struct tensor w = matrix("blk.0.w.weight", 8, 8);
-    val h = p_embed(&r, "h", &w, 1), q[3];
+    val h = p_embed(&r, "h", &w, EMBED_TOKENS, 1), q[3];
     p_linear(&r, h, 3, (const struct weight[]){{&w, NULL}, {&w, NULL}, {&w, NULL}},
              (const char *const[]){"a", "b", "c"}, q);
     val sum = p_add(&r, "sum", p_add(&r, "ab", q[0], q[1]), q[2]);
@@ -69,7 +69,8 @@ static void test_a_slice_keeps_its_parent_alive(void **state) {
     struct program g = {0};
     struct recorder r = {.prog = &g, .layer = LAYER_NONE};
     struct tensor w = matrix("w", 16, 16), wide = matrix("wide", 16, 48);
-    val x = p_linear1(&r, "qkv", p_embed(&r, "h", &w, 1), (struct weight){&wide, NULL});
+    val x =
+        p_linear1(&r, "qkv", p_embed(&r, "h", &w, EMBED_TOKENS, 1), (struct weight){&wide, NULL});
     val k = p_slice(&r, "k", x, 16, 16);
     val y = record_chain(&r, &w, 3);
     val out = p_rows(&r, "out", p_add(&r, "s", y, k));
@@ -105,7 +106,7 @@ static void test_print_names_values_weights_and_layers(void **state) {
     struct recorder r = {.prog = &g, .layer = LAYER_NONE};
     struct tensor w = matrix("blk.3.attn_q.weight", 16, 16);
     struct buf b = {0};
-    val h = p_embed(&r, "h", &w, 1);
+    val h = p_embed(&r, "h", &w, EMBED_TOKENS, 1);
     r.layer = 3;
     val q = p_linear1(&r, "q", h, (struct weight){&w, NULL});
     r.layer = LAYER_NONE;

@@ -47,6 +47,7 @@ static int find_best_prefix(const struct cria_engine *eng, const token_id *token
     int best = SLOT_NONE;
     *len = 0;
     for (int i = 0; i < (int)eng->n_slots; i++) {
+        if (eng->slots[i].first_pos != 0) continue; /* the same tokens, but not the same cells */
         uint32_t common = common_prefix(&eng->slots[i].tokens, tokens, n);
         if (common <= *len) continue;
         *len = common;
@@ -78,6 +79,7 @@ int slot_acquire(struct cria_engine *eng, const token_id *tokens, uint32_t n) {
     int slot = find_empty(eng, from);
     assert(slot != SLOT_NONE);
     eng->slots[slot].busy = true;
+    eng->slots[slot].first_pos = 0;
     eng->n_active++;
     if (from != SLOT_NONE) adopt_prefix(eng, slot, from, tokens, prefix);
     return slot;

@@ -26,11 +26,24 @@ enum status cria_timeline_open(struct cria_timeline **out, struct cria_engine *e
 void cria_timeline_close(struct cria_timeline *tl) {
     if (tl == NULL) return;
     pthread_mutex_lock(&tl->eng->step_lock);
+    tl->eng->slots[tl->slot].first_pos = 0;
     slot_truncate(tl->eng, tl->slot,
                   0); /* its tokens were not checked by a tokenizer: no prefix cache */
     slot_release(tl->eng, tl->slot);
     pthread_mutex_unlock(&tl->eng->step_lock);
     mem_free(tl);
+}
+
+enum status cria_timeline_start_at(struct cria_timeline *tl, uint32_t first_pos, struct err *e) {
+    const uint32_t n_ctx_train = tl->eng->model->hp.n_ctx_train;
+    if (cria_timeline_len(tl) != 0) return err_set(e, ST_INVALID, "the timeline has begun");
+    if (first_pos > n_ctx_train - tl->eng->n_ctx)
+        return err_set(e, ST_INVALID, "position %u and a context of %u are more than %u", first_pos,
+                       tl->eng->n_ctx, n_ctx_train);
+    pthread_mutex_lock(&tl->eng->step_lock);
+    tl->eng->slots[tl->slot].first_pos = first_pos;
+    pthread_mutex_unlock(&tl->eng->step_lock);
+    return ST_OK;
 }
 
 uint32_t cria_timeline_len(const struct cria_timeline *tl) {

@@ -23,9 +23,10 @@ struct set {
     size_t n_truth;
     struct cria_engine *eng;
     uint32_t n_out;
-    bool dequantised; /* compare with the rows of the dequantised weights, not with the recorded
-                         ones */
-    double limit;     /* NMSE that applies */
+    uint32_t first_pos; /* of the prompt at hand */
+    bool dequantised;   /* compare with the rows of the dequantised weights, not with the recorded
+                           ones */
+    double limit;       /* NMSE that applies */
 };
 
 static double number(const json *v, double fallback) {
@@ -59,19 +60,25 @@ static void compare(struct set *s, const char *what, const float *got, const flo
     check_that(s->c, err <= limit, s->name, "%s: NMSE %.3g above %.3g", what, err, limit);
 }
 
+static enum status timeline_open(const struct set *s, struct cria_timeline **tl, struct err *e) {
+    enum status st = cria_timeline_open(tl, s->eng, e);
+    if (st == ST_OK && s->first_pos != 0) st = cria_timeline_start_at(*tl, s->first_pos, e);
+    return st;
+}
+
 /* Evaluates all tokens in pieces of `chunk`; all rows' results in logits. */
 static bool eval(struct set *s, const token_id *tokens, uint32_t n, uint32_t chunk, float *logits) {
-    struct cria_timeline *tl;
+    struct cria_timeline *tl = NULL;
     struct err e = {0};
-    enum status st = cria_timeline_open(&tl, s->eng, &e);
+    enum status st = timeline_open(s, &tl, &e);
     if (st == ST_OK) {
         for (uint32_t done = 0; st == ST_OK && done < n;) {
             uint32_t m = n - done < chunk ? n - done : chunk;
             st = cria_timeline_eval(tl, tokens + done, m, m, logits + (size_t)done * s->n_out, &e);
             done += m;
         }
-        cria_timeline_close(tl);
     }
+    cria_timeline_close(tl);
     return check_that(s->c, st == ST_OK, s->name, "%s", e.msg);
 }
 
@@ -104,7 +111,7 @@ static void check_decoding(struct set *s, const json *prompt, const json *greedy
     uint32_t n_greedy, i = 0;
     token_id *want = int_list(greedy, &n_greedy);
     float *logits = mem_array(s->n_out, sizeof *logits);
-    enum status st = cria_timeline_open(&tl, s->eng, &e);
+    enum status st = timeline_open(s, &tl, &e);
     if (st == ST_OK) st = cria_timeline_eval(tl, tokens, n, 1, logits, &e);
     const json *margin = json_first(json_get(prompt, "greedy_margins"));
     for (; st == ST_OK && i < n_greedy && margin != NULL; i++, margin = json_next(margin)) {
@@ -140,9 +147,8 @@ static void check_prompt(struct set *s, const json *prompt) {
     const json *source = s->dequantised ? json_get(prompt, "dequantized_f32") : prompt;
     float *logits = mem_array((size_t)n * s->n_out, sizeof *logits),
           *again = mem_array((size_t)n * s->n_out, sizeof *again);
-    if (number(json_get(prompt, "first_position"), 0) != 0) {
-        check_skip(s->c, s->name, "prompts that start at another position than 0");
-    } else if (eval(s, tokens, n, n, logits)) {
+    s->first_pos = count(json_get(prompt, "first_position"));
+    if (eval(s, tokens, n, n, logits)) {
         compare_rows(s, prompt, json_get(source, "logits_offset"), logits);
         const uint32_t chunks[] = {CHUNK, 1};
         for (int i = 0; i < 2 && eval(s, tokens, n, chunks[i], again); i++)
@@ -236,6 +242,7 @@ static void run_kind(struct set *s) {
         else
             check_pooled(s, p, strcmp(kind, "rerank") == 0);
     }
+    s->first_pos = 0;
     if (json_get(s->doc, "two_sequences") != NULL) check_two(s, json_get(s->doc, "two_sequences"));
 }
 

@@ -83,8 +83,11 @@ static void attn_cost(const struct step *s, const struct op *op, struct op_cost 
     const struct tensor *k = &s->kv->k[op->p.attn.layer], *v = &s->kv->v[op->p.attn.layer];
     for (uint32_t t = 0; t < s->batch->n_tokens; t++) {
         uint64_t cells = s->batch->kv_len[t];
-        if (op->p.attn.window != 0 && cells > op->p.attn.window) cells = op->p.attn.window;
-        c->kv_bytes += cells * op->p.attn.n_head_kv * (k->stride[1] + v->stride[1]);
+        cells -= step_first_cell(s, t, op->p.attn.window, op->p.attn.chunked);
+        if (op->in[1] != VAL_NONE && cells > s->prog->vals[op->in[1]].width)
+            cells = s->prog->vals[op->in[1]].width;
+        c->kv_bytes +=
+            cells * op->p.attn.n_head_kv * (k->stride[1] + (op->p.attn.latent ? 0 : v->stride[1]));
         c->macs += cells * op->p.attn.n_head * (op->p.attn.head_dim + op->p.attn.head_dim_v);
     }
 }
@@ -100,11 +103,12 @@ struct op_cost op_cost(const struct step *s, const struct op *op) {
             c.act_bytes += (uint64_t)step_rows(s, op->out[i]) * s->prog->vals[op->out[i]].width * 4;
     if (op->code == OP_ATTN) attn_cost(s, op, &c);
     if (op->code == OP_EMBED) c.weight_bytes += (uint64_t)rows * op->w[0]->stride[1];
+    if (op->code == OP_HEADS_MM) c.macs += weight_cost(op->w[0], rows, &c);
     if (op->code == OP_LINEAR)
         for (int i = 0; i < OP_MAX_W && op->w[i] != NULL; i++)
             c.macs += weight_cost(op->w[i], rows, &c);
     if (op->code == OP_LINEAR_ID)
-        for (int i = 0; i < 2 && op->w[i] != NULL; i++)
+        for (int i = 0; i < OP_MAX_W && op->w[i] != NULL; i++)
             c.macs += expert_cost(op->w[i], rows, op->p.linear_id.n_used, &c);
     return c;
 }

@@ -27,14 +27,37 @@ enum op_code {
 
 enum rows { ROWS_TOKENS, ROWS_OUTPUTS, ROWS_KINDS };
 
-enum act { ACT_NONE, ACT_SILU, ACT_GELU, ACT_SOFTCAP, ACT_COUNT }; /* gelu: the tanh form */
+enum act {
+    ACT_NONE,
+    ACT_SILU,
+    ACT_GELU,     /* the tanh form */
+    ACT_GELU_ERF, /* x / 2 (1 + erf(x / sqrt 2)) */
+    ACT_GELU_QUICK,
+    ACT_RELU,
+    ACT_RELU2, /* relu squared */
+    ACT_SIGMOID,
+    ACT_TANH,
+    ACT_SOFTPLUS,
+    ACT_SOFTCAP,
+    ACT_SWIGLU_OAI, /* GLU only: g = min(gate, 7); g sigmoid(1.702 g) (clamp(up, -7, 7) + 1) */
+    ACT_COUNT
+};
+
+enum norm_kind { NORM_RMS, NORM_LAYER }; /* LAYER: the mean is subtracted first */
+
+enum embed_kind {
+    EMBED_TOKENS,   /* by token; a row of the caller's embd where the token is -1 */
+    EMBED_IDS,      /* by token; row 0 where the token is -1 */
+    EMBED_POSITIONS /* by position */
+};
 
 enum rope_kind { ROPE_NORM, ROPE_NEOX }; /* pairs (2i, 2i+1), or (i, i + n_rot/2) */
 
 enum moe_gating {
     MOE_SOFTMAX = 1,
     MOE_SIGMOID,
-    MOE_SOFTMAX_AFTER
+    MOE_SOFTMAX_AFTER, /* of the chosen ones */
+    MOE_SQRT_SOFTPLUS
 }; /* expert_gating_func's numbers */
 
 struct value {
@@ -50,10 +73,12 @@ struct value {
 union op_params { /* the member named like the op */
     struct {
         float scale;
+        enum embed_kind kind;
     } embed;
     struct {
         float eps;
         uint32_t group; /* elements per piece; the width, or a head's size */
+        enum norm_kind kind;
     } norm;
     struct {
         float a, b;
@@ -64,10 +89,21 @@ union op_params { /* the member named like the op */
     } act;
     struct {
         enum act kind;
+        uint32_t piece; /* one input: each 2 * piece of it are a gate half and an up half */
     } glu;
+    struct {
+        float c; /* sparsify: y = max(x - (mean + c * standard deviation), 0) */
+    } sparsify;
+    struct {
+        float a, offset, floor; /* pos_scale: y = x (ln(floor((pos + offset) / floor) + 1) a + 1) */
+    } pos_scale;
+    struct {
+        uint32_t n_head, tail; /* heads_mm: the last `tail` elements of a head are copied */
+    } heads_mm;
     struct {
         enum rope_kind kind;
         uint32_t n_head, head_dim, n_rot;
+        uint32_t first; /* of the rotated elements in a head */
         float base, freq_scale;
         float ext_factor;          /* yarn: 1, else 0 */
         float corr_low, corr_high; /* yarn: the ramp between these pair indices */
@@ -75,17 +111,31 @@ union op_params { /* the member named like the op */
     } rope;
     struct {
         uint32_t layer, n_head_kv, head_dim, head_dim_v;
+        /* One input alone is a part of the keys (or, `values`, the values): head_dim elements of
+         * each head, `step` apart in the row (0: the same for all heads), to column col. */
+        uint32_t col, step;
+        bool values;
     } kv_store;
     struct {
         uint32_t layer, n_head, n_head_kv, head_dim, head_dim_v;
         uint32_t window; /* cells visible, the row's own included; 0: all */
-        float scale, softcap;
+        bool chunked;    /* instead: cells from position floor(pos / window) * window on */
+        bool latent;     /* values are the first head_dim_v elements of the keys */
+        float scale, softcap, alibi; /* alibi: the largest bias; 0: none */
     } attn;
+    struct {
+        uint32_t layer, n_head, head_dim;
+        uint32_t col; /* of the index key in the cells of keys */
+        uint32_t top_k;
+        float scale;
+    } attn_select;
     struct {
         uint32_t n_expert, n_used;
         enum moe_gating gating;
         bool norm_weights;
-        float weights_scale; /* 0 and 1: none */
+        bool by_logits;             /* chosen by the logits themselves, whatever the gating */
+        uint32_t n_group, n_chosen; /* groups of experts, and how many may be used; 0, 1: one */
+        float weights_scale;        /* 0 and 1: none */
     } moe_route;
     struct {
         uint32_t n_used;
@@ -96,7 +146,7 @@ union op_params { /* the member named like the op */
     } moe_sum;
 };
 
-enum { OP_MAX_IN = 2, OP_MAX_OUT = 3, OP_MAX_W = 3 };
+enum { OP_MAX_IN = 4, OP_MAX_OUT = 3, OP_MAX_W = 3 };
 
 struct op {
     uint8_t code;   /* enum op_code */

@@ -27,7 +27,7 @@ struct kv_cache {
     uint32_t n_layer, n_pages;
     /* [n_layer] planes {head_dim, KV_PAGE, n_head_kv, n_pages}: a head's cells of one page are
      * contiguous. F32 or F16. */
-    struct tensor *k, *v;
+    struct tensor *k, *v; /* v.data NULL: values are a part of the keys */
     struct kv_seq *seq;
     uint32_t n_seqs;
 };
@@ -59,6 +59,7 @@ struct step {
     const struct batch *batch;
     struct kv_cache *kv;
     uint32_t n_rows[ROWS_KINDS];
+    uint32_t first_row; /* where definitions of row by row ops begin: shares of workers; else 0 */
     unsigned char *scratch;               /* device memory of prog->scratch bytes */
     const struct step_observer *observer; /* NULL: nobody looks */
 };
@@ -67,6 +68,14 @@ struct step {
 static inline float *step_row(const struct step *s, val v, uint32_t r) {
     const struct value *x = &s->prog->vals[v];
     return (float *)(void *)(s->scratch + x->off) + (size_t)r * x->pitch;
+}
+/* First cell that row t sees under a window. */
+static inline uint32_t step_first_cell(const struct step *s, uint32_t t, uint32_t window,
+                                       bool chunked) {
+    uint32_t index = s->batch->index[t], back = window - 1;
+    if (window == 0) return 0;
+    if (chunked) back = (uint32_t)s->batch->pos[t] % window;
+    return index > back ? index - back : 0;
 }
 static inline uint32_t step_rows(const struct step *s, val v) {
     return s->n_rows[s->prog->vals[v].rows];

@@ -6,10 +6,9 @@
 #include "engine/block.h"
 
 static const struct hparam_spec hparams[] = {
-    HP_REQUIRED("attention.layer_norm_rms_epsilon", HP_F32, norm_rms_eps),
-    HP("attention.sliding_window", HP_U32, n_swa),
-    HP("rope.freq_base_swa", HP_F32, rope_base_swa),
-    HP("final_logit_softcapping", HP_F32, logit_softcap),
+    HP_RANGE("attention.sliding_window", HP_U32, n_swa, 0, INT32_MAX),
+    HP_RANGE("rope.freq_base_swa", HP_F32, rope_base_swa, 1, 1e30),
+    HP_RANGE("final_logit_softcapping", HP_F32, logit_softcap, 0, 1e6),
     {0},
 };
 
@@ -24,11 +23,13 @@ static const struct tensor_spec blocks[] = {
     {0},
 };
 
+static void defaults(struct hparams *hp) { hp->rope_base_swa = 10000; }
+
 static enum status derive(struct model *m, struct err *e) {
     (void)e;
     struct hparams *hp = &m->hp;
-    if (hp->n_swa != 0 && hp->rope_base_swa == 0) hp->rope_base_swa = 10000;
-    if (hp->n_layer == 62) /* the 27B was trained with n_embd / n_head in place of the head size */
+    if (hp->n_layer == 62 && m->layers[0].n_head != 0)
+        /* the 27B was trained with n_embd / n_head in place of the head size */
         hp->attn_scale = 1.0f / sqrtf((float)hp->n_embd / (float)m->layers[0].n_head);
     return ST_OK;
 }
@@ -39,7 +40,8 @@ const struct arch arch_gemma3 = {
     .hparams = hparams,
     .globals = globals,
     .blocks = blocks,
-    .style = {.rope = ROPE_NEOX, .act = ACT_GELU, .scale_embd = true},
+    .style = {.rope = ROPE_NEOX, .act = ACT_GELU, .scale_embd = true, .swa_rope = SWA_OWN_BASE},
     .swa_period = 6,
+    .defaults = defaults,
     .derive = derive,
 };

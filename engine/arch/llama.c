@@ -1,32 +1,21 @@
-/* llama: Llama 1 to 3, TinyLlama, Mistral 7B, Mixtral and everything built like them
- * (spec/models/dense.md). Rope on pairs; Llama 3's scaling comes as the tensor rope_freqs. */
+/* llama: Llama 1 to 3, TinyLlama, Mistral 7B, Mixtral and everything built like them; mistral3:
+ * Ministral 3 and what Mistral converts like it (spec/models/dense.md). Rope on pairs; Llama 3's
+ * scaling comes as the tensor rope_freqs. */
 #include "engine/block.h"
 
-static const struct hparam_spec hparams[] = {
-    HP_REQUIRED("attention.layer_norm_rms_epsilon", HP_F32, norm_rms_eps),
-    {0},
-};
+static const struct hparam_spec hparams[] = {{0}};
 
 static const struct tensor_spec globals[] = {
     GLOBALS_STD,
-    GLOBAL("rope_freqs.weight", rope_freqs, "n_rot/2", TENSOR_OPTIONAL),
-    GLOBAL("rope_factors_long.weight", rope_long, "n_rot/2", TENSOR_OPTIONAL),
-    GLOBAL("rope_factors_short.weight", rope_short, "n_rot/2", TENSOR_OPTIONAL),
+    GLOBALS_ROPE_FREQS,
+    GLOBALS_LONGROPE,
     {0},
 };
 
 static const struct tensor_spec blocks[] = {
-    BLOCK_ATTN,
-    TENSOR("attn_output.bias", wo_b, "n_embd", TENSOR_OPTIONAL),
-    BLOCK_FFN,
-    TENSOR("ffn_gate.bias", ffn_gate_b, "n_ff", TENSOR_OPTIONAL | TENSOR_DENSE),
-    TENSOR("ffn_up.bias", ffn_up_b, "n_ff", TENSOR_OPTIONAL | TENSOR_DENSE),
-    TENSOR("ffn_down.bias", ffn_down_b, "n_embd", TENSOR_OPTIONAL | TENSOR_DENSE),
-    TENSOR("ffn_gate_inp.weight", router, "n_embd,n_expert", TENSOR_MOE),
-    TENSOR("ffn_gate_exps.weight", experts_gate, "n_embd,n_ff,n_expert", TENSOR_MOE),
-    TENSOR("ffn_up_exps.weight", experts_up, "n_embd,n_ff,n_expert", TENSOR_MOE),
-    TENSOR("ffn_down_exps.weight", experts_down, "n_ff,n_embd,n_expert", TENSOR_MOE),
-    {0},
+    BLOCK_ATTN,    TENSOR("attn_output.bias", wo_b, "n_embd", TENSOR_OPTIONAL),
+    BLOCK_FFN,     BLOCK_FFN_BIAS,
+    BLOCK_EXPERTS, {0},
 };
 
 /* Rope turns whole heads in this family; a file that says otherwise is broken. */
@@ -35,12 +24,39 @@ static enum status derive(struct model *m, struct err *e) {
     return err_set(e, ST_FORMAT, "invalid n_rot: %u, expected %u", m->hp.n_rot, m->hp.head_dim);
 }
 
-extern const struct arch arch_llama;
+extern const struct arch arch_llama, arch_mistral3;
 const struct arch arch_llama = {
     .name = "llama",
     .hparams = hparams,
     .globals = globals,
     .blocks = blocks,
-    .style = {.rope = ROPE_NORM, .act = ACT_SILU},
+    .style = {.rope = ROPE_NORM, .act = ACT_SILU, .norm_weights = true},
     .derive = derive,
+};
+
+/* ---- mistral3: the logarithm of YaRN's scaling may be taken back (Llama 4's q scale instead) ----
+ */
+
+static const struct hparam_spec mistral3_hparams[] = {
+    HP_RANGE("attention.temperature_scale", HP_F32, temp_scale, -1e3, 1e3),
+    HP_RANGE("rope.scaling.yarn_beta_fast", HP_F32, yarn_beta_fast, 1e-6, 1e6),
+    HP_RANGE("rope.scaling.yarn_beta_slow", HP_F32, yarn_beta_slow, 1e-6, 1e6),
+    HP_RANGE("rope.scaling.yarn_log_multiplier", HP_F32, yarn_log_mul, 0, 1e3),
+    {0},
+};
+
+static enum status mistral3_derive(struct model *m, struct err *e) {
+    (void)e;
+    m->hp.temp_floor = (float)m->hp.n_ctx_orig;
+    for (uint32_t il = 0; il < m->hp.n_layer; il++) m->layers[il].temp = m->hp.temp_scale != 0;
+    return ST_OK;
+}
+
+const struct arch arch_mistral3 = {
+    .name = "mistral3",
+    .hparams = mistral3_hparams,
+    .globals = globals,
+    .blocks = blocks,
+    .style = {.rope = ROPE_NORM, .act = ACT_SILU, .norm_weights = true},
+    .derive = mistral3_derive,
 };

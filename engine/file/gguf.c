@@ -10,7 +10,7 @@
  * hand (key or tensor) and the defect, and notes the class of the check in spec/gguf.md 3.
  *
  * A struct gguf never changes after gguf_open(), but for gguf_split.c that adds the tensors of
- * other parts before anybody has seen it: any number of threads may read it. */
+ * other parts, and gguf_edit.c, before anybody has seen it: any number of threads may read it. */
 #include "engine/file/gguf.h"
 
 #include <assert.h>
@@ -530,6 +530,7 @@ void gguf_close(struct gguf *g) {
     mem_free(g->tensor);
     mem_free(g->kv);
     mem_free(g->label);
+    arena_free(&g->edits);
     os_map_close(&g->map);
     mem_free(g);
 }

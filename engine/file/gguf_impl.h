@@ -1,7 +1,9 @@
-/* gguf_impl.h - an open GGUF file from inside; for gguf.c and gguf_split.c, nobody else. */
+/* gguf_impl.h - an open GGUF file from inside; for gguf.c, gguf_split.c and gguf_edit.c, nobody
+ * else. */
 #ifndef CRIA_ENGINE_GGUF_IMPL_H
 #define CRIA_ENGINE_GGUF_IMPL_H
 
+#include "base/arena.h"
 #include "base/map.h"
 #include "base/os.h"
 #include "engine/file/gguf.h"
@@ -20,6 +22,7 @@ struct gguf {
     size_t n_str, cap_str;
     struct gguf **part; /* owned; the other files of a split set, into whose maps tensors point */
     size_t n_parts;
+    struct arena edits; /* names and values that are not in the file (gguf_edit.c) */
 };
 
 void gguf_set_error_class(const char *name); /* a text that stays */

@@ -17,16 +17,32 @@
 #include "base/os.h"
 
 static cpu_fn *const table[OP_COUNT] = {
-    [OP_EMBED] = cpu_embed, [OP_ROWS] = cpu_rows,         [OP_LINEAR] = cpu_linear,
-    [OP_NORM] = cpu_norm,   [OP_ADD] = cpu_add,           [OP_SCALE] = cpu_scale,
-    [OP_ACT] = cpu_act,     [OP_GLU] = cpu_glu,           [OP_ROPE] = cpu_rope,
-    [OP_ATTN] = cpu_attn,   [OP_KV_STORE] = cpu_kv_store, [OP_LINEAR_ID] = cpu_linear_id,
+    [OP_EMBED] = cpu_embed,
+    [OP_ROWS] = cpu_rows,
+    [OP_LINEAR] = cpu_linear,
+    [OP_NORM] = cpu_norm,
+    [OP_ADD] = cpu_add,
+    [OP_SCALE] = cpu_scale,
+    [OP_ACT] = cpu_act,
+    [OP_GLU] = cpu_glu,
+    [OP_ROPE] = cpu_rope,
+    [OP_ATTN] = cpu_attn,
+    [OP_KV_STORE] = cpu_kv_store,
+    [OP_LINEAR_ID] = cpu_linear_id,
+    [OP_MUL] = cpu_mul,
+    [OP_HEADS_MM] = cpu_heads_mm,
+    [OP_CONCAT] = cpu_by_rows,
+    [OP_RESCALE] = cpu_by_rows,
+    [OP_SPARSIFY] = cpu_by_rows,
+    [OP_POS_SCALE] = cpu_by_rows,
+    [OP_ATTN_SELECT] = cpu_by_rows,
+    [OP_MOE_ROUTE] = cpu_by_rows,
+    [OP_MOE_SUM] = cpu_by_rows,
 };
 
 static cpu_reserve_fn *const reserve[OP_COUNT] = {
-    [OP_LINEAR] = cpu_reserve_linear,
-    [OP_LINEAR_ID] = cpu_reserve_linear,
-    [OP_ROPE] = cpu_reserve_rope,
+    [OP_LINEAR] = cpu_reserve_linear,   [OP_LINEAR_ID] = cpu_reserve_linear,
+    [OP_HEADS_MM] = cpu_reserve_linear, [OP_ROPE] = cpu_reserve_rope,
     [OP_ATTN] = cpu_reserve_attn,
 };
 

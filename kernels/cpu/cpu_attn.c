@@ -58,7 +58,12 @@ static void make_table(const struct cpu_worker *w, const struct op *op) {
 }
 
 static void rope_head(const struct op *op, const float *cs, const float *x, float *y) {
-    const uint32_t half = op->p.rope.n_rot / 2, dim = op->p.rope.head_dim;
+    const uint32_t half = op->p.rope.n_rot / 2, dim = op->p.rope.head_dim, first = op->p.rope.first;
+    const uint32_t behind = first + 2 * half;
+    if (y != x) memcpy(y, x, first * sizeof *y);
+    if (y != x) memcpy(y + behind, x + behind, (dim - behind) * sizeof *y);
+    x += first;
+    y += first;
     const uint32_t step = op->p.rope.kind == ROPE_NORM ? 2 : 1;
     const uint32_t other = op->p.rope.kind == ROPE_NORM ? 1 : half;
     for (uint32_t i = 0; i < half; i++) {
@@ -66,7 +71,6 @@ static void rope_head(const struct op *op, const float *cs, const float *x, floa
         y[step * i] = a * c - b * sn;
         y[step * i + other] = a * sn + b * c;
     }
-    if (y != x) memcpy(y + 2 * half, x + 2 * half, (dim - 2 * half) * sizeof *y);
 }
 
 void cpu_rope(struct cpu_worker *w, const struct op *op) {
@@ -90,33 +94,48 @@ void cpu_rope(struct cpu_worker *w, const struct op *op) {
 /* ---- KV_STORE ---- */
 
 static void store_heads(const struct step *s, const struct tensor *plane, const float *x,
-                        uint32_t t, uint32_t n_head) {
+                        uint32_t t, uint32_t n_head, size_t dim, size_t step, uint32_t col) {
     const struct kv_seq *seq = &s->kv->seq[s->batch->seq[t]];
-    size_t dim = (size_t)plane->dim[0];
+    const struct dtype_info *type = dtype_info(plane->type);
     for (uint32_t h = 0; h < n_head; h++) {
-        size_t off = kv_offset(plane, seq, s->batch->index[t], h);
-        dtype_encode_fast(plane->type, x + h * dim, (unsigned char *)plane->data + off, dim);
+        size_t off =
+            kv_offset(plane, seq, s->batch->index[t], h) + col / type->elems * (size_t)type->bytes;
+        dtype_encode_fast(plane->type, x + h * step, (unsigned char *)plane->data + off, dim);
     }
 }
 
 void cpu_kv_store(struct cpu_worker *w, const struct op *op) {
     const struct step *s = w->step;
     const uint32_t layer = op->p.kv_store.layer, n_head = op->p.kv_store.n_head_kv;
-    size_t begin, end; /* a row's keys and its values are two things */
-    cpu_share(w, 2 * (size_t)s->batch->n_tokens, &begin, &end);
+    const size_t n = op->in[1] != VAL_NONE ? 2 : 1; /* a row's keys and its values are two things */
+    size_t begin, end;
+    cpu_share(w, n * s->batch->n_tokens, &begin, &end);
     for (size_t k = begin; k < end; k++) {
-        const struct tensor *plane = k % 2 == 0 ? &s->kv->k[layer] : &s->kv->v[layer];
-        store_heads(s, plane, step_row(s, op->in[k % 2], (uint32_t)(k / 2)), (uint32_t)(k / 2),
-                    n_head);
+        const uint32_t t = (uint32_t)(k / n);
+        if (k % n == 0)
+            store_heads(s, op->p.kv_store.values ? &s->kv->v[layer] : &s->kv->k[layer],
+                        step_row(s, op->in[0], t), t, n_head, op->p.kv_store.head_dim,
+                        op->p.kv_store.step, op->p.kv_store.col);
+        else
+            store_heads(s, &s->kv->v[layer], step_row(s, op->in[1], t), t, n_head,
+                        op->p.kv_store.head_dim_v, op->p.kv_store.head_dim_v, 0);
     }
 }
 
 /* ---- ATTN ---- */
 
+/* A task is a row and some of the query heads that share a key/value head: all of them in most
+ * models; latent attention has one such head for up to 128 queries. */
+enum { TASK_HEADS = 16 };
+
+static uint32_t task_heads(const struct op *op) {
+    uint32_t group = op->p.attn.n_head / op->p.attn.n_head_kv;
+    return group < TASK_HEADS ? group : TASK_HEADS;
+}
 /* Bytes of scratch memory of a worker. */
 static size_t attn_part(const struct step *s, const struct op *op) {
-    size_t group = op->p.attn.n_head / op->p.attn.n_head_kv, layer = op->p.attn.layer;
-    size_t floats = attn_tmp_floats(group, &s->kv->k[layer], &s->kv->v[layer]);
+    const struct tensor *k = &s->kv->k[op->p.attn.layer], *v = &s->kv->v[op->p.attn.layer];
+    size_t floats = attn_tmp_floats(task_heads(op), k, op->p.attn.latent ? k : v);
     return (floats * sizeof(float) + 63) / 64 * 64;
 }
 
@@ -125,34 +144,66 @@ enum status cpu_reserve_attn(struct cpu *c, const struct step *s, const struct o
     return cpu_area_grow(&c->attn, attn_part(s, op) * team_size(c->team), e);
 }
 
-static void attn_task(const struct cpu_worker *w, const struct op *op, uint32_t t,
-                      uint32_t head_kv) {
+/* ALiBi's slopes of heads first..first+n-1 (Press et al. 2022). */
+static void alibi_slopes(const struct op *op, uint32_t first, uint32_t n, float *slope) {
+    double max = (double)op->p.attn.alibi;
+    uint32_t n2 = 1;
+    while (n2 * 2 <= op->p.attn.n_head) n2 *= 2;
+    for (uint32_t h = first; h < first + n; h++)
+        slope[h - first] = (float)(h < n2 ? pow(2, -max / n2 * (h + 1))
+                                          : pow(2, -max / 2 / n2 * (2 * (h - n2) + 1)));
+}
+
+static uint32_t list_length(const float *list, uint32_t width) {
+    uint32_t n = 0;
+    while (n < width && list[n] >= 0) n++;
+    return n;
+}
+
+static void attn_task(const struct cpu_worker *w, const struct op *op, uint32_t t, uint32_t head_kv,
+                      uint32_t first, uint32_t n) {
     const struct step *s = w->step;
     const struct batch *b = s->batch;
-    const uint32_t group = op->p.attn.n_head / op->p.attn.n_head_kv, window = op->p.attn.window;
+    const uint32_t layer = op->p.attn.layer;
     struct attn_args a = {
-        .q = step_row(s, op->in[0], t) + (size_t)head_kv * group * op->p.attn.head_dim,
-        .out = step_row(s, op->out[0], t) + (size_t)head_kv * group * op->p.attn.head_dim_v,
+        .q = step_row(s, op->in[0], t) + (size_t)first * op->p.attn.head_dim,
+        .out = step_row(s, op->out[0], t) + (size_t)first * op->p.attn.head_dim_v,
         .tmp = (float *)(void *)(w->cpu->attn.data + w->id * attn_part(s, op)),
-        .group = group,
+        .group = n,
         .head_dim = op->p.attn.head_dim,
         .head_dim_v = op->p.attn.head_dim_v,
         .scale = op->p.attn.scale,
         .softcap = op->p.attn.softcap,
-        .k = &s->kv->k[op->p.attn.layer],
-        .v = &s->kv->v[op->p.attn.layer],
+        .k = &s->kv->k[layer],
+        .v = op->p.attn.latent ? &s->kv->k[layer] : &s->kv->v[layer],
         .seq = &s->kv->seq[b->seq[t]],
         .head_kv = head_kv,
-        .begin = window != 0 && b->index[t] + 1 > window ? b->index[t] + 1 - window : 0,
+        .begin = step_first_cell(s, t, op->p.attn.window, op->p.attn.chunked),
         .end = b->kv_len[t],
+        .sinks = op->w[0] != NULL ? (const float *)op->w[0]->data + first : NULL,
+        .index = b->index[t],
     };
+    if (op->in[1] != VAL_NONE) {
+        a.list = step_row(s, op->in[1], t);
+        a.begin = 0;
+        a.end = list_length(a.list, s->prog->vals[op->in[1]].width);
+    }
+    if (op->p.attn.alibi > 0) {
+        float *slope = a.tmp + n * (KV_PAGE + 2);
+        alibi_slopes(op, first, n, slope);
+        a.slope = slope;
+    }
     w->isa->attn(&a);
 }
 
 void cpu_attn(struct cpu_worker *w, const struct op *op) {
-    const uint32_t n_head_kv = op->p.attn.n_head_kv, n = w->step->batch->n_tokens * n_head_kv;
+    const uint32_t n_head_kv = op->p.attn.n_head_kv, group = op->p.attn.n_head / n_head_kv;
+    const uint32_t heads = task_heads(op), parts = (group + heads - 1) / heads;
+    const uint32_t per_row = n_head_kv * parts, n = w->step->batch->n_tokens * per_row;
     assert(op->p.attn.n_head % n_head_kv == 0);
     for (uint32_t task = cpu_task(w); task < n; task = cpu_task(w)) {
-        attn_task(w, op, task / n_head_kv, task % n_head_kv);
+        uint32_t head_kv = task % per_row / parts, begin = task % parts * heads;
+        uint32_t n_heads = group - begin < heads ? group - begin : heads;
+        attn_task(w, op, task / per_row, head_kv, head_kv * group + begin, n_heads);
     }
 }

@@ -5,6 +5,8 @@
  * task counter. A chunk goes through the activations in blocks of COL_BLOCK rows, so that both stay
  * in the second-level cache while weights come from memory once.
  *
+ * HEADS_MM is a product for each head: its rows are pieces of the value's rows.
+ *
  * The products with chosen experts (LINEAR_ID) sort the (row, slot) pairs by expert, so that each
  * expert's matrix is read once however many rows chose it. */
 #include <assert.h>
@@ -18,21 +20,26 @@ enum { COL_BLOCK = 64, CHUNK_BYTES = 128 * 1024, CHUNKS_PER_WORKER = 8 };
 struct acts {
     size_t n, width;
     size_t per_row; /* activation rows in a row of the value: 1, or one for each expert slot */
+    size_t step; /* from one of them to the next in a row: width, or more where heads have tails */
     val in;
 };
 
 static struct acts acts_of(const struct step *s, const struct op *op) {
-    struct acts a = {step_rows(s, op->in[0]), (size_t)op->w[0]->dim[0], 1, op->in[0]};
-    if (op->code == OP_LINEAR_ID && op->p.linear_id.per_expert_input) {
+    const size_t width = (size_t)op->w[0]->dim[0];
+    struct acts a = {step_rows(s, op->in[0]), width, 1, width, op->in[0]};
+    if (op->code == OP_LINEAR_ID && op->p.linear_id.per_expert_input)
         a.per_row = op->p.linear_id.n_used;
-        a.n *= a.per_row;
+    if (op->code == OP_HEADS_MM) {
+        a.per_row = op->p.heads_mm.n_head;
+        a.step += op->p.heads_mm.tail;
     }
-    assert(s->prog->vals[op->in[0]].width == a.width * a.per_row);
+    a.n *= a.per_row;
+    assert(s->prog->vals[op->in[0]].width == a.step * a.per_row);
     return a;
 }
 
 static const float *act_source(const struct step *s, const struct acts *a, size_t j) {
-    return step_row(s, a->in, (uint32_t)(j / a->per_row)) + j % a->per_row * a->width;
+    return step_row(s, a->in, (uint32_t)(j / a->per_row)) + j % a->per_row * a->step;
 }
 
 static bool uses_q8(const struct cpu_isa *isa, const struct op *op) {
@@ -62,7 +69,7 @@ enum status cpu_reserve_linear(struct cpu *c, const struct step *s, const struct
     }
     size_t packed = uses_q8(c->isa, op) ? a.n * act_row_bytes(ACT_ROW_Q8, a.width) : 0;
     enum status st = cpu_area_grow(&c->acts, packed, e);
-    if (st != ST_OK || op->code == OP_LINEAR) return st;
+    if (st != ST_OK || op->code != OP_LINEAR_ID) return st;
     size_t pairs = (size_t)step_rows(s, op->in[0]) * op->p.linear_id.n_used;
     return cpu_area_grow(&c->list, (pairs + (size_t)op->w[0]->dim[2] + 1) * sizeof(uint32_t), e);
 }
@@ -172,8 +179,10 @@ static void expert_chunk(const struct cpu_worker *w, const struct op *op, int k,
     const uint32_t n_used = op->p.linear_id.n_used;
     const struct moe_list l = moe_list_at(w->cpu, (size_t)t->dim[2]);
     const void *weights = tensor_row(t, (int64_t)x * t->dim[1] + (int64_t)first);
+    const float *bias = op->b[k] != NULL ? op->b[k]->data : NULL; /* [out][n_expert] */
     size_t stride;
     const unsigned char *rows = act_rows(w, op, a, k, &stride);
+    if (bias != NULL) bias += (size_t)x * (size_t)t->dim[1] + first;
     for (uint32_t p = l.first[x]; p < l.first[x + 1]; p++) {
         uint32_t r = l.pair[p] / n_used, slot = l.pair[p] % n_used;
         size_t j = a->per_row == 1 ? r : l.pair[p];
@@ -181,6 +190,7 @@ static void expert_chunk(const struct cpu_worker *w, const struct op *op, int k,
         if (w->isa->act_row[t->type] == ACT_ROW_F32) from = act_source(w->step, a, j);
         float *y = step_row(w->step, op->out[k], r) + slot * (size_t)t->dim[1] + first;
         isa_dot(w->isa, t->type, a->width, weights, t->stride[1], n, from, stride, 1, y, 0);
+        if (bias != NULL) w->isa->add(y, bias, y, n);
     }
 }
 
@@ -204,5 +214,54 @@ void cpu_linear_id(struct cpu_worker *w, const struct op *op) {
             }
             base += chunks;
         }
+    }
+}
+
+/* ---- HEADS_MM ---- */
+
+/* Rows first..first+n-1 of head h's matrix and that head of all activation rows. */
+static void heads_chunk(const struct cpu_worker *w, const struct op *op, uint32_t h, size_t first,
+                        size_t n, const struct acts *a) {
+    const struct tensor *t = op->w[0];
+    const struct value *out = &w->step->prog->vals[op->out[0]];
+    const size_t col = h * ((size_t)t->dim[1] + op->p.heads_mm.tail), n_rows = a->n / a->per_row;
+    const void *weights = tensor_row(t, (int64_t)h * t->dim[1] + (int64_t)first);
+    size_t stride;
+    const unsigned char *x = act_rows(w, op, a, 0, &stride);
+    if (w->isa->act_row[t->type] == ACT_ROW_F32) {
+        x = (const unsigned char *)act_source(w->step, a, h);
+    } else {
+        x += h * stride;
+        stride *= a->per_row;
+    }
+    for (size_t j = 0; j < n_rows; j += COL_BLOCK) {
+        size_t cols = n_rows - j < COL_BLOCK ? n_rows - j : COL_BLOCK;
+        isa_dot(w->isa, t->type, a->width, weights, t->stride[1], n, x + j * stride, stride, cols,
+                step_row(w->step, op->out[0], (uint32_t)j) + col + first, out->pitch);
+    }
+}
+
+/* The tails of head h: not a part of the product. */
+static void heads_tail(const struct cpu_worker *w, const struct op *op, uint32_t h,
+                       const struct acts *a) {
+    const size_t out = (size_t)op->w[0]->dim[1], tail = op->p.heads_mm.tail;
+    for (size_t r = 0; r < a->n / a->per_row; r++)
+        memcpy(step_row(w->step, op->out[0], (uint32_t)r) + h * (out + tail) + out,
+               act_source(w->step, a, r * a->per_row + h) + a->width, tail * sizeof(float));
+}
+
+void cpu_heads_mm(struct cpu_worker *w, const struct op *op) {
+    const struct acts a = acts_of(w->step, op);
+    const size_t n = (size_t)op->w[0]->dim[1], rows = chunk_rows(op->w[0], n, 1);
+    const size_t chunks = (n + rows - 1) / rows;
+    assert(op->w[0]->dim[2] == (int64_t)op->p.heads_mm.n_head);
+    if (a.n == 0) return;
+    pack(w, op, &a);
+    team_barrier(w->cpu->team);
+    for (size_t task = cpu_task(w); task < chunks * a.per_row; task = cpu_task(w)) {
+        const uint32_t h = (uint32_t)(task / chunks);
+        const size_t first = task % chunks * rows;
+        if (first == 0) heads_tail(w, op, h, &a);
+        heads_chunk(w, op, h, first, n - first < rows ? n - first : rows, &a);
     }
 }

@@ -14,11 +14,12 @@ void cpu_embed(struct cpu_worker *w, const struct op *op) {
     cpu_share(w, b->n_tokens, &begin, &end);
     for (size_t t = 0; t < end; t++) {
         float *y = step_row(w->step, op->out[0], (uint32_t)t);
-        if (b->token[t] < 0) {
+        int32_t at = op->p.embed.kind == EMBED_POSITIONS ? b->pos[t] : b->token[t];
+        if (op->p.embed.kind == EMBED_TOKENS && at < 0) {
             if (t >= begin) memcpy(y, b->embd + given * width, width * sizeof *y);
             given++; /* rows of other workers are counted too */
         } else if (t >= begin) {
-            type->decode(tensor_row(table, b->token[t]), y, width);
+            type->decode(tensor_row(table, at >= 0 ? at : 0), y, width);
             if (op->p.embed.scale != 1.0f) w->isa->scale(y, y, width, op->p.embed.scale, 0);
         }
     }
@@ -36,13 +37,17 @@ void cpu_rows(struct cpu_worker *w, const struct op *op) {
 void cpu_norm(struct cpu_worker *w, const struct op *op) {
     const struct step *s = w->step;
     const float *weight = op->w[0] != NULL ? op->w[0]->data : NULL;
+    const float *bias = op->b[0] != NULL ? op->b[0]->data : NULL;
     size_t group = op->p.norm.group, pieces = s->prog->vals[op->in[0]].width / group, begin, end;
-    assert(op->w[0] == NULL || (op->w[0]->type == DT_F32 && (size_t)op->w[0]->dim[0] == group));
+    size_t n_w = op->w[0] != NULL ? (size_t)(op->w[0]->dim[0] * op->w[0]->dim[1]) : group;
+    assert(n_w % group == 0 && (op->w[0] == NULL || op->w[0]->type == DT_F32));
     cpu_share(w, step_rows(s, op->in[0]) * pieces, &begin, &end);
     for (size_t k = begin; k < end; k++) {
         uint32_t r = (uint32_t)(k / pieces);
         size_t i = k % pieces * group;
-        w->isa->norm(step_row(s, op->in[0], r) + i, weight, step_row(s, op->out[0], r) + i, group,
+        const float *wi = weight != NULL ? weight + i % n_w : NULL;
+        w->isa->norm(op->p.norm.kind, step_row(s, op->in[0], r) + i, wi,
+                     bias != NULL ? bias + i % n_w : NULL, step_row(s, op->out[0], r) + i, group,
                      op->p.norm.eps);
     }
 }
@@ -50,7 +55,7 @@ void cpu_norm(struct cpu_worker *w, const struct op *op) {
 /* Pointwise ops: calls fn for each piece of at most PIECE elements of this worker's share. */
 enum { PIECE = 1024 };
 struct piece {
-    const float *a, *b; /* b: NULL if the op has one input */
+    const float *a, *b; /* b: the second input, or the weight; NULL if there is neither */
     float *y;
     size_t n;
 };
@@ -66,6 +71,7 @@ static void pointwise(struct cpu_worker *w, const struct op *op, piece_fn *fn) {
         size_t i = k % pieces * PIECE;
         struct piece p = {.a = step_row(s, op->in[0], r) + i, .y = step_row(s, op->out[0], r) + i};
         if (op->in[1] != VAL_NONE) p.b = step_row(s, op->in[1], r) + i;
+        if (op->w[0] != NULL) p.b = (const float *)op->w[0]->data + i;
         p.n = width - i < PIECE ? width - i : PIECE;
         fn(w, op, &p);
     }
@@ -85,7 +91,60 @@ static void piece_glu(const struct cpu_worker *w, const struct op *op, const str
     w->isa->glu(op->p.glu.kind, p->a, p->b, p->y, p->n);
 }
 
+static void piece_mul(const struct cpu_worker *w, const struct op *op, const struct piece *p) {
+    (void)op;
+    w->isa->mul(p->a, p->b, p->y, p->n);
+}
+
+/* One factor for each piece of a row, or one for each element. */
+void cpu_mul(struct cpu_worker *w, const struct op *op) {
+    const struct step *s = w->step;
+    const float *weight = op->w[0] != NULL ? op->w[0]->data : NULL;
+    size_t width = s->prog->vals[op->out[0]].width, begin, end;
+    size_t n = weight != NULL ? (size_t)op->w[0]->dim[0] : s->prog->vals[op->in[1]].width;
+    if (n == width) {
+        pointwise(w, op, piece_mul);
+        return;
+    }
+    cpu_share(w, step_rows(s, op->out[0]) * n, &begin, &end);
+    for (size_t k = begin; k < end; k++) {
+        uint32_t r = (uint32_t)(k / n);
+        size_t i = k % n * (width / n);
+        float factor = weight != NULL ? weight[k % n] : step_row(s, op->in[1], r)[k % n];
+        w->isa->scale(step_row(s, op->in[0], r) + i, step_row(s, op->out[0], r) + i, width / n,
+                      factor, 0);
+    }
+}
+
+/* Gate and up of each piece side by side in one input. */
+static void glu_halves(struct cpu_worker *w, const struct op *op) {
+    const struct step *s = w->step;
+    size_t n = op->p.glu.piece, pieces = s->prog->vals[op->out[0]].width / n, begin, end;
+    cpu_share(w, step_rows(s, op->out[0]) * pieces, &begin, &end);
+    for (size_t k = begin; k < end; k++) {
+        uint32_t r = (uint32_t)(k / pieces);
+        const float *gate = step_row(s, op->in[0], r) + k % pieces * 2 * n;
+        w->isa->glu(op->p.glu.kind, gate, gate + n, step_row(s, op->out[0], r) + k % pieces * n, n);
+    }
+}
+
 void cpu_add(struct cpu_worker *w, const struct op *op) { pointwise(w, op, piece_add); }
 void cpu_scale(struct cpu_worker *w, const struct op *op) { pointwise(w, op, piece_scale); }
 void cpu_act(struct cpu_worker *w, const struct op *op) { pointwise(w, op, piece_act); }
-void cpu_glu(struct cpu_worker *w, const struct op *op) { pointwise(w, op, piece_glu); }
+void cpu_glu(struct cpu_worker *w, const struct op *op) {
+    if (op->in[1] == VAL_NONE)
+        glu_halves(w, op);
+    else
+        pointwise(w, op, piece_glu);
+}
+
+/* Ops that are rare or small: their definition, the rows shared out. */
+void cpu_by_rows(struct cpu_worker *w, const struct op *op) {
+    struct step part = *w->step;
+    size_t begin, end;
+    const enum rows kind = part.prog->vals[op->in[0]].rows;
+    cpu_share(w, part.n_rows[kind], &begin, &end);
+    part.first_row = (uint32_t)begin;
+    part.n_rows[kind] = (uint32_t)end;
+    if (begin < end) ref_table[op->code](&part, op);
+}

@@ -225,7 +225,12 @@ static void test_rowwise(void **state) {
             if (codes[k] == OP_NORM) {
                 g.op[0].p.norm.eps = 1e-5f;
                 g.op[0].p.norm.group = k == 4 ? width : width / 2;
-                if (i % 2) g.op[0].w[0] = new_tensor(DT_F32, g.op[0].p.norm.group, 1, 1);
+                g.op[0].p.norm.kind = i / 3 == 1 ? NORM_LAYER : NORM_RMS;
+                /* A weight for all pieces, or one of its own for each of two. */
+                if (i % 2)
+                    g.op[0].w[0] = new_tensor(DT_F32, g.op[0].p.norm.group, k == 4 ? 1 : 2, 1);
+                if (i % 4 == 1)
+                    g.op[0].b[0] = new_tensor(DT_F32, g.op[0].p.norm.group, k == 4 ? 1 : 2, 1);
             }
             rig_check(&g, 2e-6);
             rig_free(&g);
@@ -321,6 +326,96 @@ static void test_linear_id(void **state) {
     }
 }
 
+/* Biases of the chosen experts are a part of the product. */
+static void test_linear_id_bias(void **state) {
+    (void)state;
+    struct rig g;
+    rig_init(&g, OP_LINEAR_ID, 5);
+    rig_in(&g, 0, 256);
+    val ids = rig_in(&g, 1, 2);
+    g.op[0].p.linear_id.n_used = 2;
+    g.op[0].w[0] = new_tensor(DT_F32, 256, 40, 7);
+    g.op[0].b[0] = new_tensor(DT_F32, 40, 7, 1);
+    rig_out(&g, 0, 2 * 40);
+    unsigned char *in = rig_inputs(&g);
+    make_ids(&g, in, ids);
+    unsigned char *ref = rig_run(&g, "ref", 1, in), *one = rig_run(&g, "cpu", 2, in);
+    assert_true(difference(&g, g.op[0].out[0], one, ref) <= 1e-6);
+    mem_free(in);
+    mem_free(ref);
+    mem_free(one);
+    rig_free(&g);
+}
+
+static void test_heads_mm(void **state) {
+    (void)state;
+    static const enum dtype types[] = {DT_F32, DT_Q8_0, DT_Q4_K};
+    for (int k = 0; k < 6; k++) {
+        for (uint32_t rows = 1; rows <= 9; rows += 4) {
+            struct rig g;
+            const uint32_t tail = k < 3 ? 0 : 24;
+            rig_init(&g, OP_HEADS_MM, rows);
+            g.op[0].w[0] = new_tensor(types[k % 3], 256, 70, 5);
+            g.op[0].p.heads_mm.n_head = 5;
+            g.op[0].p.heads_mm.tail = tail;
+            rig_in(&g, 0, 5 * (256 + tail));
+            rig_out(&g, 0, 5 * (70 + tail));
+            rig_check(&g, k % 3 == 0 ? 1e-6 : 2e-2);
+            rig_free(&g);
+        }
+    }
+}
+
+/* b as wide as a, one element for a piece, one for the row; or a weight. */
+static void test_mul(void **state) {
+    (void)state;
+    static const uint32_t widths[] = {2048, 8, 1};
+    for (int k = 0; k < 6; k++) {
+        struct rig g;
+        rig_init(&g, OP_MUL, k % 2 ? 9 : 1);
+        rig_in(&g, 0, 2048);
+        if (k < 3)
+            rig_in(&g, 1, widths[k]);
+        else
+            g.op[0].w[0] = new_tensor(DT_F32, widths[k - 3], 1, 1);
+        rig_out(&g, 0, 2048);
+        rig_check(&g, 0);
+        rig_free(&g);
+    }
+}
+
+static void test_glu_halves(void **state) {
+    (void)state;
+    for (uint32_t pieces = 1; pieces <= 3; pieces++) {
+        struct rig g;
+        rig_init(&g, OP_GLU, 4);
+        rig_in(&g, 0, pieces * 2 * 70);
+        rig_out(&g, 0, pieces * 70);
+        g.op[0].p.glu.kind = pieces == 2 ? ACT_SWIGLU_OAI : ACT_SILU;
+        g.op[0].p.glu.piece = 70;
+        rig_check(&g, 2e-6);
+    }
+}
+
+/* Ops without a kernel run their definition, each worker some of the rows. */
+static void test_by_rows(void **state) {
+    (void)state;
+    static const enum op_code codes[] = {OP_CONCAT, OP_RESCALE, OP_SPARSIFY, OP_POS_SCALE};
+    for (int k = 0; k < 4; k++) {
+        for (uint32_t rows = 1; rows <= 9; rows += 4) {
+            struct rig g;
+            const int n_in = codes[k] == OP_CONCAT ? 3 : op_infos[codes[k]].n_in;
+            rig_init(&g, codes[k], rows);
+            for (int i = 0; i < n_in; i++) rig_in(&g, i, 64);
+            rig_out(&g, 0, codes[k] == OP_CONCAT ? 3 * 64 : 64);
+            if (codes[k] == OP_SPARSIFY) g.op[0].p.sparsify.c = 0.5f;
+            if (codes[k] == OP_POS_SCALE)
+                g.op[0].p.pos_scale.a = 0.3f, g.op[0].p.pos_scale.floor = 16;
+            rig_check(&g, 0);
+        }
+    }
+}
+
 static void test_moe(void **state) {
     (void)state;
     struct rig g;
@@ -333,6 +428,14 @@ static void test_moe(void **state) {
     g.op[0].p.moe_route.gating = MOE_SOFTMAX;
     g.op[0].p.moe_route.norm_weights = true;
     rig_check(&g, 1e-6);
+    g.op[0].p.moe_route.gating = MOE_SIGMOID;
+    g.op[0].p.moe_route.n_group = 4;
+    g.op[0].p.moe_route.n_chosen = 2;
+    g.op[0].p.moe_route.weights_scale = 2.5f;
+    g.op[0].w[0] = new_tensor(DT_F32, 16, 1, 1);
+    g.op[0].w[1] = new_tensor(DT_F32, 16, 1, 1);
+    rig_check(&g, 1e-6);
+    rig_free(&g);
     rig_init(&g, OP_MOE_SUM, 5);
     rig_in(&g, 0, 4 * 64);
     rig_in(&g, 1, 4);
@@ -355,7 +458,8 @@ static void test_rope(void **state) {
         g.op[0].p.rope.kind = k / 2 % 2 ? ROPE_NEOX : ROPE_NORM;
         g.op[0].p.rope.n_head = 3;
         g.op[0].p.rope.head_dim = 96;
-        g.op[0].p.rope.n_rot = k == 2 ? 64 : 96;
+        g.op[0].p.rope.n_rot = k == 2 || k == 4 ? 64 : 96;
+        g.op[0].p.rope.first = k == 4 ? 24 : 0;
         g.op[0].p.rope.base = 10000;
         g.op[0].p.rope.freq_scale = k == 3 ? 0.25f : 1;
         g.op[0].p.rope.ext_factor = k == 3 ? 1 : 0;
@@ -368,54 +472,178 @@ static void test_rope(void **state) {
 }
 
 /* KV_STORE then ATTN in one program: the second op reads what the first wrote. */
-static void check_attn(enum dtype type, uint32_t rows, uint32_t window) {
-    const uint32_t n_head = 8, n_kv = 2, dim = dtype_info(type)->elems == 1 ? 48 : 64, dim_v = 32;
-    struct rig g;
-    rig_init(&g, OP_ATTN, rows);
-    rig_in(&g, 0, n_head * dim);
-    rig_out(&g, 0, n_head * dim_v);
-    g.op[0].p.attn.layer = 1;
-    g.op[0].p.attn.n_head = n_head;
-    g.op[0].p.attn.n_head_kv = n_kv;
-    g.op[0].p.attn.head_dim = dim;
-    g.op[0].p.attn.head_dim_v = dim_v;
-    g.op[0].p.attn.window = window;
-    g.op[0].p.attn.scale = 0.144f;
-    for (int k = 0; k < 2 * N_LAYER; k++) {
-        size_t bytes = tensor_shape(
-            &g.plane[k], type, (int64_t[4]){k < N_LAYER ? dim : dim_v, KV_PAGE, n_kv, N_PAGES});
-        const struct dtype_info *info = dtype_info(type);
-        g.plane[k].data = mem_alloc(bytes);
+struct attn_shape {
+    enum dtype type;
+    uint32_t n_head, n_kv, dim, dim_v;
+    uint32_t window;
+    bool chunked, latent, sinks;
+    float alibi;
+    uint32_t listed; /* cells that are named one by one; 0: all visible ones */
+};
+
+static void rig_planes(struct rig *g, const struct attn_shape *a) {
+    const struct dtype_info *info = dtype_info(a->type);
+    for (uint32_t k = 0; k < 2 * N_LAYER; k++) {
+        if (k >= N_LAYER && a->latent) continue;
+        const int64_t dim = k < N_LAYER ? a->dim + (a->listed != 0 ? 32 : 0) : a->dim_v;
+        size_t bytes =
+            tensor_shape(&g->plane[k], a->type, (int64_t[4]){dim, KV_PAGE, a->n_kv, N_PAGES});
+        g->plane[k].data = mem_alloc(bytes);
         for (size_t i = 0; i < bytes; i += info->bytes) {
             float x[32];
             fill(x, info->elems);
-            info->encode(x, (char *)g.plane[k].data + i, info->elems, NULL);
+            info->encode(x, (char *)g->plane[k].data + i, info->elems, NULL);
         }
     }
+}
+
+/* Some cells of each row, rising; -1 behind the last. */
+static void make_list(const struct rig *g, unsigned char *scratch, val list) {
+    const struct value *v = &g->vals[list];
+    for (uint32_t r = 0; r < g->batch.n_tokens; r++) {
+        float *x = (float *)(void *)(scratch + v->off) + (size_t)r * v->pitch;
+        uint32_t n = 0;
+        for (uint32_t c = 0; c < g->kv_len[r] && n < v->width; c++)
+            if (c % 5 != 2 || c + 1 == g->kv_len[r]) x[n++] = (float)c;
+        while (n < v->width) x[n++] = -1;
+    }
+}
+
+static void check_attn(const struct attn_shape *a, uint32_t rows) {
+    struct rig g;
+    rig_init(&g, OP_ATTN, rows);
+    rig_in(&g, 0, a->n_head * a->dim);
+    rig_out(&g, 0, a->n_head * a->dim_v);
+    val list = a->listed != 0 ? rig_in(&g, 1, a->listed) : VAL_NONE;
+    g.op[0].p.attn.layer = 1;
+    g.op[0].p.attn.n_head = a->n_head;
+    g.op[0].p.attn.n_head_kv = a->n_kv;
+    g.op[0].p.attn.head_dim = a->dim;
+    g.op[0].p.attn.head_dim_v = a->dim_v;
+    g.op[0].p.attn.window = a->window;
+    g.op[0].p.attn.chunked = a->chunked;
+    g.op[0].p.attn.latent = a->latent;
+    g.op[0].p.attn.alibi = a->alibi;
+    g.op[0].p.attn.scale = 0.144f;
+    if (a->sinks) g.op[0].w[0] = new_tensor(DT_F32, a->n_head, 1, 1);
+    rig_planes(&g, a);
     g.op[1] = g.op[0];
-    g.op[0].code = OP_KV_STORE;
+    g.op[0] = (struct op){.code = OP_KV_STORE,
+                          .in = {VAL_NONE, VAL_NONE, VAL_NONE, VAL_NONE},
+                          .out = {VAL_NONE, VAL_NONE, VAL_NONE}};
     g.op[0].p.kv_store.layer = 1;
-    g.op[0].p.kv_store.n_head_kv = n_kv;
-    g.op[0].p.kv_store.head_dim = dim;
-    g.op[0].p.kv_store.head_dim_v = dim_v;
-    g.op[0].out[0] = VAL_NONE;
+    g.op[0].p.kv_store.n_head_kv = a->n_kv;
+    g.op[0].p.kv_store.head_dim = g.op[0].p.kv_store.step = a->dim;
+    g.op[0].p.kv_store.head_dim_v = a->dim_v;
     g.prog.n_ops = 2;
-    rig_in(&g, 0, n_kv * dim);
-    rig_in(&g, 1, n_kv * dim_v);
-    g.op[0].out[1] = g.op[1].out[0]; /* for rig_check: what to compare; KV_STORE does not look */
-    rig_check(&g, 2e-6);
+    rig_in(&g, 0, a->n_kv * a->dim);
+    if (!a->latent) rig_in(&g, 1, a->n_kv * a->dim_v);
+    unsigned char *in = rig_inputs(&g);
+    if (a->listed != 0) make_list(&g, in, list);
+    unsigned char *ref = rig_run(&g, "ref", 1, in), *one = rig_run(&g, "cpu", 1, in);
+    unsigned char *three = rig_run(&g, "cpu", 3, in);
+    assert_true(difference(&g, g.op[1].out[0], one, ref) <= 2e-6);
+    assert_memory_equal(one, three, g.prog.scratch);
+    mem_free(in);
+    mem_free(ref);
+    mem_free(one);
+    mem_free(three);
+    g.op[0] = g.op[1]; /* whose weight is freed */
     rig_free(&g);
 }
 
 static void test_attn(void **state) {
     (void)state;
-    for (uint32_t rows = 1; rows <= 9; rows += 4) {
-        check_attn(DT_F16, rows, 0);
-        check_attn(DT_F32, rows, 7);
-        check_attn(DT_Q8_0, rows, 0);
-        check_attn(DT_Q4_0, rows, 7);
-        check_attn(DT_IQ4_NL, rows, 0);
+    static const struct attn_shape shapes[] = {
+        {DT_F16, 8, 2, 48, 32, 0, false, false, false, 0, 0},
+        {DT_F32, 8, 2, 48, 32, 7, false, false, false, 0, 0},
+        {DT_F32, 8, 2, 48, 32, 16, true, false, false, 0, 0},
+        {DT_F16, 6, 3, 48, 32, 0, false, false, true, 0, 0},
+        {DT_F32, 6, 3, 48, 32, 5, false, false, false, 8, 0},
+        {DT_F32, 40, 1, 48, 32, 0, false, true, false, 0, 0}, /* more heads than a task has */
+        {DT_F16, 20, 1, 48, 32, 0, false, true, false, 0, 30},
+        {DT_F32, 4, 2, 48, 32, 0, false, false, true, 0, 11},
+        {DT_Q8_0, 8, 2, 64, 32, 0, false, false, false, 8, 0},
+        {DT_Q4_0, 8, 2, 64, 32, 7, false, false, true, 0, 0},
+        {DT_IQ4_NL, 8, 2, 64, 32, 0, false, false, false, 0, 0},
+        {DT_Q8_0, 20, 1, 64, 32, 0, false, true, false, 0, 0},
+    };
+    for (size_t k = 0; k < sizeof shapes / sizeof shapes[0]; k++)
+        for (uint32_t rows = 1; rows <= 9; rows += 4) check_attn(&shapes[k], rows);
+}
+
+/* Parts of a cell: one part of each head, one for all heads, the values. */
+static void test_kv_parts(void **state) {
+    (void)state;
+    const struct attn_shape a = {.type = DT_F32, .n_kv = 3, .dim = 24, .dim_v = 16};
+    for (int k = 0; k < 3; k++) {
+        struct rig g;
+        unsigned char *copy[2];
+        rig_init(&g, OP_KV_STORE, 5);
+        rig_planes(&g, &a);
+        rig_in(&g, 0, k == 1 ? 8 : 2 * 30 + 16);
+        g.op[0].p.kv_store.layer = 1;
+        g.op[0].p.kv_store.n_head_kv = 3;
+        g.op[0].p.kv_store.head_dim = k == 1 ? 8 : 16;
+        g.op[0].p.kv_store.step = k == 1 ? 0 : 30;
+        g.op[0].p.kv_store.col = k == 1 ? 16 : 0;
+        g.op[0].p.kv_store.values = k == 2;
+        const struct tensor *plane = k == 2 ? &g.kv.v[1] : &g.kv.k[1];
+        const size_t bytes = plane->stride[3] * N_PAGES;
+        unsigned char *in = rig_inputs(&g), *before = mem_alloc(bytes);
+        memcpy(before, plane->data, bytes);
+        for (int b = 0; b < 2; b++) {
+            memcpy(plane->data, before, bytes);
+            mem_free(rig_run(&g, b == 0 ? "ref" : "cpu", 2, in));
+            copy[b] = mem_alloc(bytes);
+            memcpy(copy[b], plane->data, bytes);
+        }
+        assert_memory_equal(copy[0], copy[1], bytes);
+        g.step.scratch = in;
+        for (uint32_t t = 0; t < 5; t++) {
+            const size_t off = kv_offset(plane, &g.seq[g.seq_of[t]], g.index[t], 2);
+            const float *cell = (const float *)(const void *)(copy[0] + off);
+            const float *x = step_row(&g.step, g.op[0].in[0], t) + (k == 1 ? 0 : 2 * 30);
+            assert_memory_equal(cell + (k == 1 ? 16 : 0), x, (k == 1 ? 8 : 16) * sizeof *x);
+        }
+        mem_free(copy[0]);
+        mem_free(copy[1]);
+        mem_free(before);
+        mem_free(in);
+        rig_free(&g);
     }
+}
+
+static void test_attn_select(void **state) {
+    (void)state;
+    const struct attn_shape a = {.type = DT_F32, .n_kv = 1, .dim = 16, .dim_v = 16};
+    struct rig g;
+    rig_init(&g, OP_ATTN_SELECT, 9);
+    rig_planes(&g, &a);
+    rig_in(&g, 0, 3 * 8);
+    rig_in(&g, 1, 3);
+    rig_out(&g, 0, 12);
+    g.op[0].p.attn_select.layer = 1;
+    g.op[0].p.attn_select.n_head = 3;
+    g.op[0].p.attn_select.head_dim = 8;
+    g.op[0].p.attn_select.col = 8;
+    g.op[0].p.attn_select.top_k = 12;
+    g.op[0].p.attn_select.scale = 0.5f;
+    rig_check(&g, 0);
+    unsigned char *in = rig_inputs(&g), *out = rig_run(&g, "ref", 1, in);
+    g.step.scratch = out;
+    for (uint32_t t = 0; t < 9; t++) { /* rising cells that the row may see, as many as there are */
+        const float *x = step_row(&g.step, g.op[0].out[0], t);
+        const uint32_t n = g.kv_len[t] < 12 ? g.kv_len[t] : 12;
+        for (uint32_t i = 0; i < 12; i++) {
+            if (i >= n) assert_true(x[i] == -1);
+            if (i < n) assert_true(x[i] >= 0 && x[i] < (float)g.kv_len[t]);
+            if (i > 0 && i < n) assert_true(x[i] > x[i - 1]);
+        }
+    }
+    mem_free(in);
+    mem_free(out);
+    rig_free(&g);
 }
 
 /* ---- the rows of a batch do not know of each other ---- */
@@ -493,9 +721,16 @@ int main(void) {
         cmocka_unit_test(test_linear),
         cmocka_unit_test(test_linear_types),
         cmocka_unit_test(test_linear_id),
+        cmocka_unit_test(test_linear_id_bias),
+        cmocka_unit_test(test_heads_mm),
+        cmocka_unit_test(test_mul),
+        cmocka_unit_test(test_glu_halves),
+        cmocka_unit_test(test_by_rows),
         cmocka_unit_test(test_moe),
         cmocka_unit_test(test_rope),
         cmocka_unit_test(test_attn),
+        cmocka_unit_test(test_kv_parts),
+        cmocka_unit_test(test_attn_select),
         cmocka_unit_test(test_batch_invariance),
         cmocka_unit_test(test_failing_allocations),
     };

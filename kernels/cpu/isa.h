@@ -37,20 +37,24 @@ typedef void dot_any_fn(enum dtype t, size_t n, const void *w, size_t w_stride, 
 
 /* Attention of one row and one kv head: the n_head / n_head_kv query heads of its group. */
 struct attn_args {
-    const float *q; /* [group][head_dim] */
-    float *out;     /* [group][head_dim_v] */
-    float *tmp;     /* attn_tmp_floats() of the same shapes */
-    uint32_t group, head_dim, head_dim_v;
+    const float *q;                       /* [group][head_dim] */
+    float *out;                           /* [group][head_dim_v] */
+    float *tmp;                           /* attn_tmp_floats() of the same shapes */
+    uint32_t group, head_dim, head_dim_v; /* v may be k: its first elements are the values */
     float scale, softcap;
     const struct tensor *k, *v; /* cache planes */
     const struct kv_seq *seq;
     uint32_t head_kv, begin, end; /* cells begin..end-1 are visible */
+    const float *list;  /* NULL, or those cells in rising order: begin and end count in it */
+    const float *sinks; /* NULL, or [group] a score without a value */
+    const float *slope; /* NULL, or [group] ALiBi: minus slope * distance to cell `index` */
+    uint32_t index;
 };
 
-/* Scores, their largest and their sum; a page of keys and values if they must be decoded. */
+/* Scores, their largest, their sum, slopes; a page of keys and values if they must be decoded. */
 static inline size_t attn_tmp_floats(size_t group, const struct tensor *k, const struct tensor *v) {
     bool plain = k->type == v->type && (k->type == DT_F16 || k->type == DT_F32);
-    return group * (KV_PAGE + 2) + (plain ? 0 : KV_PAGE * (size_t)(k->dim[0] + v->dim[0]));
+    return group * (KV_PAGE + 3) + (plain ? 0 : KV_PAGE * (size_t)(k->dim[0] + v->dim[0]));
 }
 
 struct cpu_isa {
@@ -60,8 +64,11 @@ struct cpu_isa {
     dot_fn *dot[DT_COUNT];          /* NULL: no kernel; isa_dot then decodes and multiplies */
     dot_any_fn *dot_any;
     void (*pack[ACT_ROW_KINDS])(const float *x, size_t n, void *row); /* f32 to activation row */
-    void (*norm)(const float *x, const float *w, float *y, size_t n, float eps); /* w may be NULL */
+    /* w and b may be NULL */
+    void (*norm)(enum norm_kind kind, const float *x, const float *w, const float *b, float *y,
+                 size_t n, float eps);
     void (*add)(const float *a, const float *b, float *y, size_t n);
+    void (*mul)(const float *a, const float *b, float *y, size_t n);
     void (*scale)(const float *x, float *y, size_t n, float a, float b);
     void (*act)(enum act kind, float cap, const float *x, float *y, size_t n);
     void (*glu)(enum act kind, const float *gate, const float *up, float *y, size_t n);

@@ -269,6 +269,13 @@ static double act1(enum act kind, double cap, double x) {
     if (kind == ACT_GELU)
         return 0.5 * x * (1 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
     if (kind == ACT_SOFTCAP) return cap * tanh(x / cap);
+    if (kind == ACT_GELU_ERF) return 0.5 * x * (1 + erf(x / sqrt(2)));
+    if (kind == ACT_GELU_QUICK) return x / (1 + exp(-1.702 * x));
+    if (kind == ACT_RELU) return fmax(x, 0);
+    if (kind == ACT_RELU2) return fmax(x, 0) * fmax(x, 0);
+    if (kind == ACT_SIGMOID) return 1 / (1 + exp(-x));
+    if (kind == ACT_TANH) return tanh(x);
+    if (kind == ACT_SOFTPLUS) return x > 30 ? x : log1p(exp(x));
     return x;
 }
 
@@ -281,6 +288,7 @@ static void test_act(void **state) {
     x[1] = 1e4f;
     for (int i = 0; i < 40; i++) x[100 + i] = ldexpf(i % 2 != 0 ? 1 : -1, -i);
     FOR_EACH_ISA for (enum act kind = ACT_NONE; kind < ACT_COUNT; kind++) {
+        if (kind == ACT_SWIGLU_OAI) continue; /* has two inputs: test_swiglu_oai */
         isa->act(kind, 30, x, y, N);
         for (int i = 0; i < N; i++) {
             double want = act1(kind, 30, (double)x[i]);
@@ -298,18 +306,53 @@ static void test_act(void **state) {
     free(up);
 }
 
+static void test_swiglu_oai(void **state) {
+    (void)state;
+    enum { N = 1001 };
+    float *x = new_floats(N), *up = new_floats(N), *y = new_floats(N);
+    for (int i = 0; i < N; i++) {
+        x[i] *= 5;
+        up[i] *= 5;
+    }
+    FOR_EACH_ISA {
+        isa->glu(ACT_SWIGLU_OAI, x, up, y, N);
+        for (int i = 0; i < N; i++) {
+            double g = fmin((double)x[i], 7), u = fmin(fmax((double)up[i], -7), 7);
+            double want = g / (1 + exp(-1.702 * g)) * (u + 1);
+            assert_close(y[i], want, 2e-6 * fabs(want) + 1e-7, "swiglu-oai", x[i]);
+        }
+    }
+    free(x);
+    free(up);
+    free(y);
+}
+
+static void check_layer_norm(size_t n, const float *x, const float *w, float *y) {
+    double mean = 0, sum = 0;
+    for (size_t i = 0; i < n; i++) mean += (double)x[i] / (double)n;
+    for (size_t i = 0; i < n; i++) sum += ((double)x[i] - mean) * ((double)x[i] - mean);
+    double scale = 1 / sqrt(sum / (double)n + 1e-5);
+    isa->norm(NORM_LAYER, x, w, w, y, n, 1e-5f);
+    for (size_t i = 0; i < n; i++)
+        assert_close(y[i], (((double)x[i] - mean) * scale + 1) * (double)w[i],
+                     2e-6 * (scale + 1) * 16, "layer norm", x[i]);
+}
+
 static void check_rows(size_t n) {
     float *x = new_floats(n), *w = new_floats(n), *y = new_floats(n + 1), end = 7;
     double sum = 0;
     for (size_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
     double scale = 1 / sqrt(sum / (double)n + 1e-5);
     y[n] = end; /* nothing is written behind the row */
-    isa->norm(x, w, y, n, 1e-5f);
+    isa->norm(NORM_RMS, x, w, NULL, y, n, 1e-5f);
     for (size_t i = 0; i < n; i++)
         assert_close(y[i], (double)x[i] * scale * (double)w[i], 1e-6 * scale * 16, "norm", x[i]);
-    isa->norm(x, NULL, y, n, 1e-5f);
+    isa->norm(NORM_RMS, x, NULL, NULL, y, n, 1e-5f);
     for (size_t i = 0; i < n; i++)
         assert_close(y[i], (double)x[i] * scale, 1e-6 * scale * 4, "norm", x[i]);
+    check_layer_norm(n, x, w, y);
+    isa->mul(x, w, y, n);
+    for (size_t i = 0; i < n; i++) assert_true(y[i] == x[i] * w[i]);
     isa->add(x, w, y, n);
     for (size_t i = 0; i < n; i++) assert_true(y[i] == x[i] + w[i]);
     isa->scale(x, y, n, 3, 0.5f);
@@ -373,9 +416,21 @@ static void free_attn(struct attn_case *c) {
 
 static void run_attn(const struct attn_case *c, uint32_t head, uint32_t begin, uint32_t end,
                      float softcap, float *out) {
-    float tmp[16 * (KV_PAGE + 2) + KV_PAGE * 512];
-    const struct attn_args a = {c->q,    out,   tmp,   c->group, c->dim, c->dim_v, 0.3f,
-                                softcap, &c->k, &c->v, &c->seq,  head,   begin,    end};
+    float tmp[16 * (KV_PAGE + 3) + KV_PAGE * 512];
+    const struct attn_args a = {.q = c->q,
+                                .out = out,
+                                .tmp = tmp,
+                                .group = c->group,
+                                .head_dim = c->dim,
+                                .head_dim_v = c->dim_v,
+                                .scale = 0.3f,
+                                .softcap = softcap,
+                                .k = &c->k,
+                                .v = &c->v,
+                                .seq = &c->seq,
+                                .head_kv = head,
+                                .begin = begin,
+                                .end = end};
     isa->attn(&a);
 }
 
@@ -489,15 +544,11 @@ static void test_pick(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pick),
-        cmocka_unit_test(test_pack),
-        cmocka_unit_test(test_pack_poison),
-        cmocka_unit_test(test_dot),
-        cmocka_unit_test(test_dot_extremes),
-        cmocka_unit_test(test_act),
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_attn),
-        cmocka_unit_test(test_attn_invariance),
+        cmocka_unit_test(test_pick),         cmocka_unit_test(test_pack),
+        cmocka_unit_test(test_pack_poison),  cmocka_unit_test(test_dot),
+        cmocka_unit_test(test_dot_extremes), cmocka_unit_test(test_act),
+        cmocka_unit_test(test_rows),         cmocka_unit_test(test_swiglu_oai),
+        cmocka_unit_test(test_attn),         cmocka_unit_test(test_attn_invariance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* attn.c - definitions of rope, the cache and attention (spec/models/common.md 3 and 4). */
 #include <assert.h>
 #include <math.h>
+#include <stdlib.h>
 
 #include "base/mem.h"
 #include "kernels/ref/ref.h"
@@ -22,11 +23,11 @@ static double rope_angle(const struct op *op, uint32_t i, int32_t pos) {
 }
 
 static void rope_head(const struct op *op, const float *x, float *y, int32_t pos) {
-    uint32_t half = op->p.rope.n_rot / 2;
+    uint32_t half = op->p.rope.n_rot / 2, first = op->p.rope.first;
     bool norm = op->p.rope.kind == ROPE_NORM;
     for (uint32_t i = 0; i < op->p.rope.head_dim; i++) y[i] = x[i];
     for (uint32_t i = 0; i < half; i++) {
-        uint32_t ia = norm ? 2 * i : i, ib = norm ? 2 * i + 1 : i + half;
+        uint32_t ia = first + (norm ? 2 * i : i), ib = first + (norm ? 2 * i + 1 : i + half);
         double angle = rope_angle(op, i, pos), m = (double)op->p.rope.mscale;
         float c = (float)(cos(angle) * m), sn = (float)(sin(angle) * m), a = x[ia], b = x[ib];
         y[ia] = a * c - b * sn;
@@ -43,11 +44,13 @@ void ref_rope(const struct step *s, const struct op *op) {
 }
 
 static void store_heads(const struct step *s, const struct tensor *plane, val v, uint32_t t,
-                        uint32_t n_head, uint32_t dim) {
+                        uint32_t n_head, uint32_t dim, uint32_t step, uint32_t col) {
     const struct kv_seq *seq = &s->kv->seq[s->batch->seq[t]];
+    const struct dtype_info *type = dtype_info(plane->type);
     for (uint32_t h = 0; h < n_head; h++) {
-        size_t off = kv_offset(plane, seq, s->batch->index[t], h);
-        dtype_encode_fast(plane->type, step_row(s, v, t) + h * dim,
+        size_t off =
+            kv_offset(plane, seq, s->batch->index[t], h) + col / type->elems * (size_t)type->bytes;
+        dtype_encode_fast(plane->type, step_row(s, v, t) + h * step,
                           (unsigned char *)plane->data + off, dim);
     }
 }
@@ -55,8 +58,11 @@ static void store_heads(const struct step *s, const struct tensor *plane, val v,
 void ref_kv_store(const struct step *s, const struct op *op) {
     const uint32_t layer = op->p.kv_store.layer, n = op->p.kv_store.n_head_kv;
     for (uint32_t t = 0; t < s->batch->n_tokens; t++) {
-        store_heads(s, &s->kv->k[layer], op->in[0], t, n, op->p.kv_store.head_dim);
-        store_heads(s, &s->kv->v[layer], op->in[1], t, n, op->p.kv_store.head_dim_v);
+        store_heads(s, op->p.kv_store.values ? &s->kv->v[layer] : &s->kv->k[layer], op->in[0], t, n,
+                    op->p.kv_store.head_dim, op->p.kv_store.step, op->p.kv_store.col);
+        if (op->in[1] == VAL_NONE) continue;
+        store_heads(s, &s->kv->v[layer], op->in[1], t, n, op->p.kv_store.head_dim_v,
+                    op->p.kv_store.head_dim_v, 0);
     }
 }
 
@@ -66,52 +72,161 @@ static void load_cell(const struct tensor *plane, const struct kv_seq *seq, uint
     dtype_info(plane->type)->decode(p, out, (size_t)plane->dim[0]);
 }
 
-/* Scores of one query head against the visible cells, as probabilities in p[begin..end). */
-static void attn_probs(const struct step *s, const struct op *op, const struct kv_seq *seq,
-                       const float *q, uint32_t head_kv, uint32_t begin, uint32_t end, double *p,
-                       float *vec) {
-    double max = (double)-INFINITY, sum = 0;
-    for (uint32_t c = begin; c < end; c++) {
-        load_cell(&s->kv->k[op->p.attn.layer], seq, c, head_kv, vec);
+/* What one row sees: its cells, in rising order, and the scratch memory of a head. */
+struct view {
+    const struct kv_seq *seq;
+    uint32_t *cell, n, index;
+    double *p, *sum; /* [n], [head_dim_v] */
+    float *vec;      /* a key or a value */
+};
+
+static void find_cells(const struct step *s, const struct op *op, uint32_t t, struct view *v) {
+    const uint32_t end = s->batch->kv_len[t];
+    v->seq = &s->kv->seq[s->batch->seq[t]];
+    v->index = s->batch->index[t];
+    v->n = 0;
+    if (op->in[1] != VAL_NONE) {
+        const float *list = step_row(s, op->in[1], t);
+        for (uint32_t i = 0; i < s->prog->vals[op->in[1]].width && list[i] >= 0; i++)
+            v->cell[v->n++] = (uint32_t)list[i];
+        return;
+    }
+    for (uint32_t c = step_first_cell(s, t, op->p.attn.window, op->p.attn.chunked); c < end; c++)
+        v->cell[v->n++] = c;
+}
+
+/* ALiBi (Press et al. 2022): the bias of a head for each cell of distance. */
+static double alibi_slope(const struct op *op, uint32_t h) {
+    uint32_t n2 = 1;
+    while (n2 * 2 <= op->p.attn.n_head) n2 *= 2;
+    double max = (double)op->p.attn.alibi;
+    return h < n2 ? pow(2, -max / n2 * (h + 1)) : pow(2, -max / 2 / n2 * (2 * (h - n2) + 1));
+}
+
+/* Scores of one query head against the visible cells, as probabilities in v->p. A sink is one more
+ * score without a value. */
+static void attn_probs(const struct step *s, const struct op *op, const struct view *v, uint32_t h,
+                       const float *q) {
+    const uint32_t head_kv = h / (op->p.attn.n_head / op->p.attn.n_head_kv);
+    const float *sink = op->w[0] != NULL ? (const float *)op->w[0]->data + h : NULL;
+    double max = sink != NULL ? (double)*sink : (double)-INFINITY, sum = 0;
+    double slope = op->p.attn.alibi > 0 ? alibi_slope(op, h) : 0;
+    for (uint32_t j = 0; j < v->n; j++) {
+        load_cell(&s->kv->k[op->p.attn.layer], v->seq, v->cell[j], head_kv, v->vec);
         double score = 0;
-        for (uint32_t i = 0; i < op->p.attn.head_dim; i++) score += (double)q[i] * (double)vec[i];
+        for (uint32_t i = 0; i < op->p.attn.head_dim; i++)
+            score += (double)q[i] * (double)v->vec[i];
         score *= (double)op->p.attn.scale;
         if (op->p.attn.softcap > 0)
             score = (double)op->p.attn.softcap * tanh(score / (double)op->p.attn.softcap);
-        p[c] = score;
-        if (score > max) max = score;
+        v->p[j] = score - slope * fabs((double)v->index - (double)v->cell[j]);
+        if (v->p[j] > max) max = v->p[j];
     }
-    for (uint32_t c = begin; c < end; c++) sum += p[c] = exp(p[c] - max);
-    for (uint32_t c = begin; c < end; c++) p[c] /= sum;
+    if (sink != NULL) sum = exp((double)*sink - max);
+    for (uint32_t j = 0; j < v->n; j++) sum += v->p[j] = exp(v->p[j] - max);
+    for (uint32_t j = 0; j < v->n; j++) v->p[j] /= sum;
 }
 
-static void attn_head(const struct step *s, const struct op *op, uint32_t t, uint32_t h, double *p,
-                      double *sum, float *vec) {
-    const struct kv_seq *seq = &s->kv->seq[s->batch->seq[t]];
-    const uint32_t dim_v = op->p.attn.head_dim_v, window = op->p.attn.window;
+static void attn_head(const struct step *s, const struct op *op, uint32_t t, uint32_t h,
+                      const struct view *v) {
+    const uint32_t dim_v = op->p.attn.head_dim_v, layer = op->p.attn.layer;
     const uint32_t head_kv = h / (op->p.attn.n_head / op->p.attn.n_head_kv);
-    const uint32_t end = s->batch->kv_len[t], index = s->batch->index[t];
-    const uint32_t begin = window != 0 && index + 1 > window ? index + 1 - window : 0;
-    attn_probs(s, op, seq, step_row(s, op->in[0], t) + h * op->p.attn.head_dim, head_kv, begin, end,
-               p, vec);
-    for (uint32_t i = 0; i < dim_v; i++) sum[i] = 0;
-    for (uint32_t c = begin; c < end; c++) {
-        load_cell(&s->kv->v[op->p.attn.layer], seq, c, head_kv, vec);
-        for (uint32_t i = 0; i < dim_v; i++) sum[i] += p[c] * (double)vec[i];
+    const struct tensor *values = op->p.attn.latent ? &s->kv->k[layer] : &s->kv->v[layer];
+    attn_probs(s, op, v, h, step_row(s, op->in[0], t) + h * op->p.attn.head_dim);
+    for (uint32_t i = 0; i < dim_v; i++) v->sum[i] = 0;
+    for (uint32_t j = 0; j < v->n; j++) {
+        load_cell(values, v->seq, v->cell[j], head_kv, v->vec);
+        for (uint32_t i = 0; i < dim_v; i++) v->sum[i] += v->p[j] * (double)v->vec[i];
     }
-    for (uint32_t i = 0; i < dim_v; i++) step_row(s, op->out[0], t)[h * dim_v + i] = (float)sum[i];
+    for (uint32_t i = 0; i < dim_v; i++)
+        step_row(s, op->out[0], t)[h * dim_v + i] = (float)v->sum[i];
+}
+
+static uint32_t longest_view(const struct step *s) {
+    uint32_t n = 0;
+    for (uint32_t t = 0; t < s->batch->n_tokens; t++)
+        if (s->batch->kv_len[t] > n) n = s->batch->kv_len[t];
+    return n;
+}
+
+static size_t cell_width(const struct step *s, uint32_t layer) {
+    const struct tensor *k = &s->kv->k[layer], *v = &s->kv->v[layer];
+    return (size_t)(k->dim[0] > v->dim[0] ? k->dim[0] : v->dim[0]);
 }
 
 void ref_attn(const struct step *s, const struct op *op) {
-    uint32_t longest = 0, dim = op->p.attn.head_dim, dim_v = op->p.attn.head_dim_v;
-    for (uint32_t t = 0; t < s->batch->n_tokens; t++)
-        if (s->batch->kv_len[t] > longest) longest = s->batch->kv_len[t];
-    double *p = mem_array((size_t)longest + dim_v, sizeof *p);
-    float *vec = mem_array(dim > dim_v ? dim : dim_v, sizeof *vec);
-    assert(p != NULL && vec != NULL);
-    for (uint32_t t = 0; t < s->batch->n_tokens; t++)
-        for (uint32_t h = 0; h < op->p.attn.n_head; h++)
-            attn_head(s, op, t, h, p, p + longest, vec);
+    const uint32_t longest = longest_view(s);
+    struct view v = {.cell = mem_array(longest, sizeof *v.cell),
+                     .p = mem_array((size_t)longest + op->p.attn.head_dim_v, sizeof *v.p),
+                     .vec = mem_array(cell_width(s, op->p.attn.layer), sizeof *v.vec)};
+    assert(v.cell != NULL && v.p != NULL && v.vec != NULL);
+    v.sum = v.p + longest;
+    for (uint32_t t = 0; t < s->batch->n_tokens; t++) {
+        find_cells(s, op, t, &v);
+        for (uint32_t h = 0; h < op->p.attn.n_head; h++) attn_head(s, op, t, h, &v);
+    }
+    mem_free(v.vec);
+    mem_free(v.p);
+    mem_free(v.cell);
+}
+
+/* ---- choosing cells (sparse attention of DeepSeek V3.2, spec/models/moe.md glm-dsa) ---- */
+
+static float select_score(const struct op *op, const float *q, const float *weights,
+                          const float *key) {
+    const uint32_t dim = op->p.attn_select.head_dim;
+    double sum = 0;
+    for (uint32_t h = 0; h < op->p.attn_select.n_head; h++) {
+        double dot = 0;
+        for (uint32_t i = 0; i < dim; i++) dot += (double)q[h * dim + i] * (double)key[i];
+        if (dot > 0) sum += dot * (double)weights[h];
+    }
+    return (float)(sum * (double)op->p.attn_select.scale);
+}
+
+struct scored {
+    float score;
+    uint32_t cell;
+};
+static int better_first(const void *a, const void *b) { /* of equals the earlier cell */
+    const struct scored *x = a, *y = b;
+    if (x->score != y->score) return x->score > y->score ? -1 : 1;
+    return (x->cell > y->cell) - (x->cell < y->cell);
+}
+static int by_cell(const void *a, const void *b) {
+    const struct scored *x = a, *y = b;
+    return (x->cell > y->cell) - (x->cell < y->cell);
+}
+
+static void select_row(const struct step *s, const struct op *op, uint32_t t, struct scored *list,
+                       float *vec) {
+    const struct tensor *plane = &s->kv->k[op->p.attn_select.layer];
+    const struct kv_seq *seq = &s->kv->seq[s->batch->seq[t]];
+    const uint32_t top = op->p.attn_select.top_k;
+    uint32_t n = s->batch->kv_len[t];
+    for (uint32_t c = 0; c < n; c++) {
+        load_cell(plane, seq, c, 0, vec);
+        list[c] =
+            (struct scored){select_score(op, step_row(s, op->in[0], t), step_row(s, op->in[1], t),
+                                         vec + op->p.attn_select.col),
+                            c};
+    }
+    if (n > top) {
+        qsort(list, n, sizeof *list, better_first);
+        n = top;
+        qsort(list, n, sizeof *list, by_cell);
+    }
+    for (uint32_t i = 0; i < top; i++)
+        step_row(s, op->out[0], t)[i] = i < n ? (float)list[i].cell : -1.0f;
+}
+
+void ref_attn_select(const struct step *s, const struct op *op) {
+    const uint32_t n = longest_view(s);
+    struct scored *list = mem_array(n, sizeof *list);
+    float *vec = mem_array(cell_width(s, op->p.attn_select.layer), sizeof *vec);
+    assert(list != NULL && vec != NULL);
+    for (uint32_t t = s->first_row; t < step_rows(s, op->in[0]); t++)
+        select_row(s, op, t, list, vec);
     mem_free(vec);
-    mem_free(p);
+    mem_free(list);
 }

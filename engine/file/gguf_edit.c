@@ -1,0 +1,226 @@
+/* gguf_edit.c - see gguf_edit.h. */
+#include "engine/file/gguf_edit.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "engine/file/gguf_bytes.h"
+#include "engine/file/gguf_impl.h"
+
+static struct gguf_kv *find_kv(struct gguf *g, const char *key) {
+    uint32_t i;
+    return map_get(&g->keys, key, strlen(key), &i) ? &g->kv[i] : NULL;
+}
+
+static struct gguf_str text(const char *s) { return (struct gguf_str){s, strlen(s)}; }
+
+static bool begins(struct gguf_str s, const char *with) {
+    size_t n = strlen(with);
+    return s.len >= n && memcmp(s.ptr, with, n) == 0;
+}
+
+/* ---- pairs ------------------------------------------------------------------------------------
+ */
+
+/* Names changed: the map is made again. */
+static enum status index_keys(struct gguf *g, struct err *e) {
+    struct map keys = {0};
+    enum status st = ST_OK;
+    for (size_t i = 0; st == ST_OK && i < g->n_kv; i++) {
+        const struct gguf_str k = g->kv[i].key;
+        bool fresh;
+        if (!map_put(&keys, k.ptr, k.len, (uint32_t)i, &fresh))
+            st = err_no_memory(e);
+        else if (!fresh)
+            st = err_set(e, ST_FORMAT, "key '%.*s' appears twice after translation", (int)k.len,
+                         k.ptr);
+    }
+    if (st != ST_OK) {
+        map_free(&keys);
+        return st;
+    }
+    map_free(&g->keys);
+    g->keys = keys;
+    return ST_OK;
+}
+
+/* The pair of this key, made if it is not there; its value is still to be set. */
+static enum status take_kv(struct gguf *g, const char *key, struct gguf_kv **out, struct err *e) {
+    *out = find_kv(g, key);
+    if (*out != NULL) return ST_OK;
+    struct gguf_kv *more = mem_grow(g->kv, g->n_kv + 1, sizeof *more);
+    char *name = arena_strndup(&g->edits, key, strlen(key));
+    if (more != NULL) g->kv = more;
+    if (more == NULL || name == NULL ||
+        !map_put(&g->keys, name, strlen(name), (uint32_t)g->n_kv, NULL))
+        return err_no_memory(e);
+    *out = &g->kv[g->n_kv++];
+    **out = (struct gguf_kv){.key = text(name)};
+    return ST_OK;
+}
+
+/* Sets a pair to n elements of a type, stored as in a file. */
+static enum status set_kv(struct gguf *g, const char *key, enum gguf_type type, enum gguf_type elem,
+                          const void *data, size_t size, uint64_t count, struct err *e) {
+    struct gguf_kv *kv;
+    unsigned char *copy = arena_alloc(&g->edits, size);
+    if (copy == NULL) return err_no_memory(e);
+    memcpy(copy, data, size);
+    enum status st = take_kv(g, key, &kv, e);
+    if (st != ST_OK) return st;
+    kv->type = type;
+    kv->elem = elem;
+    kv->count = count;
+    kv->data = copy;
+    return ST_OK;
+}
+
+static void put_le(unsigned char *p, uint64_t x, unsigned n) {
+    for (unsigned i = 0; i < n; i++) p[i] = (unsigned char)(x >> (8 * i));
+}
+
+enum status gguf_edit_u32(struct gguf *g, const char *key, uint32_t x, struct err *e) {
+    unsigned char b[4];
+    put_le(b, x, 4);
+    return set_kv(g, key, GGUF_U32, GGUF_U32, b, 4, 1, e);
+}
+
+enum status gguf_edit_f32(struct gguf *g, const char *key, float x, struct err *e) {
+    unsigned char b[4];
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    put_le(b, bits, 4);
+    return set_kv(g, key, GGUF_F32, GGUF_F32, b, 4, 1, e);
+}
+
+enum status gguf_edit_bool(struct gguf *g, const char *key, bool x, struct err *e) {
+    const unsigned char b = x;
+    return set_kv(g, key, GGUF_BOOL, GGUF_BOOL, &b, 1, 1, e);
+}
+
+enum status gguf_edit_str(struct gguf *g, const char *key, const char *x, struct err *e) {
+    unsigned char b[8 + 64];
+    const size_t n = strlen(x);
+    assert(n <= 64);
+    put_le(b, n, 8);
+    memcpy(b + 8, x, n);
+    return set_kv(g, key, GGUF_STRING, GGUF_STRING, b, 8 + n, 1, e);
+}
+
+enum status gguf_edit_i32s(struct gguf *g, const char *key, const int32_t *x, size_t n,
+                           struct err *e) {
+    unsigned char b[4 * 16];
+    assert(n >= 1 && n <= 16);
+    for (size_t i = 0; i < n; i++) put_le(b + 4 * i, (uint32_t)x[i], 4);
+    return set_kv(g, key, GGUF_ARRAY, GGUF_I32, b, 4 * n, n, e);
+}
+
+enum status gguf_edit_copy(struct gguf *g, const char *to, const char *from, struct err *e) {
+    struct gguf_kv *kv;
+    if (find_kv(g, from) == NULL) return ST_OK;
+    enum status st = take_kv(g, to, &kv, e);
+    if (st != ST_OK) return st;
+    const struct gguf_str name = kv->key;
+    *kv = *find_kv(g, from); /* not taken before: the table may have moved */
+    kv->key = name;
+    return ST_OK;
+}
+
+enum status gguf_edit_drop(struct gguf *g, const char *key, struct err *e) {
+    struct gguf_kv *kv = find_kv(g, key);
+    if (kv == NULL) return ST_OK;
+    const size_t i = (size_t)(kv - g->kv);
+    memmove(kv, kv + 1, (g->n_kv - i - 1) * sizeof *kv);
+    g->n_kv--;
+    return index_keys(g, e);
+}
+
+enum status gguf_edit_each(struct gguf *g, const char *key, gguf_edit_fn *fn, struct err *e) {
+    struct gguf_kv *kv = find_kv(g, key);
+    if (kv == NULL || kv->type != GGUF_ARRAY || !gguf_is_int(kv->elem)) return ST_OK;
+    unsigned char *data = arena_alloc(&g->edits, (size_t)kv->count * 4); /* the file has as many */
+    if (data == NULL) return err_no_memory(e);
+    for (uint64_t i = 0; i < kv->count; i++)
+        put_le(data + 4 * i, (uint32_t)fn(g, i, gguf_elem_int(kv, i)), 4);
+    kv->elem = GGUF_I32;
+    kv->data = data;
+    return ST_OK;
+}
+
+void gguf_edit_shorten(struct gguf *g, const char *key, uint64_t count) {
+    struct gguf_kv *kv = find_kv(g, key);
+    if (kv != NULL && kv->type == GGUF_ARRAY && kv->count > count) kv->count = count;
+}
+
+enum status gguf_edit_arch(struct gguf *g, const char *from, const char *to, struct err *e) {
+    char prefix[80];
+    const size_t n = strlen(from);
+    assert(n < sizeof prefix - 1);
+    memcpy(prefix, from, n);
+    memcpy(prefix + n, ".", 2);
+    for (size_t i = 0; i < g->n_kv; i++) {
+        struct gguf_kv *kv = &g->kv[i];
+        if (!begins(kv->key, prefix)) continue;
+        char *name = arena_printf(&g->edits, "%s%.*s", to, (int)(kv->key.len - n), kv->key.ptr + n);
+        if (name == NULL) return err_no_memory(e);
+        kv->key = text(name);
+    }
+    enum status st = index_keys(g, e);
+    return st == ST_OK ? gguf_edit_str(g, "general.architecture", to, e) : st;
+}
+
+/* ---- tensors ----------------------------------------------------------------------------------
+ */
+
+static enum status index_tensors(struct gguf *g, struct err *e) {
+    struct map names = {0};
+    enum status st = ST_OK;
+    for (size_t i = 0; st == ST_OK && i < g->n_tensors; i++) {
+        const struct gguf_str k = g->tensor[i].name;
+        bool fresh;
+        if (!map_put(&names, k.ptr, k.len, (uint32_t)i, &fresh))
+            st = err_no_memory(e);
+        else if (!fresh)
+            st = err_set(e, ST_FORMAT, "tensor '%.*s' appears twice after translation", (int)k.len,
+                         k.ptr);
+    }
+    if (st != ST_OK) {
+        map_free(&names);
+        return st;
+    }
+    map_free(&g->names);
+    g->names = names;
+    return ST_OK;
+}
+
+/* Place of `what` in s, or s.len. */
+static size_t place_of(struct gguf_str s, const char *what) {
+    const size_t n = strlen(what);
+    for (size_t i = 0; i + n <= s.len; i++)
+        if (memcmp(s.ptr + i, what, n) == 0) return i;
+    return s.len;
+}
+
+enum status gguf_edit_tensor_names(struct gguf *g, const char *from, const char *to,
+                                   struct err *e) {
+    for (size_t i = 0; i < g->n_tensors; i++) {
+        const struct gguf_str s = g->tensor[i].name;
+        const size_t at = place_of(s, from), behind = at + strlen(from);
+        if (at == s.len) continue;
+        char *name = arena_printf(&g->edits, "%.*s%s%.*s", (int)at, s.ptr, to,
+                                  (int)(s.len - behind), s.ptr + behind);
+        if (name == NULL) return err_no_memory(e);
+        g->tensor[i].name = text(name);
+    }
+    return index_tensors(g, e);
+}
+
+void gguf_edit_rows(struct gguf *g, const char *tensor, int64_t n) {
+    uint32_t i;
+    if (!map_get(&g->names, tensor, strlen(tensor), &i)) return;
+    struct gguf_tensor *t = &g->tensor[i];
+    if (n < 0 || n >= t->dim[1] || t->dim[2] != 1 || t->dim[3] != 1) return;
+    t->size = t->size / (size_t)t->dim[1] * (size_t)n;
+    t->dim[1] = n;
+}

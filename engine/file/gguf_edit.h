@@ -1,0 +1,33 @@
+/* gguf_edit.h - changes to an opened GGUF file, in memory: the file itself is never written.
+ *
+ * For files whose layout differs from what the rest of the engine reads (engine/legacy.c). Edits
+ * come right after gguf_open, before anybody else looks at the file: pointers to pairs and tensors
+ * taken before an edit are stale behind it. Names and values that are made here belong to the
+ * struct gguf. Functions without a status cannot fail. */
+#ifndef CRIA_ENGINE_GGUF_EDIT_H
+#define CRIA_ENGINE_GGUF_EDIT_H
+
+#include "engine/file/gguf.h"
+
+/* general.architecture becomes `to`, and keys "<from>.x" become "<to>.x". ST_FORMAT if a key
+ * exists already. */
+enum status gguf_edit_arch(struct gguf *g, const char *from, const char *to, struct err *e);
+/* Sets a pair, new or not. */
+enum status gguf_edit_u32(struct gguf *g, const char *key, uint32_t x, struct err *e);
+enum status gguf_edit_f32(struct gguf *g, const char *key, float x, struct err *e);
+enum status gguf_edit_bool(struct gguf *g, const char *key, bool x, struct err *e);
+enum status gguf_edit_str(struct gguf *g, const char *key, const char *x, struct err *e);
+enum status gguf_edit_i32s(struct gguf *g, const char *key, const int32_t *x, size_t n,
+                           struct err *e);
+/* `to` gets the value of `from`; nothing if there is no `from`. */
+enum status gguf_edit_copy(struct gguf *g, const char *to, const char *from, struct err *e);
+enum status gguf_edit_drop(struct gguf *g, const char *key, struct err *e);
+/* An array of integers becomes one of i32, each element what fn says; nothing if there is none. */
+typedef int32_t gguf_edit_fn(const struct gguf *g, uint64_t i, int64_t old);
+enum status gguf_edit_each(struct gguf *g, const char *key, gguf_edit_fn *fn, struct err *e);
+void gguf_edit_shorten(struct gguf *g, const char *key, uint64_t count); /* an array, if longer */
+/* In every tensor name the first `from` becomes `to`. ST_FORMAT if two become one. */
+enum status gguf_edit_tensor_names(struct gguf *g, const char *from, const char *to, struct err *e);
+void gguf_edit_rows(struct gguf *g, const char *tensor, int64_t n); /* keeps the first n rows */
+
+#endif

@@ -1,0 +1,315 @@
+/* Tests of older layouts: a golden model is turned into the old form in memory, translated, and
+ * must become the same program as before; rules about vocabularies are checked on the keys. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "engine/file/gguf_edit.h"
+#include "engine/legacy.h"
+#include "engine/model.h"
+
+#define OK(call)                                                                                   \
+    do {                                                                                           \
+        if ((call) != ST_OK) fail_msg("%s: %s", #call, e.msg);                                     \
+    } while (0)
+
+static struct gguf *open_golden(const char *name) {
+    char path[256];
+    struct gguf *g;
+    struct err e = {0};
+    snprintf(path, sizeof path, "golden/models/%s/model.gguf", name);
+    OK(gguf_open(&g, path, &e));
+    return g;
+}
+
+/* The program of a model (takes g), as text; the caller frees it with buf_free. */
+static struct buf program_of(struct gguf *g) {
+    struct device dev;
+    struct model *m;
+    struct err e = {0};
+    struct program prog = {0};
+    struct recorder r = {.prog = &prog};
+    struct buf text = {0};
+    val out;
+    OK(device_open(&dev, "ref", &(struct device_params){0}, &e));
+    OK(model_load(&m, g, &dev, &e));
+    model_record(m, &r, PROGRAM_LOGITS, 256, &out);
+    OK(program_seal(&r, out, (const uint32_t[ROWS_KINDS]){1, 1}, &e));
+    program_print(&prog, &text);
+    program_free(&prog);
+    model_free(m);
+    device_close(&dev);
+    return text;
+}
+
+static void expect_same_program(const char *golden, struct gguf *old) {
+    struct buf want = program_of(open_golden(golden)), got = program_of(old);
+    assert_string_equal(got.data, want.data);
+    buf_free(&want);
+    buf_free(&got);
+}
+
+static uint32_t u32(const struct gguf *g, const char *key) {
+    uint32_t x = 0;
+    struct err e = {0};
+    OK(gguf_get_u32(g, key, &x, &e));
+    return x;
+}
+
+static void assert_text(const struct gguf *g, const char *key, const char *want) {
+    struct gguf_str s;
+    struct err e = {0};
+    OK(gguf_get_str(g, key, &s, &e));
+    assert_int_equal(s.len, strlen(want));
+    assert_memory_equal(s.ptr, want, s.len);
+}
+
+static void assert_ints(const struct gguf *g, const char *key, const int64_t *want, uint64_t n) {
+    const struct gguf_kv *kv = gguf_find(g, key);
+    assert_non_null(kv);
+    assert_int_equal(kv->count, n);
+    for (uint64_t i = 0; i < n; i++) assert_int_equal(gguf_elem_int(kv, i), want[i]);
+}
+
+static void test_gptoss(void **state) {
+    (void)state;
+    struct err e = {0};
+    struct gguf *g = open_golden("gpt-oss-f32");
+    OK(gguf_edit_arch(g, "gpt-oss", "gptoss", &e));
+    OK(gguf_edit_drop(g, "gptoss.expert_feed_forward_length", &e));
+    OK(gguf_edit_drop(g, "gptoss.rope.scaling.type", &e));
+    OK(gguf_edit_tensor_names(g, ".attn_output.", ".attn_out.", &e));
+    OK(gguf_edit_tensor_names(g, ".post_attention_norm", ".ffn_norm", &e));
+    OK(gguf_edit_tensor_names(g, ".attn_sinks.weight", ".attn_sinks", &e));
+    expect_same_program("gpt-oss-f32", g);
+}
+
+static void test_olmo3(void **state) {
+    (void)state;
+    struct err e = {0};
+    struct gguf *g = open_golden("olmo2");
+    OK(gguf_edit_arch(g, "olmo2", "olmo3", &e));
+    expect_same_program("olmo2", g);
+}
+
+static void test_gemma3(void **state) {
+    (void)state;
+    struct err e = {0};
+    struct gguf *g = open_golden("gemma3");
+    OK(gguf_edit_copy(g, "gemma3.rope.global.freq_base", "gemma3.rope.freq_base", &e));
+    OK(gguf_edit_copy(g, "gemma3.rope.local.freq_base", "gemma3.rope.freq_base_swa", &e));
+    OK(gguf_edit_drop(g, "gemma3.rope.freq_base", &e));
+    OK(gguf_edit_drop(g, "gemma3.rope.freq_base_swa", &e));
+    OK(gguf_edit_drop(g, "gemma3.attention.layer_norm_rms_epsilon", &e)); /* 1e-6, as it is */
+    expect_same_program("gemma3", g);
+}
+
+static void test_gemma3_of_the_long_kind(void **state) {
+    (void)state;
+    struct err e = {0};
+    struct gguf *g = open_golden("gemma3");
+    OK(gguf_edit_drop(g, "gemma3.attention.layer_norm_rms_epsilon", &e));
+    OK(gguf_edit_drop(g, "gemma3.rope.scaling.type", &e));
+    OK(gguf_edit_drop(g, "gemma3.rope.scaling.factor", &e));
+    OK(gguf_edit_u32(g, "gemma3.context_length", 131072, &e));
+    gguf_edit_rows(g, "token_embd.weight", 300); /* fewer rows than tokens */
+    OK(legacy_translate(g, &e));
+    assert_text(g, "gemma3.rope.scaling.type", "linear");
+    assert_int_equal(gguf_find(g, "tokenizer.ggml.tokens")->count, 300);
+    assert_int_equal(gguf_find(g, "tokenizer.ggml.scores")->count, 300);
+    gguf_close(g);
+}
+
+static void test_todays_files_stay(void **state) {
+    (void)state;
+    static const char *const names[] = {"gemma3", "llama-base", "qwen3", "gemma4"};
+    for (int i = 0; i < 4; i++) {
+        struct err e = {0};
+        struct gguf *g = open_golden(names[i]);
+        const size_t n = gguf_n_kv(g);
+        const uint64_t n_tokens = gguf_find(g, "tokenizer.ggml.tokens")->count;
+        OK(legacy_translate(g, &e));
+        assert_int_equal(gguf_n_kv(g), n);
+        assert_int_equal(gguf_find(g, "tokenizer.ggml.tokens")->count, n_tokens);
+        if (i == 3) assert_text(g, "tokenizer.ggml.model", "llama"); /* no merges */
+        gguf_close(g);
+    }
+}
+
+static void test_gemma3n(void **state) {
+    (void)state;
+    struct err e = {0};
+    struct gguf *g = open_golden("llama-base");
+    OK(gguf_edit_arch(g, "llama", "gemma3n", &e));
+    OK(gguf_edit_tensor_names(g, "blk.0.ffn_gate.weight", "per_layer_token_embd.weight", &e));
+    OK(legacy_translate(g, &e));
+    assert_int_equal(gguf_find_tensor(g, "token_embd.weight")->dim[1], 64);
+    assert_int_equal(gguf_find_tensor(g, "token_embd.weight")->size, 64 * 64 * 4);
+    assert_int_equal(gguf_find(g, "tokenizer.ggml.tokens")->count, 64);
+    assert_int_equal(gguf_elem_int(gguf_find(g, "tokenizer.ggml.token_type"), 3), 6); /* <0x00> */
+    assert_ints(g, "tokenizer.ggml.eos_token_ids", (const int64_t[]){1, 106}, 2);
+    gguf_close(g);
+}
+
+static void test_gemma4_scale(void **state) {
+    (void)state;
+    struct err e = {0};
+    struct gguf *g = open_golden("gemma4");
+    OK(gguf_edit_tensor_names(g, "blk.0.attn_norm.weight", "blk.0.ffn_gate_inp.per_expert_scale",
+                              &e));
+    OK(legacy_translate(g, &e));
+    assert_non_null(gguf_find_tensor(g, "blk.0.ffn_down_exps.scale"));
+    gguf_close(g);
+}
+
+static void test_mistral3(void **state) {
+    (void)state;
+    struct err e = {0};
+    float x;
+    struct gguf *g = open_golden("llama-base");
+    OK(gguf_edit_arch(g, "llama", "mistral3", &e));
+    OK(gguf_edit_f32(g, "mistral3.rope.scaling.beta_fast", 16, &e));
+    OK(gguf_edit_f32(g, "mistral3.rope.scaling.mscale_all_dim", 0.5f, &e));
+    OK(gguf_edit_f32(g, "mistral3.rope.scaling_beta", 0.1f, &e));
+    OK(legacy_translate(g, &e));
+    OK(gguf_get_f32(g, "mistral3.rope.scaling.yarn_beta_fast", &x, &e));
+    assert_true(x == 16);
+    OK(gguf_get_f32(g, "mistral3.rope.scaling.yarn_log_multiplier", &x, &e));
+    assert_true(x == 0.5f);
+    OK(gguf_get_f32(g, "mistral3.attention.temperature_scale", &x, &e));
+    assert_true(x == 0.1f);
+    assert_text(g, "tokenizer.ggml.pre", "tekken");
+    gguf_close(g);
+}
+
+static void test_qwen_vl(void **state) {
+    (void)state;
+    static const int32_t sections[] = {2, 3, 3};
+    struct err e = {0};
+    struct gguf *g = open_golden("qwen2");
+    OK(gguf_edit_arch(g, "qwen2", "qwen25vl", &e));
+    OK(gguf_edit_i32s(g, "qwen25vl.rope.mrope_section", sections, 3, &e));
+    OK(legacy_translate(g, &e));
+    assert_ints(g, "qwen2vl.rope.dimension_sections", (const int64_t[]){2, 3, 3, 0}, 4);
+    expect_same_program("qwen2", g);
+    g = open_golden("qwen3");
+    OK(gguf_edit_arch(g, "qwen3", "qwen3vl", &e));
+    OK(gguf_edit_i32s(g, "qwen3vl.vision.deepstack_visual_indexes", sections, 3, &e));
+    OK(legacy_translate(g, &e));
+    assert_ints(g, "qwen3vl.rope.dimension_sections", (const int64_t[]){24, 20, 20, 0}, 4);
+    assert_int_equal(u32(g, "qwen3vl.n_deepstack_layers"), 3);
+    expect_same_program("qwen3", g);
+}
+
+static void test_glm4moelite(void **state) {
+    (void)state;
+    static const int32_t eos[] = {10, 11, 12};
+    struct err e = {0};
+    struct gguf *g = open_golden("deepseek2-v3");
+    const uint32_t rank = u32(g, "deepseek2.attention.kv_lora_rank");
+    const uint32_t n_rot = u32(g, "deepseek2.rope.dimension_count");
+    OK(gguf_edit_arch(g, "deepseek2", "glm4moelite", &e));
+    OK(gguf_edit_u32(g, "glm4moelite.attention.key_length", 24, &e));
+    OK(gguf_edit_i32s(g, "tokenizer.ggml.eos_token_ids", eos, 3, &e));
+    OK(legacy_translate(g, &e));
+    assert_int_equal(u32(g, "deepseek2.attention.head_count_kv"), 1);
+    assert_int_equal(u32(g, "deepseek2.attention.key_length"), rank + n_rot);
+    assert_int_equal(u32(g, "deepseek2.attention.value_length"), rank);
+    assert_int_equal(u32(g, "deepseek2.attention.key_length_mla"), 24);
+    assert_int_equal(u32(g, "deepseek2.attention.value_length_mla"), 24);
+    assert_int_equal(u32(g, "tokenizer.ggml.eot_token_id"), 11);
+    assert_int_equal(u32(g, "tokenizer.ggml.eom_token_id"), 12);
+    gguf_close(g);
+}
+
+/* ---- the vocabulary of Llama 3 ---- */
+
+static void put(struct buf *b, uint64_t x, unsigned n) {
+    for (unsigned i = 0; i < n; i++) buf_chr(b, (char)(x >> (8 * i)));
+}
+static void put_text(struct buf *b, const char *s) {
+    put(b, strlen(s), 8);
+    buf_str(b, s);
+}
+
+static void test_llama3_vocabulary(void **state) {
+    (void)state;
+    struct err e = {0};
+    struct gguf *g;
+    struct buf b = {0};
+    buf_str(&b, "GGUF");
+    put(&b, 3, 4);
+    put(&b, 0, 8); /* tensors */
+    put(&b, 3, 8); /* pairs */
+    put_text(&b, "general.architecture");
+    put(&b, GGUF_STRING, 4);
+    put_text(&b, "llama");
+    put_text(&b, "tokenizer.ggml.eos_token_id");
+    put(&b, GGUF_U32, 4);
+    put(&b, 128001, 4);
+    put_text(&b, "tokenizer.ggml.tokens");
+    put(&b, GGUF_ARRAY, 4);
+    put(&b, GGUF_STRING, 4);
+    put(&b, 128010, 8);
+    for (int i = 0; i < 128010; i++)
+        put_text(&b, i == 128006 ? "<|start_header_id|>" : i == 128009 ? "<|eot_id|>" : "x");
+    OK(gguf_open_memory(&g, b.data, b.len, "llama3", &e));
+    OK(legacy_translate(g, &e));
+    assert_text(g, "tokenizer.ggml.pre", "llama-bpe");
+    assert_int_equal(u32(g, "tokenizer.ggml.eos_token_id"), 128009);
+    assert_int_equal(u32(g, "tokenizer.ggml.eot_token_id"), 128009);
+    assert_ints(g, "tokenizer.ggml.eos_token_ids", (const int64_t[]){128009}, 1);
+    gguf_close(g);
+    buf_free(&b);
+}
+
+static void test_no_memory(void **state) {
+    (void)state;
+    for (long n = 1, done = 0; !done; n++) {
+        struct err e = {0};
+        struct gguf *g = open_golden("gpt-oss-f32");
+        OK(gguf_edit_arch(g, "gpt-oss", "gptoss", &e));
+        mem_fail_at(n);
+        enum status st = legacy_translate(g, &e);
+        mem_fail_at(0);
+        done = st == ST_OK;
+        if (!done) assert_int_equal(st, ST_NO_MEMORY);
+        gguf_close(g);
+    }
+}
+
+static void test_clashing_names_are_refused(void **state) {
+    (void)state;
+    struct err e = {0};
+    struct gguf *g = open_golden("llama-base");
+    assert_int_equal(gguf_edit_tensor_names(g, "ffn_gate", "ffn_up", &e), ST_FORMAT);
+    assert_non_null(strstr(e.msg, "twice"));
+    gguf_close(g);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_gptoss),
+        cmocka_unit_test(test_olmo3),
+        cmocka_unit_test(test_gemma3),
+        cmocka_unit_test(test_gemma3_of_the_long_kind),
+        cmocka_unit_test(test_todays_files_stay),
+        cmocka_unit_test(test_gemma3n),
+        cmocka_unit_test(test_gemma4_scale),
+        cmocka_unit_test(test_mistral3),
+        cmocka_unit_test(test_qwen_vl),
+        cmocka_unit_test(test_glm4moelite),
+        cmocka_unit_test(test_llama3_vocabulary),
+        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_clashing_names_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

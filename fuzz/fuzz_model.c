@@ -1,0 +1,143 @@
+/* fuzz_model.c - any metadata as a model: loaded, and its forward pass recorded.
+ *
+ * The input is the beginning of a GGUF file, up to its data, which is made of zeros here. Refused:
+ * there is a message and no memory is left behind. Accepted: both programs can be recorded and
+ * sealed, every value lies within the scratch memory, every op reads what an earlier one wrote,
+ * and every cache that is read belongs to a layer that has one.
+ *
+ * Most mutations of bytes break the framing; the mutator below changes values of keys in place. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "engine/model.h"
+#include "fuzz/fuzz.h"
+
+enum { MAX_INPUT = 1 << 16, DATA = 2 << 20 };
+static uint8_t file[MAX_INPUT + DATA]; /* the data stays zero */
+
+static void check_cache(const struct model *m, const struct op *op) {
+    uint32_t layer, width = 0;
+    if (op->code == OP_KV_STORE) {
+        layer = op->p.kv_store.layer;
+        width = op->p.kv_store.col + op->p.kv_store.head_dim;
+    } else if (op->code == OP_ATTN) {
+        layer = op->p.attn.layer;
+        width = op->p.attn.head_dim;
+        must(op->p.attn.n_head_kv == m->layers[layer].n_head_kv);
+        must(op->p.attn.n_head % op->p.attn.n_head_kv == 0);
+        must(op->p.attn.latent || op->p.attn.head_dim_v == m->layers[layer].kv_dim_v);
+        must(!op->p.attn.latent || op->p.attn.head_dim_v <= m->layers[layer].kv_dim_k);
+    } else {
+        return;
+    }
+    must(layer < m->hp.n_layer && m->layers[layer].kv_layer == layer);
+    const struct layer *l = &m->layers[layer];
+    must(width <= (op->code == OP_KV_STORE && op->p.kv_store.values ? l->kv_dim_v : l->kv_dim_k));
+}
+
+static void check_program(const struct model *m, const struct program *g) {
+    for (uint32_t i = 0; i < g->n_ops; i++) {
+        const struct op *op = &g->ops[i];
+        check_cache(m, op);
+        for (int k = 0; k < OP_MAX_IN; k++)
+            if (op->in[k] != VAL_NONE) must(op->in[k] < g->n_vals && g->vals[op->in[k]].first < i);
+        for (int k = 0; k < OP_MAX_OUT; k++) {
+            if (op->out[k] == VAL_NONE) continue;
+            const struct value *v = &g->vals[op->out[k]];
+            must(v->first == i && v->width > 0);
+            must(v->off + (size_t)v->pitch * sizeof(float) * g->max_rows[v->rows] <= g->scratch);
+        }
+    }
+    must(g->output < g->n_vals);
+}
+
+static void record(const struct model *m, enum program_kind kind, uint32_t n_ctx) {
+    struct program g = {0};
+    struct recorder r = {.prog = &g};
+    struct err e = {0};
+    val output;
+    model_record(m, &r, kind, n_ctx, &output);
+    if (program_seal(&r, output, (const uint32_t[ROWS_KINDS]){4, 2}, &e) == ST_OK)
+        check_program(m, &g);
+    else
+        must(e.msg[0] != '\0');
+    program_free(&g);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    struct device dev;
+    struct gguf *g;
+    struct model *m;
+    struct err e = {0};
+    if (size > MAX_INPUT) return 0;
+    const long live = mem_live();
+    memcpy(file, data, size);
+    must(device_open(&dev, "ref", &(struct device_params){0}, &e) == ST_OK);
+    if (gguf_open_memory(&g, file, size + DATA, "fuzz", &e) == ST_OK) {
+        if (model_load(&m, g, &dev, &e) == ST_OK) {
+            record(m, PROGRAM_LOGITS, 64);
+            record(m, PROGRAM_EMBEDDING, 1 << 20);
+            model_free(m);
+        } else {
+            must(e.code != ST_OK && e.msg[0] != '\0');
+        }
+    }
+    device_close(&dev);
+    memset(file, 0, size);
+    must(mem_live() == live);
+    return 0;
+}
+
+/* ---- the mutator (libFuzzer only) -------------------------------------------------------------
+ */
+
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size) __attribute__((weak));
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
+
+static uint64_t next(uint64_t *state) {
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return *state >> 33;
+}
+
+/* A number that somebody might not have thought of, or one near the old one. */
+static uint64_t odd_number(uint64_t old, uint64_t *state) {
+    static const uint64_t odd[] = {0,          1,          2,          3,          7,
+                                   64,         255,        65536,      0x7FFFFFFF, 0x80000000,
+                                   0xFFFFFFFF, 0x7F800000, 0x7FC00000, 0x3F800000, 0xBF800000};
+    const uint64_t r = next(state);
+    if (r % 3 == 0) return odd[next(state) % (sizeof odd / sizeof odd[0])];
+    return r % 3 == 1 ? old + next(state) % 5 - 2 : r % 2 != 0 ? old * 2 : old / 2;
+}
+
+/* Changes one number of one pair where it stands. False: there is none. */
+static bool change_number(uint8_t *data, size_t size, uint64_t *state) {
+    struct gguf *g;
+    bool done = false;
+    memcpy(file, data, size);
+    if (gguf_open_memory(&g, file, size + DATA, "fuzz", NULL) == ST_OK) {
+        for (int tries = 0; tries < 8 && !done && gguf_n_kv(g) > 0; tries++) {
+            const struct gguf_kv *kv = gguf_kv_at(g, next(state) % gguf_n_kv(g));
+            if (kv->elem == GGUF_STRING || kv->count == 0) continue;
+            const unsigned n = kv->elem == GGUF_BOOL || kv->elem <= GGUF_I8 ? 1
+                               : kv->elem <= GGUF_I16                       ? 2
+                               : kv->elem >= GGUF_U64                       ? 8
+                                                                            : 4;
+            uint8_t *p = data + (kv->data - file) + next(state) % kv->count * n;
+            uint64_t x = 0;
+            for (unsigned i = 0; i < n; i++) x |= (uint64_t)p[i] << (8 * i);
+            x = odd_number(x, state);
+            for (unsigned i = 0; i < n; i++) p[i] = (uint8_t)(x >> (8 * i));
+            done = true;
+        }
+        gguf_close(g);
+    }
+    memset(file, 0, size);
+    return done;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed) {
+    uint64_t state = seed;
+    if (size <= MAX_INPUT && next(&state) % 4 != 0 && change_number(data, size, &state))
+        return size;
+    return LLVMFuzzerMutate(data, size, max_size);
+}
