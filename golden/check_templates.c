@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "golden/check.h"
+#include "golden/check_jinja.h"
 
 struct set {
     struct check *c;
@@ -289,7 +290,6 @@ void check_templates(struct check *c, const char *dir) {
     each_row(&s, "go_bundled.jsonl", check_bundled);
     check_later(&s, "autodetect.jsonl", "detection by distance needs third-party Jinja texts");
     check_later(&s, "chat_prompt.jsonl", "prompt assembly is not in api/template");
-    check_later(&s, "jinja_micro.jsonl", "no Jinja engine yet");
-    check_later(&s, "jinja_models.jsonl", "no Jinja engine yet");
+    check_jinja(c, dir);
     json_free(s.conversations);
 }
