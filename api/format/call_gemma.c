@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/format/parse_impl.h"
+#include "api/format/render.h"
 #include "api/think.h"
 
 enum { MAX_DEPTH = 32 };
@@ -36,6 +37,16 @@ static void put_object(struct buf *b, const char *s, size_t n, int depth);
 
 static void put_array(struct buf *b, const char *s, size_t n, int depth);
 
+/* Inside of values the reference's maps have no order: sorted. */
+static void put_nested(struct buf *b, const char *s, size_t n, int depth) {
+    struct buf text = {0};
+    put_object(&text, s, n, depth);
+    json *v = text.failed ? NULL : json_parse(text.data, text.len, &json_default_limits, NULL, NULL);
+    format_put_sorted(b, v);
+    json_free(v);
+    buf_free(&text);
+}
+
 static void put_value(struct buf *b, const char *s, size_t n, int depth) {
     const size_t k = sizeof ESCAPE - 1;
     if (n >= 2 * k && memcmp(s, ESCAPE, k) == 0 && memcmp(s + n - k, ESCAPE, k) == 0) {
@@ -45,7 +56,7 @@ static void put_value(struct buf *b, const char *s, size_t n, int depth) {
     } else if (n >= 2 && depth > 0 && s[0] == '[' && s[n - 1] == ']') {
         put_array(b, s + 1, n - 2, depth - 1);
     } else if (n >= 2 && depth > 0 && s[0] == '{' && s[n - 1] == '}') {
-        put_object(b, s + 1, n - 2, depth - 1);
+        put_nested(b, s + 1, n - 2, depth - 1);
     } else if (!put_number(b, s, n)) {
         json_put_string(b, s, n);
     }

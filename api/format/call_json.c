@@ -74,7 +74,8 @@ bool step_deepseek_calls(struct parser *p) {
     size_t begin = parser_find(p, CALL_BEGIN), end = parser_find(p, f->tool_close);
     if (end != NOWHERE && (begin == NOWHERE || end < begin)) {
         buf_drop(&p->held, end + strlen(f->tool_close));
-        p->state = S_TOOL_END;
+        parser_eat_space(p);
+        p->state = S_CONTENT;
         return true;
     }
     size_t close = begin == NOWHERE ? NOWHERE : parser_find_at(p, begin, CALL_END);

@@ -34,12 +34,12 @@ static int by_key(const void *a, const void *b) {
 }
 
 /* Depth is bounded by the parser of the request. */
-static void put_sorted(struct buf *b, const json *v) {
+void format_put_sorted(struct buf *b, const json *v) {
     if (json_kind(v) == JSON_ARRAY) {
         buf_chr(b, '[');
         for (const json *m = json_first(v); m != NULL; m = json_next(m)) {
             if (m != json_first(v)) buf_chr(b, ',');
-            put_sorted(b, m);
+            format_put_sorted(b, m);
         }
         buf_chr(b, ']');
         return;
@@ -59,7 +59,7 @@ static void put_sorted(struct buf *b, const json *v) {
     buf_chr(b, '{');
     for (size_t i = 0; i < n; i++) {
         json_put_key(b, json_key(member[i]));
-        put_sorted(b, member[i]);
+        format_put_sorted(b, member[i]);
     }
     buf_chr(b, '}');
     mem_free(member);
@@ -111,9 +111,9 @@ static void put_property(struct buf *b, const json *v) {
     buf_chr(b, '{');
     put_member(b, v, "anyOf", put_any_of);
     put_member(b, v, "type", put_type);
-    put_member(b, v, "items", put_sorted);
+    put_member(b, v, "items", format_put_sorted);
     put_member(b, v, "description", json_print);
-    put_member(b, v, "enum", put_sorted);
+    put_member(b, v, "enum", format_put_sorted);
     if (json_kind(json_get(v, "properties")) == JSON_OBJECT) {
         json_put_key(b, "properties");
         put_nested(b, json_get(v, "properties"));
@@ -125,8 +125,8 @@ static void put_property(struct buf *b, const json *v) {
 static void put_parameters(struct buf *b, const json *v) {
     buf_chr(b, '{');
     json_put_field(b, "type", text_of(v, "type"));
-    put_member(b, v, "$defs", put_sorted);
-    put_member(b, v, "items", put_sorted);
+    put_member(b, v, "$defs", format_put_sorted);
+    put_member(b, v, "items", format_put_sorted);
     put_member(b, v, "required", json_print);
     json_put_key(b, "properties");
     put_properties(b, json_get(v, "properties"));
@@ -137,7 +137,7 @@ static void put_tool(struct buf *b, const json *tool) {
     const json *f = json_get(tool, "function");
     buf_chr(b, '{');
     json_put_field(b, "type", text_of(tool, "type"));
-    put_member(b, tool, "items", put_sorted);
+    put_member(b, tool, "items", format_put_sorted);
     json_put_key(b, "function");
     buf_chr(b, '{');
     json_put_field(b, "name", text_of(f, "name"));
@@ -190,7 +190,7 @@ static void put_call(struct buf *b, const json *call) {
     for (const json *m = json_first(args); json_kind(args) == JSON_OBJECT && m != NULL;
          m = json_next(m)) {
         json_put_key(b, json_key(m));
-        put_sorted(b, m);
+        format_put_sorted(b, m);
     }
     buf_str(b, "}}");
 }

@@ -26,10 +26,12 @@ static bool look(struct parser *p, int other) {
     size_t skip = text_skip_space(s, p->held.len), n = p->held.len - skip;
     if (n >= strlen(THINK_OPEN) && memcmp(s + skip, THINK_OPEN, strlen(THINK_OPEN)) == 0) {
         buf_drop(&p->held, skip + strlen(THINK_OPEN));
-        p->state = S_THINK_EAT;
+        if (other == S_THINK) parser_eat_space(p);
+        p->state = other == S_THINK && !p->type->family->drop_blank_start ? S_THINK : S_THINK_EAT;
         return true;
     }
     bool may = n < strlen(THINK_OPEN) && memcmp(s + skip, THINK_OPEN, n) == 0;
+    if (n == 0 && p->type->family->drop_blank_start) buf_cut(&p->held, 0);
     if (may && !(p->done && p->type->family->flush)) return false;
     if (other == S_CONTENT && p->type->family->flush) parser_eat_space(p);
     p->state = other;
@@ -46,7 +48,8 @@ static bool think(struct parser *p, const struct family *f) {
     }
     parser_emit_trimmed(p, &p->out->thinking, close < tool ? close : tool);
     if (close < tool) buf_drop(&p->held, strlen(THINK_CLOSE));
-    p->state = close < tool ? S_THINK_END : S_CONTENT;
+    if (f->eat_once) parser_eat_space(p);
+    p->state = close < tool && !f->eat_once ? S_THINK_END : S_CONTENT;
     return true;
 }
 
@@ -96,7 +99,8 @@ static bool tool(struct parser *p, const struct family *f) {
     }
     if (!f->call(p, p->held.data, end)) return false;
     buf_drop(&p->held, end + strlen(f->tool_close));
-    p->state = f->eat_after ? S_TOOL_END : S_CONTENT;
+    if (f->eat_after) parser_eat_space(p);
+    p->state = f->eat_pieces ? S_THINK_END : S_CONTENT;
     return true;
 }
 
@@ -120,7 +124,6 @@ bool family_step(struct parser *p) {
     case S_THINK:
         return think(p, f);
     case S_THINK_END:
-    case S_TOOL_END:
         return eat(p, S_CONTENT);
     case S_CONTENT:
         return content(p, f);

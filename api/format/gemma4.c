@@ -4,7 +4,7 @@
 #include "api/format/parse_impl.h"
 #include "api/think.h"
 
-enum { S_CHANNEL = S_OWN, S_CALL, S_AFTER_CALL, S_AFTER_CHANNEL, S_NAME, S_ARGS, S_EAT };
+enum { S_CHANNEL = S_OWN, S_CALL, S_AFTER_CALL, S_NAME, S_ARGS };
 
 /* ---- Gemma 4 ---- */
 
@@ -19,7 +19,9 @@ static bool gemma4_content(struct parser *p) {
     size_t channel = parser_find(p, tags[0]), call = parser_find(p, tags[1]);
     size_t at = channel != NOWHERE ? channel : call;
     if (at == NOWHERE) {
-        parser_emit(p, &p->out->content, p->done ? p->held.len : parser_free_bytes(p, tags, false));
+        size_t n = parser_free_bytes(p, tags, false);
+        if (n < p->held.len) n = text_rtrim(p->held.data, n);
+        parser_emit(p, &p->out->content, p->done ? p->held.len : n);
         return false;
     }
     if (channel != NOWHERE && call != NOWHERE && call < channel) {
@@ -50,7 +52,8 @@ static bool gemma4_channel(struct parser *p) {
     }
     parser_emit_trimmed(p, to, end);
     buf_drop(&p->held, strlen(tags[0]));
-    p->state = S_AFTER_CHANNEL;
+    parser_eat_space(p);
+    p->state = S_CONTENT;
     return true;
 }
 
@@ -91,10 +94,6 @@ bool gemma4_step(struct parser *p) {
         return gemma4_call(p);
     case S_AFTER_CALL:
         return gemma4_after(p);
-    case S_AFTER_CHANNEL:
-        if (!parser_eat_space(p)) return false;
-        p->state = S_CONTENT;
-        return true;
     default:
         return gemma4_content(p);
     }
@@ -127,7 +126,8 @@ static bool ministral_think(struct parser *p) {
     parser_emit(p, &p->out->thinking, end != NOWHERE ? end : parser_free_bytes(p, tags, false));
     if (end == NOWHERE) return false;
     buf_drop(&p->held, strlen(tags[0]));
-    p->state = S_EAT;
+    parser_eat_space(p);
+    p->state = S_CONTENT;
     return true;
 }
 
@@ -135,8 +135,6 @@ static bool ministral_name(struct parser *p) {
     static const char tag[] = "[ARGS]";
     size_t end = parser_find(p, tag);
     if (end == NOWHERE) return false;
-    if (tool_find(p->tools, p->held.data, end) == NULL)
-        return parser_fail(p, "tool '%.*s' not found", (int)(end < 200 ? end : 200), p->held.data);
     buf_cut(&p->extra, 0);
     buf_add(&p->extra, p->held.data, end);
     buf_drop(&p->held, end + sizeof tag - 1);
@@ -148,6 +146,10 @@ static bool ministral_args(struct parser *p) {
     size_t n = json_balanced(p->held.data, p->held.len);
     struct err why = {0};
     if (n == 0) return false;
+    if (tool_find(p->tools, p->extra.data, p->extra.len) == NULL)
+        return parser_fail(p, "tool '%.*s' not found",
+                           (int)(p->extra.len < 200 ? p->extra.len : 200),
+                           p->extra.len > 0 ? p->extra.data : "");
     json *v = json_whole(p->held.data, n, &why);
     if (json_kind(v) != JSON_OBJECT) {
         json_free(v);
@@ -172,10 +174,6 @@ bool ministral_step(struct parser *p) {
         return ministral_name(p);
     case S_ARGS:
         return ministral_args(p);
-    case S_EAT:
-        if (!parser_eat_space(p)) return false;
-        p->state = S_CONTENT;
-        return true;
     default:
         return ministral_content(p);
     }

@@ -182,11 +182,12 @@ static int bare_json(const struct parser *p, size_t at, bool first, size_t *end)
 
 static bool drop_leading_close(struct parser *p, bool *wait) {
     *wait = false;
+    if (p->flag) return false; /* only before the first text */
     if (parser_starts(p, think_close)) {
         buf_drop(&p->held, sizeof think_close - 1);
         return true;
     }
-    *wait = !p->done && p->held.len > 1 && p->held.len < sizeof think_close - 1 &&
+    *wait = !p->done && p->held.len < sizeof think_close - 1 &&
             memcmp(p->held.data, think_close, p->held.len) == 0;
     return false;
 }
@@ -221,12 +222,24 @@ static void say(struct parser *p, size_t n) {
     parser_emit(p, &p->out->content, n);
 }
 
+/* At the end a bare object without a name is what the user asked for. */
+static bool is_plain_object(const char *s, size_t n) {
+    json *v = json_whole(s, n, NULL);
+    bool plain = v != NULL && json_get(v, "name") == NULL;
+    json_free(v);
+    return plain;
+}
+
 static bool begin_block(struct parser *p, size_t at, char kind, size_t end) {
     if (kind == 'k') {
         say(p, at);
         buf_drop(&p->held, sizeof think_open - 1);
         p->state = S_THINK;
         return true;
+    }
+    if (kind == 'j' && p->done && is_plain_object(p->held.data + at, end - at)) {
+        say(p, text_rtrim(p->held.data, p->held.len));
+        return false;
     }
     size_t keep = text_rtrim(p->held.data, at);
     say(p, keep);

@@ -86,11 +86,14 @@ struct family {
     bool not_if_prefill, not_if_tools; /* then content */
     bool look_if_off;                  /* not thinking: look for the opening tag */
     bool optional_open;                /* one leading <think> is dropped */
+    bool drop_blank_start;             /* blank pieces before thinking are dropped */
+    bool eat_once; /* white space after thinking goes only as far as it is there already */
     bool until_tool;                   /* a tool tag ends thinking */
     const char *tool_open, *tool_close;
     bool hold_space;  /* white space at the end of content waits */
     bool trim_before; /* the white space before a tool tag goes */
     bool eat_after;   /* the white space after a call goes */
+    bool eat_pieces;  /* ... in later pieces, too */
     bool flush;       /* held content goes out at done */
     const char *drop_open, *drop_close; /* in content; NULL: none */
     bool keep_inside;                   /* ... but what is inside stays */
@@ -107,7 +110,6 @@ enum {
     S_THINK_END,
     S_CONTENT,
     S_TOOL,
-    S_TOOL_END,
     S_OWN /* first state of the others */
 };
 void family_start(struct parser *p);

@@ -29,6 +29,9 @@ const char *render_name(size_t i);
 enum status render_prompt(const char *renderer, const struct render_input *in, struct buf *out,
                           struct err *e);
 
+/* The value with the keys of every object sorted. */
+void format_put_sorted(struct buf *b, const json *v);
+
 /* context.c: the request as one JSON object of the templates' variables. */
 void render_put_context(struct buf *b, const char *renderer, bool image_tags,
                         const struct render_input *in);
