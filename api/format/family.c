@@ -14,7 +14,7 @@ void family_start(struct parser *p) {
     bool think = (f->start == THINK_UNLESS_OFF && (on || unset)) ||
                  (f->start == THINK_IF_ON && on) || f->start == THINK_ALWAYS;
     bool look = f->start == THINK_LOOK || (f->start == THINK_LOOK_IF_ON && on) ||
-                (f->look_if_off && !think);
+                (f->look_if_off && !think) || (p->look && f->optional_open && !think);
     if ((f->not_if_prefill && p->prefill) || (f->not_if_tools && json_len(p->tools) > 0))
         think = look = false;
     p->state = look ? S_LOOK : !think ? S_CONTENT : f->optional_open ? S_THINK_START : S_THINK;

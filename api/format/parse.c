@@ -179,6 +179,7 @@ enum status parser_open(struct parser **out, const char *name, const struct pars
     p->last = in->last;
     p->think_set = in->think_set;
     p->think = in->think;
+    p->look = in->look;
     p->prefill = role != NULL && strcmp(role, "assistant") == 0 && content != NULL && *content != '\0';
     if (type->start != NULL) type->start(p);
     *out = p;

@@ -29,6 +29,7 @@ struct parser_input {      /* borrowed while the parser lives */
     const json *tools;     /* of the request; NULL: none */
     const json *last;      /* the last message; NULL: none */
     bool think_set, think; /* think: true or any level */
+    bool look;             /* not thinking: the model may begin with <think> itself */
 };
 struct parser_out { /* each call appends */
     struct buf content, thinking;

@@ -19,7 +19,7 @@ struct parser_type {
 struct parser {
     const struct parser_type *type;
     const json *tools, *last;
-    bool think_set, think, prefill;
+    bool think_set, think, look, prefill;
     int state;
     bool done;        /* no more text will come */
     bool called;      /* a call was made in this feed */
