@@ -167,6 +167,7 @@ static enum status render(struct gen *g, struct err *e) {
                               .vocab = cria_engine_vocab(engine),
                               .n_ctx = cria_engine_info(engine)->n_ctx,
                               .truncate = r->truncate,
+                              .projector = g->model.stored.n_projectors > 0,
                               .think = g->think,
                               .harmony = strcmp(g->model.parser, "harmony") == 0,
                               .tools = json_len(r->tools) > 0 ? r->tools : NULL,

@@ -93,6 +93,16 @@ static void drop_old_thinking(const struct prompt_input *in, struct conversation
     }
 }
 
+static enum status check_images(const struct prompt_input *in, const struct conversation *c,
+                                struct err *e) {
+    if (!catalog_is_family(in->model, "mllama")) return ST_OK;
+    for (size_t i = 0; i < c->n; i++)
+        if (c->messages[i].n_images > 1)
+            return err_set(e, ST_INVALID, "this model only supports one image while more than one "
+                                          "image requested");
+    return ST_OK;
+}
+
 /* ---- writing a part of the list as JSON ---- */
 
 /* Image N of the prompt takes the place of the next "[img]", or stands in front. */
@@ -126,6 +136,7 @@ static void put_message(struct buf *b, const struct message *m, enum images how,
     json_put_string(b, m->role, strlen(m->role));
     buf_str(b, ",\"content\":");
     put_content(b, m, how == IMAGES_TAGS, image);
+    if (how == IMAGES_NOT) *image += (unsigned)m->n_images;
     for (size_t i = 0; how == IMAGES_COUNT && i < m->n_images; i++, ++*image)
         buf_str(b, i == 0 ? ",\"images\":[0" : ",0");
     if (how == IMAGES_COUNT && m->n_images > 0) buf_chr(b, ']');
@@ -277,16 +288,21 @@ enum status prompt_tokenize(const struct vocab *v, const char *text, size_t len,
                         e);
 }
 
+enum { TOKENS_PER_IMAGE = 768 }; /* the reference's guess */
+
 static enum status fits(const struct prompt_input *in, const struct conversation *c, size_t first,
                         bool *yes, struct err *e) {
     struct prompt p = {0};
     struct token_list tokens = {0};
     enum status st = render_part(in, c, first, false, &p, e);
-    *yes = st == ST_OK && p.text.len < in->n_ctx; /* every token has at least a byte */
-    if (st == ST_OK && !*yes) {
+    const size_t images = in->projector ? (size_t)p.n_images * TOKENS_PER_IMAGE : 0;
+    *yes = st == ST_OK && p.text.len + images < in->n_ctx; /* every token has at least a byte */
+    if (st == ST_OK && !*yes && in->count != NULL) {
+        *yes = in->count(p.text.len > 0 ? p.text.data : "", p.text.len) + images <= in->n_ctx;
+    } else if (st == ST_OK && !*yes) {
         st = prompt_tokenize(in->vocab, p.text.len > 0 ? p.text.data : "", p.text.len,
                              p.writes_bos, &tokens, e);
-        *yes = st == ST_OK && tokens.len <= in->n_ctx;
+        *yes = st == ST_OK && tokens.len + images <= in->n_ctx;
     }
     token_list_free(&tokens);
     buf_free(&p.text);
@@ -338,6 +354,7 @@ enum status prompt_render(const struct prompt_input *in, struct prompt *out, str
         return out->text.failed ? err_no_memory(e) : ST_OK;
     }
     enum status st = gather(in, &c, e);
+    if (st == ST_OK && way == WAY_GO) st = check_images(in, &c, e);
     if (st == ST_OK) {
         drop_old_thinking(in, &c);
         if (in->template == NULL) st = find_first(in, &c, &first, e);

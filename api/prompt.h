@@ -20,8 +20,10 @@ struct prompt_think {
 struct prompt_input {
     const struct catalog_model *model;
     const struct vocab *vocab;
+    size_t (*count)(const char *text, size_t len); /* tokens of a text; NULL: by the vocabulary */
     uint32_t n_ctx;
-    bool truncate; /* drop old messages until the prompt fits */
+    bool truncate;  /* drop old messages until the prompt fits */
+    bool projector; /* images count as tokens, too */
     struct prompt_think think;
     const json *tools; /* NULL: none */
 
