@@ -19,8 +19,12 @@ static const char variables[] =
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static const struct jinja_limits limits = {100000, 1 << 18, 4 << 20, 200};
+    static json *root; /* kept */
     struct err e = {0};
     struct jinja *t = NULL;
+    if (root == NULL)
+        root = json_parse(variables, strlen(variables), &json_default_limits, NULL, &e);
+    must(root != NULL);
     const long live = mem_live();
     /* The first byte chooses whether cria's own filters are there. */
     const bool own = size > 0 && data[0] == '\n';
@@ -28,8 +32,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         struct jinja_var var[8];
         struct jinja_input in = {.var = var, .now = 1768480496};
         struct buf out = {0};
-        json *root = json_parse(variables, strlen(variables), &json_default_limits, NULL, &e);
-        must(root != NULL);
         for (const json *m = json_first(root); m != NULL; m = json_next(m))
             var[in.n_vars++] = (struct jinja_var){json_key(m), m};
         if (jinja_render(t, &in, &limits, &out, &e) != ST_OK) {
@@ -37,7 +39,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             must(out.len == 0);
         }
         buf_free(&out);
-        json_free(root);
         jinja_free(t);
     } else {
         must(e.code != ST_OK && e.msg[0] != '\0');

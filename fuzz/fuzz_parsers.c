@@ -28,11 +28,13 @@ static void check_calls(const struct buf *calls) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static json *tools; /* kept */
     size_t n_parsers = 0;
+    if (tools == NULL)
+        tools = json_parse(tools_text, strlen(tools_text), &json_default_limits, NULL, NULL);
     const long live = mem_live();
     if (size < 2) return 0;
     while (parser_info_at(n_parsers) != NULL) n_parsers++;
-    json *tools = json_parse(tools_text, strlen(tools_text), &json_default_limits, NULL, NULL);
     struct parser_input in = {.tools = data[1] & 1 ? tools : NULL,
                               .think_set = (data[1] & 2) != 0,
                               .think = (data[1] & 6) == 6,
@@ -55,7 +57,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     check_calls(&out.calls);
     parser_free(p);
     parser_out_free(&out);
-    json_free(tools);
     must(mem_live() == live);
     return 0;
 }

@@ -162,6 +162,10 @@ static bool invoke(struct parser *p, const char *recipient, const char *s, size_
     if (!attribute(s, n, "<atem:invoke name=\"", &name, &name_n, &at))
         return parser_fail(p, "Glimmer tool call has no ATEM invoke");
     clean_name(&own, name, name_n);
+    if (own.failed) {
+        p->out->calls.failed = true;
+        return false;
+    }
     const char *tool = tool_of(p, own.data, own.len);
     if (tool == NULL || (recipient != NULL && strcmp(tool, recipient) != 0)) {
         if (recipient != NULL)
@@ -195,6 +199,7 @@ static bool call_body(struct parser *p) {
     bool block = parser_find(p, CALLS) != NOWHERE;
     enum end e = block && close == NOWHERE ? END_NONE : find_end(p, from, &at, &skip);
     if (e != END_AT && !(p->done && close != NOWHERE)) return false;
+    if (p->extra.failed) return false; /* told by the caller */
     if (!invoke(p, p->extra.data, p->held.data, e == END_AT ? at : p->held.len)) return false;
     buf_drop(&p->held, e == END_AT ? at + skip : p->held.len);
     p->state = S_HEADER;

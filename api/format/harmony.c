@@ -77,24 +77,28 @@ static void name_upto(struct buf *out, const json *tools, size_t index, const ch
                       const char **owner) {
     enum { MAX_TOOLS = 512 };
     struct buf made[MAX_TOOLS] = {{0}};
+    bool out_of_memory = false;
     size_t i = 0;
     for (const json *t = json_first(tools); t != NULL && i <= index && i < MAX_TOOLS;
          t = json_next(t), i++) {
         struct buf base = {0};
         plain_name(&base, own_name(t));
-        buf_str(&made[i], base.data);
+        if (base.failed) out_of_memory = true;
+        buf_str(&made[i], base.failed ? "" : base.data);
         for (unsigned k = 2, again = 1; again; k++) {
             again = 0;
-            for (size_t j = 0; j < i && !again; j++)
+            out_of_memory = out_of_memory || made[i].failed;
+            for (size_t j = 0; j < i && !again && !out_of_memory; j++)
                 again = strcmp(made[j].data, made[i].data) == 0;
             if (!again) break;
             buf_cut(&made[i], 0);
             buf_printf(&made[i], "%s_%u", base.data, k);
         }
         buf_free(&base);
-        if (wanted != NULL && strcmp(made[i].data, wanted) == 0) *owner = own_name(t);
+        if (wanted != NULL && !out_of_memory && strcmp(made[i].data, wanted) == 0) *owner = own_name(t);
     }
-    if (out != NULL && i > 0) buf_str(out, made[i - 1].data);
+    if (out != NULL && out_of_memory) out->failed = true;
+    if (out != NULL && i > 0 && !out_of_memory) buf_str(out, made[i - 1].data);
     for (size_t j = 0; j < i; j++) buf_free(&made[j]);
 }
 
@@ -117,6 +121,7 @@ static void begin_call(struct parser *p, const char *to, size_t n) {
 }
 
 static bool finish_call(struct parser *p) {
+    if (p->extra.failed) return false; /* told by the caller */
     const char *name = p->extra.data, *owner = name;
     const char *raw = name + strlen(name) + 1;
     size_t n = p->extra.len - strlen(name) - 1;

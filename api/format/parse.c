@@ -320,6 +320,7 @@ static bool repeated(const json *m) { /* of duplicates the last counts */
 static void put_arguments(struct buf *b, const char *args) {
     enum { MAX_CHECKED = 1000 };
     json *tree = json_parse(args, strlen(args), &json_default_limits, NULL, NULL);
+    if (tree == NULL) b->failed = true;
     bool check = json_len(tree) <= MAX_CHECKED;
     buf_chr(b, '{');
     for (const json *m = json_first(tree); m != NULL; m = json_next(m)) {
@@ -333,9 +334,14 @@ static void put_arguments(struct buf *b, const char *args) {
 
 void parser_call(struct parser *p, const char *name, size_t n, const char *args, const char *id) {
     struct buf *b = &p->out->calls, fresh = {0};
+    if (args == NULL) { /* its text could not be built */
+        b->failed = true;
+        return;
+    }
     if (id == NULL) put_id(&fresh);
     if (b->len > 0) buf_chr(b, ',');
     buf_str(b, "{\"id\":");
+    if (fresh.failed) b->failed = true;
     json_put_string(b, id != NULL ? id : fresh.data, id != NULL ? strlen(id) : fresh.len);
     buf_printf(b, ",\"function\":{\"index\":%u,\"name\":", p->n_calls++);
     json_put_string(b, name, n);

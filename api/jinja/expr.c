@@ -207,6 +207,11 @@ static bool eval_slice(struct jx *x, const struct jnode *n, struct jv *out) {
         return false;
     if (v.kind == J_STRING) return slice_text(x, jv_str(v), from, to, step, out);
     if (!jv_list(x, (enum jkind)v.kind, 0, out)) return false;
+    if (step == 1 && to > from) { /* the rest of the messages, in every round of a loop */
+        v.list->shared = true;
+        *out->list = (struct jlist){v.list->at + from, (size_t)(to - from), (size_t)(to - from), true};
+        return true;
+    }
     for (int64_t i = from; back ? i > to : i < to; i += step)
         if (!jv_push(x, out->list, v.list->at[i])) return false;
     return true;

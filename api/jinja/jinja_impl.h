@@ -98,6 +98,7 @@ struct jv {
 struct jlist {
     struct jv *at;
     size_t n, cap;
+    bool shared; /* a slice sees these elements: they are copied before they change */
 };
 struct jentry {
     struct jv key, value;

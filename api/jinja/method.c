@@ -335,12 +335,22 @@ METHOD(list_extend) {
     return true;
 }
 
+static bool own_elements(struct jx *x, struct jlist *l) {
+    if (!l->shared) return true;
+    struct jv *copy = jx_burn(x, l->n * 16) ? jx_alloc(x, l->n + 1, sizeof *copy) : NULL;
+    if (copy == NULL) return false;
+    if (l->n > 0) memcpy(copy, l->at, l->n * sizeof *copy);
+    *l = (struct jlist){copy, l->n, l->n + 1, false};
+    return true;
+}
+
 METHOD(list_insert) {
     int64_t at;
     struct jlist *l = self.list;
     *out = jv_none();
     if (a->n != 2) return jx_fail(x, "insert() takes two arguments");
-    if (!jarg_int(x, a, 0, "index", 0, &at) || !jv_push(x, l, a->pos[1])) return false;
+    if (!jarg_int(x, a, 0, "index", 0, &at) || !own_elements(x, l) || !jv_push(x, l, a->pos[1]))
+        return false;
     int64_t n = (int64_t)l->n - 1;
     if (at < 0) at = at + n < 0 ? 0 : at + n;
     if (at > n) at = n;
@@ -352,7 +362,7 @@ METHOD(list_insert) {
 METHOD(list_pop) {
     int64_t at;
     struct jlist *l = self.list;
-    if (!jarg_int(x, a, 0, "index", -1, &at)) return false;
+    if (!jarg_int(x, a, 0, "index", -1, &at) || !own_elements(x, l)) return false;
     if (at < 0) at += (int64_t)l->n;
     if (at < 0 || at >= (int64_t)l->n) return jx_fail(x, "pop index out of range");
     *out = l->at[at];

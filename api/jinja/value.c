@@ -202,11 +202,12 @@ void jv_remove(struct jdict *d, size_t i) {
 
 /* ---- from JSON ---- */
 
-static bool number_from(const json *j, struct jv *out) {
+static bool number_from(struct jx *x, const json *j, struct jv *out) {
     struct buf text = {0};
     double f = 0;
     int64_t i = 0;
     json_print(&text, j);
+    if (text.failed) return jx_no_memory(x);
     bool whole = text.len > 0 && strpbrk(text.data, ".eE") == NULL && json_int(j, &i);
     buf_free(&text);
     if (whole)
@@ -231,7 +232,7 @@ bool jv_from_json(struct jx *x, const json *j, struct jv *out) {
         *out = jv_bool(b);
         return true;
     case JSON_NUMBER:
-        return number_from(j, out);
+        return number_from(x, j, out);
     case JSON_STRING:
         s = json_string_n(j, &n);
         *out = jv_text(s, n);
