@@ -289,11 +289,36 @@ static bool float_arith(struct jx *x, char op, double a, double b, struct jv *ou
     return true;
 }
 
+/* a is the whole of a text with room behind it: b goes there, and who has a still sees only a. */
+static struct jtail *room_behind(struct jx *x, struct jtext a, size_t more) {
+    for (size_t i = 0; i < JX_TAILS; i++) {
+        struct jtail *t = &x->tail[i];
+        if (t->p == a.p && t->n == a.n && t->cap - t->n >= more) return t;
+    }
+    return NULL;
+}
+
+static void remember(struct jx *x, char *p, size_t n, size_t cap) {
+    struct jtail *least = &x->tail[0];
+    for (size_t i = 1; i < JX_TAILS; i++)
+        if (x->tail[i].n < least->n) least = &x->tail[i];
+    if (n >= least->n) *least = (struct jtail){p, n, cap};
+}
+
 static bool join_text(struct jx *x, struct jtext a, struct jtext b, struct jv *out) {
-    if (!jx_burn(x, a.n + b.n)) return false;
-    if (a.n + b.n > x->limits->max_out) return jx_fail(x, "the text grows too large");
-    char *p = jx_alloc(x, a.n + b.n + 1, 1);
+    enum { LONG_TEXT = 512 };
+    const size_t n = a.n + b.n, cap = a.n >= LONG_TEXT ? 2 * n : n;
+    if (n > x->limits->max_out) return jx_fail(x, "the text grows too large");
+    struct jtail *t = a.n >= LONG_TEXT ? room_behind(x, a, b.n) : NULL;
+    if (t != NULL) {
+        if (b.n > 0) memcpy(t->p + a.n, b.p, b.n);
+        t->n = n;
+        *out = jv_text(t->p, n);
+        return jx_burn(x, b.n);
+    }
+    char *p = jx_burn(x, n) ? jx_alloc(x, cap + 1, 1) : NULL;
     if (p == NULL) return false;
+    if (cap > n) remember(x, p, n, cap);
     if (a.n > 0) memcpy(p, a.p, a.n);
     if (b.n > 0) memcpy(p + a.n, b.p, b.n);
     *out = jv_text(p, a.n + b.n);

@@ -57,6 +57,24 @@ FUNCTION(namespace_) {
     return true;
 }
 
+/* Templates write range(i, n) in loops over i: such ranges are made without copying. */
+static bool shared_range(struct jx *x, int64_t from, int64_t to, int64_t step, struct jv *out) {
+    const bool up = step == 1;
+    struct jlist *all = up ? &x->up : &x->down;
+    const int64_t n = up ? to - from : from - to, need = up ? to : from + 1;
+    if (n <= 0) return true;
+    if ((int64_t)all->n < need) {
+        struct jlist grown = {0};
+        int64_t size = need < 512 ? 1024 : need * 2;
+        for (int64_t i = 0; i < size; i++)
+            if (!jv_push(x, &grown, jv_int(up ? i : size - 1 - i))) return false;
+        *all = grown;
+    }
+    const int64_t at = up ? from : (int64_t)all->n - 1 - from;
+    *out->list = (struct jlist){all->at + at, (size_t)n, (size_t)n, true};
+    return true;
+}
+
 FUNCTION(range) {
     enum { MAX_RANGE = 1000000 };
     int64_t from = 0, to = 0, step = 1;
@@ -66,6 +84,9 @@ FUNCTION(range) {
         return false;
     if (step == 0) return jx_fail(x, "range() arg 3 must not be zero");
     if (!jv_list(x, J_LIST, 0, out)) return false;
+    if ((step == 1 && from >= 0 && to <= MAX_RANGE) ||
+        (step == -1 && to >= -1 && from < MAX_RANGE))
+        return shared_range(x, from, to, step, out);
     for (int64_t i = from; step > 0 ? i < to : i > to;) {
         if (out->list->n == MAX_RANGE) return jx_fail(x, "range too large");
         if (!jv_push(x, out->list, jv_int(i))) return false;

@@ -253,6 +253,14 @@ struct jloop {
     const struct jnode *recursive; /* NULL: not callable */
     struct jframe *frame;
 };
+/* A long text with room behind it: templates build prompts by appending to one variable. */
+struct jtail {
+    char *p;
+    size_t n, cap;
+};
+
+enum { JX_TAILS = 4 };
+
 struct jx {
     const struct jinja *t;
     const struct jinja_limits *limits;
@@ -261,6 +269,8 @@ struct jx {
     struct jframe *frame;
     struct buf *out;
     struct jv captured;
+    struct jtail tail[JX_TAILS];
+    struct jlist up, down; /* 0, 1, 2, ... and ..., 2, 1, 0: ranges are pieces of these */
     uint64_t fuel;
     unsigned depth, loop_depth;
     uint32_t line;

@@ -89,6 +89,8 @@ static void more_than_the_goldens(void **state) {
     gives("{% set a = [1, 2, 3] %}{% set b = a[1:] %}{% set _ = a.pop(1) %}{% set _ = b.append(4) %}"
           "{% set _ = b.insert(0, 9) %}{% set _ = a.append(7) %}{{ a }}{{ b }}",
           "[1, 3, 7][9, 2, 3, 4]");
+    gives("{{ range(3) }}{{ range(2, 5) }}{{ range(3, -1, -1) }}{{ range(5, 1, -2) }}{{ range(-2, 1) }}",
+          "[0, 1, 2][2, 3, 4][3, 2, 1, 0][5, 3][-2, -1, 0]");
     gives("{{ [1, 2, 3][-2:] }}{{ 'héllo'[1:3] }}{{ 'abc'[::-1] }}", "[2, 3]élcba");
     gives("{{ (1, 2) == [1, 2] }}{{ 1 == true }}{{ 'a' ~ none ~ 1.0 }}", "FalseTrueaNone1.0");
     gives("{{ 2 ** -1 }}{{ 7 // -2 }}{{ -7 % 3 }}{{ 7.5 // 2 }}", "0.5-423.0");
