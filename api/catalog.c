@@ -240,7 +240,6 @@ static void add_can(struct catalog_model *m, const char *name) {
         if (strcmp(capability_name((enum capability)c), name) == 0) m->can[c] = true;
 }
 
-
 static void find_capabilities(struct catalog_model *m) {
     const struct store_config *config = &m->stored.entry.config;
     const struct template *t = m->template;

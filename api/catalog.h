@@ -42,7 +42,7 @@ enum capability { /* in the order of the spec's list */
 };
 const char *capability_name(enum capability c); /* "completion", ... */
 
-enum prompt_way { /* how prompts are made (spec/templates.md 1) */
+enum prompt_way {            /* how prompts are made (spec/templates.md 1) */
                   WAY_PLAIN, /* no template: chat is ChatML, generate the prompt alone */
                   WAY_RENDERER,
                   WAY_GO,
@@ -53,10 +53,11 @@ struct catalog_model { /* owns all of it; freed with catalog_model_free */
     struct store_model stored;
     const struct model_facts *facts;
     enum prompt_way way;
-    const char *renderer, *parser; /* names; "": none. parser: also harmony's, found by its family */
-    struct template *template;     /* NULL: none */
+    const char *renderer,
+        *parser;               /* names; "": none. parser: also harmony's, found by its family */
+    struct template *template; /* NULL: none */
     const char *template_text; /* what show prints: Go text, or the GGUF's Jinja text */
-    bool go_selected; /* its Go template counts (spec/templates.md 1) */
+    bool go_selected;          /* its Go template counts (spec/templates.md 1) */
     bool can[CAN_COUNT];
     const char *can_list[2 * CAN_COUNT]; /* in the order to show them */
     size_t n_can;

@@ -30,7 +30,7 @@ struct gen {
     int64_t start_ns, ready_ns;
 
     /* output; see generate_out.c */
-    struct parser *parser; /* of the model's format; NULL: the two generic ones below */
+    struct parser *parser;         /* of the model's format; NULL: the two generic ones below */
     token_id visible[GEN_VISIBLE]; /* special tokens that it must see */
     size_t n_visible;
     bool thinks, calls; /* the generic parsers are in use */

@@ -42,11 +42,11 @@ struct jinja_facts jinja_learn(const char *text, size_t len) {
 
 /* Two templates refuse their own valid history: the condition becomes false. */
 static void repair(struct buf *out, const char *text, size_t len) {
-    static const char harmony[] =
-        "{%- if \"<|channel|>analysis<|message|>\" in message.content or "
-        "\"<|channel|>final<|message|>\" in message.content %}";
+    static const char harmony[] = "{%- if \"<|channel|>analysis<|message|>\" in message.content or "
+                                  "\"<|channel|>final<|message|>\" in message.content %}";
     static const char mistral[] = "if (message['content'] is none or";
-    const bool is_harmony = has(text, len, "<|channel|>") && has(text, len, "in message.content or");
+    const bool is_harmony =
+        has(text, len, "<|channel|>") && has(text, len, "in message.content or");
     const bool is_mistral = has(text, len, "[TOOL_CALLS]") && has(text, len, mistral);
     const char *hit = is_harmony ? memmem(text, len, harmony, sizeof harmony - 1) : NULL;
     const char *end = hit == NULL ? NULL : hit + sizeof harmony - 1;

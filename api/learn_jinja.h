@@ -13,7 +13,8 @@ struct jinja_facts {
 };
 struct jinja_facts jinja_learn(const char *text, size_t len);
 
-/* Parses a GGUF's template, known mistakes of templates in the wild repaired; NULL: it is broken. */
+/* Parses a GGUF's template, known mistakes of templates in the wild repaired; NULL: it is broken.
+ */
 struct jinja *jinja_load(const char *text, size_t len);
 
 /* The parser for what a model with this template generates; NULL: the generic ones.

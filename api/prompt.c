@@ -98,8 +98,9 @@ static enum status check_images(const struct prompt_input *in, const struct conv
     if (!catalog_is_family(in->model, "mllama")) return ST_OK;
     for (size_t i = 0; i < c->n; i++)
         if (c->messages[i].n_images > 1)
-            return err_set(e, ST_INVALID, "this model only supports one image while more than one "
-                                          "image requested");
+            return err_set(e, ST_INVALID,
+                           "this model only supports one image while more than one "
+                           "image requested");
     return ST_OK;
 }
 
@@ -150,8 +151,8 @@ static void put_message(struct buf *b, const struct message *m, enum images how,
 }
 
 /* All system messages before `first`, then everything from there on. */
-static void put_messages(struct buf *b, const struct conversation *c, size_t first,
-                         enum images how, unsigned *n_images) {
+static void put_messages(struct buf *b, const struct conversation *c, size_t first, enum images how,
+                         unsigned *n_images) {
     buf_chr(b, '[');
     for (size_t i = 0; i < c->n; i++) {
         const struct message *m = &c->messages[i];
@@ -245,15 +246,18 @@ static enum status render_part(const struct prompt_input *in, const struct conve
     const bool count = way == WAY_RENDERER || way == WAY_JINJA;
     struct buf text = {0};
     unsigned n_images = 0;
-    put_messages(&text, c, first, count ? IMAGES_COUNT : tags ? IMAGES_TAGS : IMAGES_NOT,
+    put_messages(&text, c, first,
+                 count  ? IMAGES_COUNT
+                 : tags ? IMAGES_TAGS
+                        : IMAGES_NOT,
                  &n_images);
     json *messages = text.failed ? NULL : json_parse(text.data, text.len, &limits, NULL, e);
     buf_free(&text);
     if (messages == NULL) return e != NULL && e->code != ST_OK ? e->code : err_no_memory(e);
     enum status st = ST_OK;
     if (way == WAY_GO)
-        st = render_go(in, in->template != NULL ? in->template : in->model->template, messages,
-                       out, e);
+        st = render_go(in, in->template != NULL ? in->template : in->model->template, messages, out,
+                       e);
     else if (way == WAY_RENDERER)
         st = render_named(in, messages, out, e);
     else if (way == WAY_JINJA)
@@ -300,8 +304,8 @@ static enum status fits(const struct prompt_input *in, const struct conversation
     if (st == ST_OK && !*yes && in->count != NULL) {
         *yes = in->count(p.text.len > 0 ? p.text.data : "", p.text.len) + images <= in->n_ctx;
     } else if (st == ST_OK && !*yes) {
-        st = prompt_tokenize(in->vocab, p.text.len > 0 ? p.text.data : "", p.text.len,
-                             p.writes_bos, &tokens, e);
+        st = prompt_tokenize(in->vocab, p.text.len > 0 ? p.text.data : "", p.text.len, p.writes_bos,
+                             &tokens, e);
         *yes = st == ST_OK && tokens.len + images <= in->n_ctx;
     }
     token_list_free(&tokens);

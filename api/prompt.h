@@ -27,7 +27,7 @@ struct prompt_input {
     struct prompt_think think;
     const json *tools; /* NULL: none */
 
-    bool harmony;      /* tools have the names of spec/chat-formats.md 5.3 */
+    bool harmony; /* tools have the names of spec/chat-formats.md 5.3 */
 
     /* chat: the request's messages */
     const json *messages;

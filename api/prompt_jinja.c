@@ -1,8 +1,8 @@
 /* prompt_jinja.c - see prompt_jinja.h: a request as the variables that chat templates expect.
  *
  * Earlier thinking is passed on, under both names in use. Templates disagree about two things that
- * the variables cannot show: whether a call's arguments are an object or its text, and whether content
- * may be a list of parts. So what fails in the usual form is tried again in the other. */
+ * the variables cannot show: whether a call's arguments are an object or its text, and whether
+ * content may be a list of parts. So what fails in the usual form is tried again in the other. */
 #include "api/prompt_jinja.h"
 
 #include <string.h>
@@ -46,7 +46,8 @@ static void put_content(struct buf *b, const json *m, int form) {
         return;
     }
     buf_chr(b, '[');
-    for (size_t i = 0; i < n_images; i++) buf_str(b, i == 0 ? "{\"type\":\"image\"}" : ",{\"type\":\"image\"}");
+    for (size_t i = 0; i < n_images; i++)
+        buf_str(b, i == 0 ? "{\"type\":\"image\"}" : ",{\"type\":\"image\"}");
     buf_str(b, n_images > 0 ? ",{" : "{");
     json_put_field(b, "type", "text");
     json_put_key(b, "text");
@@ -128,8 +129,7 @@ static enum status render(const struct prompt_input *in, const json *messages, i
     if (root == NULL) return failed || e == NULL ? err_no_memory(e) : e->code;
     for (const json *m = json_first(root); m != NULL && input.n_vars < MAX_VARS; m = json_next(m))
         var[input.n_vars++] = (struct jinja_var){json_key(m), m};
-    enum status st =
-        jinja_render(in->model->facts->tree, &input, &jinja_default_limits, out, e);
+    enum status st = jinja_render(in->model->facts->tree, &input, &jinja_default_limits, out, e);
     json_free(root);
     return st;
 }

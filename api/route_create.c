@@ -3,9 +3,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "api/learn_jinja.h"
 #include "api/request.h"
 #include "api/server_impl.h"
-#include "api/learn_jinja.h"
 #include "api/template/named.h"
 #include "api/work.h"
 #include "engine/file/gguf.h"

@@ -48,8 +48,7 @@ static enum status render(struct client *c, const char *model, const struct samp
     json_put_field_bool(&body, "_debug_render_only", true);
     buf_printf(&body, ",%s}", s->body);
     enum status st = client_json(c, "/api/chat", &body, &answer, e);
-    const char *text =
-        json_string(json_get(json_get(answer, "_debug_info"), "rendered_template"));
+    const char *text = json_string(json_get(json_get(answer, "_debug_info"), "rendered_template"));
     if (st == ST_OK && text == NULL)
         st = err_set(e, ST_INVALID, "the server did not give the rendered prompt");
     if (st == ST_OK) {

@@ -10,8 +10,10 @@
 
 static const char variables[] =
     "{\"messages\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\"u <&> "
-    "\xc3\xa9\"},{\"role\":\"assistant\",\"content\":\"a\",\"reasoning_content\":\"t\",\"tool_calls\":"
-    "[{\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":{\"x\":1.5,\"y\":"
+    "\xc3\xa9\"},{\"role\":\"assistant\",\"content\":\"a\",\"reasoning_content\":\"t\",\"tool_"
+    "calls\":"
+    "[{\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":{\"x\":1.5,"
+    "\"y\":"
     "[null,{}]}}}]},{\"role\":\"tool\",\"content\":\"r\"}],\"tools\":[{\"type\":\"function\","
     "\"function\":{\"name\":\"f\",\"description\":\"d\",\"parameters\":{\"type\":\"object\","
     "\"properties\":{\"x\":{\"type\":\"number\"}}}}}],\"x\":3,\"s\":\"Hello World\",\"l\":[3,1,2],"

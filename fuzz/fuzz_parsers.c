@@ -10,8 +10,10 @@
 
 static const char tools_text[] =
     "[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{\"type\":\"object\","
-    "\"required\":[\"x\"],\"properties\":{\"x\":{\"type\":\"number\"},\"y\":{\"type\":\"string\"},\"z\":"
-    "{\"type\":[\"object\",\"array\",\"boolean\",\"integer\"]}}}}},{\"type\":\"function\",\"function\":{"
+    "\"required\":[\"x\"],\"properties\":{\"x\":{\"type\":\"number\"},\"y\":{\"type\":\"string\"},"
+    "\"z\":"
+    "{\"type\":[\"object\",\"array\",\"boolean\",\"integer\"]}}}}},{\"type\":\"function\","
+    "\"function\":{"
     "\"name\":\"a.b-c\",\"parameters\":{\"type\":\"object\",\"properties\":{}}}}]";
 
 static void check_calls(const struct buf *calls) {

@@ -16,7 +16,8 @@ const char *chat_string(const json *row, const char *key) {
 
 const json *chat_tools(const struct chat_set *s, const json *row) {
     const json *v = json_get(row, "tools");
-    if (json_kind(v) == JSON_STRING) v = json_get(json_get(s->conversations, "tools"), json_string(v));
+    if (json_kind(v) == JSON_STRING)
+        v = json_get(json_get(s->conversations, "tools"), json_string(v));
     return json_len(v) > 0 ? v : NULL;
 }
 
@@ -114,10 +115,13 @@ static json *read_rows(struct check *c, const char *dir, const char *file) {
 static json *read_conversations(struct check *c, const char *dir) {
     char where[4096];
     snprintf(where, sizeof where, "%s/../templates", dir);
-    if (check_exists(where, "conversations.json")) return check_read_json(c, where, "conversations.json");
+    if (check_exists(where, "conversations.json"))
+        return check_read_json(c, where, "conversations.json");
     if (c->base == NULL) return NULL;
     snprintf(where, sizeof where, "%s/templates", c->base);
-    return check_exists(where, "conversations.json") ? check_read_json(c, where, "conversations.json") : NULL;
+    return check_exists(where, "conversations.json")
+               ? check_read_json(c, where, "conversations.json")
+               : NULL;
 }
 
 void check_chat(struct check *c, const char *dir) {
@@ -125,10 +129,8 @@ void check_chat(struct check *c, const char *dir) {
         const char *file;
         void (*check)(struct chat_set *, const json *);
     } files[] = {
-        {"renderers.jsonl", check_renderer},
-        {"parsers.jsonl", check_parser_row},
-        {"parser_info.jsonl", check_parser_info},
-        {"thinking_parser.jsonl", check_thinking_row},
+        {"renderers.jsonl", check_renderer},      {"parsers.jsonl", check_parser_row},
+        {"parser_info.jsonl", check_parser_info}, {"thinking_parser.jsonl", check_thinking_row},
         {"tool_parser.jsonl", check_tool_row},
     };
     struct chat_set s = {.c = c, .conversations = read_conversations(c, dir)};

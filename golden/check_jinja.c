@@ -1,5 +1,6 @@
-/* check_jinja.c - Jinja templates against recorded prompts: jinja_micro.jsonl and jinja_models.jsonl
- * of golden/templates. The models' templates are third-party and stay out of this tree. */
+/* check_jinja.c - Jinja templates against recorded prompts: jinja_micro.jsonl and
+ * jinja_models.jsonl of golden/templates. The models' templates are third-party and stay out of
+ * this tree. */
 #include "golden/check_jinja.h"
 
 #include <stdio.h>
@@ -50,7 +51,7 @@ static void compare(struct check *c, const char *id, const json *row, enum statu
 }
 
 static void check_render(struct check *c, const char *id, const char *text, size_t len,
-                       const json *row, const struct jinja_input *in) {
+                         const json *row, const struct jinja_input *in) {
     struct jinja *t = NULL;
     struct err e = {0};
     struct buf out = {0};
@@ -115,7 +116,8 @@ void check_jinja(struct check *c, const char *dir) {
         size_t size, used;
         struct err e = {0};
         if (!check_exists(dir, file[i])) continue;
-        json *context = check_read_json(c, dir, i == 0 ? "jinja_micro_context.json" : "jinja_contexts.json");
+        json *context =
+            check_read_json(c, dir, i == 0 ? "jinja_micro_context.json" : "jinja_contexts.json");
         char *text = check_read(c, dir, file[i], &size);
         unsigned line = 1;
         for (size_t at = 0; text != NULL && at < size; at += used + 1, line++) {

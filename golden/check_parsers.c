@@ -1,7 +1,7 @@
 /* check_parsers.c - output parsers against recorded events: golden/chat.
  *
- * Each row is replayed as it was cut, then byte by byte and by random cuts, which must give the same
- * totals but for white space (where the reference's trimming depends on the cuts). Some of the
+ * Each row is replayed as it was cut, then byte by byte and by random cuts, which must give the
+ * same totals but for white space (where the reference's trimming depends on the cuts). Some of the
  * reference's parsers hold nothing back and miss tags that are cut; cria's find them, so for these
  * the totals of the uncut text count (spec/chat-formats.md 5.2, D1). */
 #include <ctype.h>
@@ -195,8 +195,10 @@ static bool same_but_space(const char *a, const char *b) {
 static bool totals_are(const struct totals *t, const json *row, bool spaces) {
     const char *error = json_string(json_get(row, "error"));
     const char *content = chat_string(row, "content"), *thinking = chat_string(row, "thinking");
-    if (error != NULL || t->failed) return error != NULL && t->failed && strcmp(t->error.msg, error) == 0;
-    bool texts = spaces ? strcmp(text(&t->content), content) == 0 && strcmp(text(&t->thinking), thinking) == 0
+    if (error != NULL || t->failed)
+        return error != NULL && t->failed && strcmp(t->error.msg, error) == 0;
+    bool texts = spaces ? strcmp(text(&t->content), content) == 0 &&
+                              strcmp(text(&t->thinking), thinking) == 0
                         : same_but_space(text(&t->content), content) &&
                               same_but_space(text(&t->thinking), thinking);
     return texts && same_calls(text(&t->calls), json_get(row, "tool_calls"), true);
@@ -207,13 +209,15 @@ static const json *whole_of(const struct chat_set *s, const json *row) {
     const char *id = chat_string(row, "id"), *mark = strchr(id, '#');
     size_t n = mark == NULL ? strlen(id) : (size_t)(mark - id);
     for (const json *r = json_first(s->rows); r != NULL; r = json_next(r))
-        if (strncmp(chat_string(r, "id"), id, n) == 0 && strcmp(chat_string(r, "id") + n, "#whole") == 0)
+        if (strncmp(chat_string(r, "id"), id, n) == 0 &&
+            strcmp(chat_string(r, "id") + n, "#whole") == 0)
             return r;
     return NULL;
 }
 
 static bool holds_nothing(const char *parser) {
-    static const char *const names[] = {"deepseek3", "cogito", "lfm2", "lfm2-thinking", "laguna", "poolside-v1"};
+    static const char *const names[] = {"deepseek3",     "cogito", "lfm2",
+                                        "lfm2-thinking", "laguna", "poolside-v1"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(names[i], parser) == 0) return true;
     return false;
@@ -230,7 +234,8 @@ static bool same_totals(const struct totals *a, const struct totals *b) {
     json *x = json_parse(p.data, p.len, &json_default_limits, NULL, NULL);
     json *y = json_parse(q.data, q.len, &json_default_limits, NULL, NULL);
     bool same = a->failed == b->failed && same_but_space(text(&a->content), text(&b->content)) &&
-                same_but_space(text(&a->thinking), text(&b->thinking)) && json_len(x) == json_len(y);
+                same_but_space(text(&a->thinking), text(&b->thinking)) &&
+                json_len(x) == json_len(y);
     const json *w = json_first(y);
     for (const json *v = json_first(x); same && v != NULL; v = json_next(v), w = json_next(w)) {
         const json *f = json_get(v, "function"), *g = json_get(w, "function");
@@ -250,8 +255,9 @@ static void check_cuts(struct chat_set *s, const json *row, const struct totals 
     for (size_t i = 0; i < sizeof split / sizeof *split; i++) {
         struct totals t = {0};
         replay(s, row, split[i], &t, NULL, false);
-        check_that(s->c, same_totals(&t, whole), id, "cut by %s: got '%.60s' '%.60s' %.80s, want '%.60s' '%.60s' %.80s",
-                   split[i], text(&t.content), text(&t.thinking), text(&t.calls), text(&whole->content),
+        check_that(s->c, same_totals(&t, whole), id,
+                   "cut by %s: got '%.60s' '%.60s' %.80s, want '%.60s' '%.60s' %.80s", split[i],
+                   text(&t.content), text(&t.thinking), text(&t.calls), text(&whole->content),
                    text(&whole->thinking), text(&whole->calls));
         totals_free(&t);
     }
@@ -313,8 +319,8 @@ static bool only_totals(const json *row) {
     return yes;
 }
 
-static bool check_piece(const json *events, int64_t chunk, const char *content, const char *thinking,
-                        const char *calls) {
+static bool check_piece(const json *events, int64_t chunk, const char *content,
+                        const char *thinking, const char *calls) {
     const json *e = event_at(events, chunk);
     return strcmp(chat_string(e, "content"), content) == 0 &&
            strcmp(chat_string(e, "thinking"), thinking) == 0 &&
@@ -343,8 +349,9 @@ void check_thinking_row(struct chat_set *s, const json *row) {
         at = end;
     }
     think_end(&p);
-    check_that(s->c, wrong < 0 && strcmp(text(&t.content), chat_string(row, "content")) == 0 &&
-                         strcmp(text(&t.thinking), chat_string(row, "thinking")) == 0,
+    check_that(s->c,
+               wrong < 0 && strcmp(text(&t.content), chat_string(row, "content")) == 0 &&
+                   strcmp(text(&t.thinking), chat_string(row, "thinking")) == 0,
                id, "call %lld: totals '%.100s' '%.100s'", (long long)wrong, text(&t.content),
                text(&t.thinking));
     totals_free(&t);
@@ -377,14 +384,13 @@ void check_tool_row(struct chat_set *s, const json *row) {
     /* The reference hands text out again at the end that was content already; cria does not. */
     const char *final = chat_string(row, "final_content");
     size_t k = strlen(final), have = t.content.len;
-    if (rest.len == 0 && k > 0 && have >= k && strstr(text(&t.content), final) != NULL)
-        final = "";
+    if (rest.len == 0 && k > 0 && have >= k && strstr(text(&t.content), final) != NULL) final = "";
     check_that(s->c,
                wrong < 0 && strcmp(text(&t.content), chat_string(row, "content")) == 0 &&
                    strcmp(text(&rest), final) == 0 &&
                    same_calls(text(&t.calls), json_get(row, "tool_calls"), false),
-               id, "call %lld: totals '%.100s' %.160s rest '%.80s'", (long long)wrong, text(&t.content),
-               text(&t.calls), text(&rest));
+               id, "call %lld: totals '%.100s' %.160s rest '%.80s'", (long long)wrong,
+               text(&t.content), text(&t.calls), text(&rest));
     buf_free(&rest);
     totals_free(&t);
 }

@@ -38,7 +38,8 @@ static bool same_images(const json *want, const json *messages, unsigned n) {
     size_t total = 0;
     if (json_len(want) != n) return false;
     for (const json *m = json_first(messages); m != NULL; m = json_next(m))
-        for (const json *i = json_first(json_get(m, "images")); i != NULL && total < 256; i = json_next(i))
+        for (const json *i = json_first(json_get(m, "images")); i != NULL && total < 256;
+             i = json_next(i))
             data[total++] = json_string(i);
     if (total < n) return false;
     size_t at = total - n;
@@ -70,16 +71,17 @@ static void check_assembly(struct check *c, const json *row, const char *where) 
         return;
     }
     bool set = *think != '\0' && strcmp(think, "null") != 0;
-    struct prompt_input in = {.model = &model,
-                              .count = count_words,
-                              .n_ctx = (uint32_t)n_ctx,
-                              .truncate = flag(row, "truncate"),
-                              .projector = flag(row, "projector"),
-                              .messages = json_get(row, "messages"),
-                              .think = {.set = set, .on = set && strcmp(think, "false") != 0, .level = ""},
-                              .prompt = "",
-                              .suffix = "",
-                              .system = ""};
+    struct prompt_input in = {
+        .model = &model,
+        .count = count_words,
+        .n_ctx = (uint32_t)n_ctx,
+        .truncate = flag(row, "truncate"),
+        .projector = flag(row, "projector"),
+        .messages = json_get(row, "messages"),
+        .think = {.set = set, .on = set && strcmp(think, "false") != 0, .level = ""},
+        .prompt = "",
+        .suffix = "",
+        .system = ""};
     enum status st = prompt_render(&in, &p, &e);
     const char *got = p.text.len > 0 ? p.text.data : "";
     if (error != NULL) {
@@ -88,8 +90,8 @@ static void check_assembly(struct check *c, const json *row, const char *where) 
     } else if (st != ST_OK) {
         check_fail(c, id, "%s", e.msg);
     } else {
-        check_that(c, strcmp(got, string_of(row, "prompt")) == 0, id, "got %.100s, want %.100s", got,
-                   string_of(row, "prompt"));
+        check_that(c, strcmp(got, string_of(row, "prompt")) == 0, id, "got %.100s, want %.100s",
+                   got, string_of(row, "prompt"));
         check_that(c, same_images(json_get(row, "images"), in.messages, p.n_images), id,
                    "%u images", p.n_images);
     }
@@ -113,16 +115,18 @@ static void check_learned(struct check *c, const json *row, const char *where) {
         return;
     }
     const struct jinja_facts f = jinja_learn(text, len);
-    const char *wrong = f.tools != flag(row, "jinja_tools")                       ? "tools"
-                        : f.thinking != flag(row, "jinja_thinking")               ? "thinking"
+    const char *wrong = f.tools != flag(row, "jinja_tools")                  ? "tools"
+                        : f.thinking != flag(row, "jinja_thinking")          ? "thinking"
                         : f.round_trip != flag(row, "jinja_tool_round_trip") ? "round trip"
-                                                                                  : NULL;
+                                                                             : NULL;
     check_that(c, wrong == NULL, id, "%s differs", wrong == NULL ? "" : wrong);
     mem_free(read);
 }
 
 void check_prompts(struct check *c, const char *dir) {
     set_dir = dir;
-    if (check_exists(dir, "chat_prompt.jsonl")) check_rows(c, dir, "chat_prompt.jsonl", check_assembly);
-    if (check_exists(dir, "autodetect.jsonl")) check_rows(c, dir, "autodetect.jsonl", check_learned);
+    if (check_exists(dir, "chat_prompt.jsonl"))
+        check_rows(c, dir, "chat_prompt.jsonl", check_assembly);
+    if (check_exists(dir, "autodetect.jsonl"))
+        check_rows(c, dir, "autodetect.jsonl", check_learned);
 }

@@ -41,7 +41,8 @@ static void put_array(struct buf *b, const char *s, size_t n, int depth);
 static void put_nested(struct buf *b, const char *s, size_t n, int depth) {
     struct buf text = {0};
     put_object(&text, s, n, depth);
-    json *v = text.failed ? NULL : json_parse(text.data, text.len, &json_default_limits, NULL, NULL);
+    json *v =
+        text.failed ? NULL : json_parse(text.data, text.len, &json_default_limits, NULL, NULL);
     format_put_sorted(b, v);
     json_free(v);
     buf_free(&text);
@@ -131,8 +132,9 @@ static bool to_json(struct buf *b, const char *s, size_t n) {
             i = end + 1;
         } else if (isalpha((unsigned char)s[i]) || s[i] == '_' || (unsigned char)s[i] >= 0x80) {
             size_t end = i, after;
-            while (end < n && (isalnum((unsigned char)s[end]) || strchr("_.-$", s[end] ? s[end] : ' ') ||
-                               (unsigned char)s[end] >= 0x80))
+            while (end < n &&
+                   (isalnum((unsigned char)s[end]) || strchr("_.-$", s[end] ? s[end] : ' ') ||
+                    (unsigned char)s[end] >= 0x80))
                 end++;
             for (after = end; after < n && isspace((unsigned char)s[after]);) after++;
             if (after < n && s[after] == ':')
@@ -198,7 +200,8 @@ static size_t raw_end(const json *properties, const char *s, size_t n, size_t fr
         size_t k = i + 1 + text_skip_space(s + i + 1, end - i - 1);
         for (const json *m = json_first(properties); m != NULL; m = json_next(m)) {
             size_t len = strlen(json_key(m));
-            if (k + len < end && memcmp(s + k, json_key(m), len) == 0 && s[k + len] == ':') return i;
+            if (k + len < end && memcmp(s + k, json_key(m), len) == 0 && s[k + len] == ':')
+                return i;
         }
     }
     return end;

@@ -1,5 +1,5 @@
-/* call_xml.c - calls in XML-like notations: Qwen 3 Coder's functions and parameters (X1), GLM's keys
- * and values (G1). Models write values unescaped, so only the known tags count. */
+/* call_xml.c - calls in XML-like notations: Qwen 3 Coder's functions and parameters (X1), GLM's
+ * keys and values (G1). Models write values unescaped, so only the known tags count. */
 #include <ctype.h>
 #include <string.h>
 
@@ -64,7 +64,8 @@ static void put_parameter(struct buf *args, struct parser *p, const char *s, str
     if (from < end && s[from] == '\n') from++;
     if (end > from && s[end - 1] == '\n') end--;
     put_key_n(args, s + open.name, open.name_n);
-    put_typed(args, p, s + f.name, f.name_n, key.data == NULL ? "" : key.data, s + from, end - from);
+    put_typed(args, p, s + f.name, f.name_n, key.data == NULL ? "" : key.data, s + from,
+              end - from);
     buf_free(&key);
 }
 
@@ -158,8 +159,9 @@ static bool read_strict(const char *s, const struct part *part, size_t count, st
         unsigned line = line_of(s, part[i].at);
         if (tag == 4) {
             if (open < 0) break;
-            err_set(why, ST_FORMAT, "XML syntax error on line %u: element <%s> closed by </tool_call>",
-                    line, glm_name[open]);
+            err_set(why, ST_FORMAT,
+                    "XML syntax error on line %u: element <%s> closed by </tool_call>", line,
+                    glm_name[open]);
             return false;
         }
         if (tag % 2 == 0) {
@@ -172,8 +174,8 @@ static bool read_strict(const char *s, const struct part *part, size_t count, st
             continue;
         }
         if (open != tag - 1) {
-            err_set(why, ST_FORMAT, "XML syntax error on line %u: element <%s> closed by </%s>", line,
-                    open < 0 ? "tool_call" : glm_name[open], glm_name[tag]);
+            err_set(why, ST_FORMAT, "XML syntax error on line %u: element <%s> closed by </%s>",
+                    line, open < 0 ? "tool_call" : glm_name[open], glm_name[tag]);
             return false;
         }
         if (tag == 1) {

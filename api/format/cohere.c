@@ -56,8 +56,9 @@ static bool content(struct parser *p) {
 }
 
 static bool between(struct parser *p) {
-    static const char *const tags[] = {"<|START_TEXT|>", "<|START_RESPONSE|>", "<|START_ACTION|>",
-                                       "<|START_THINKING|>", END_TURN, NULL};
+    static const char *const tags[] = {"<|START_TEXT|>",   "<|START_RESPONSE|>",
+                                       "<|START_ACTION|>", "<|START_THINKING|>",
+                                       END_TURN,           NULL};
     if (!parser_eat_space(p)) return false;
     for (size_t i = 0; tags[i] != NULL; i++) {
         if (parser_starts(p, tags[i])) {

@@ -238,7 +238,8 @@ static void put_positions(struct buf *b, const json *messages) {
     json_put_field_bool(b, "has_system", system != NULL);
     json_put_field_int(b, "last_user", user);
     json_put_field_int(b, "last_query", query < 0 ? i - 1 : query);
-    json_put_field_bool(b, "prefill", last != NULL && strcmp(text_of(last, "role"), "assistant") == 0);
+    json_put_field_bool(b, "prefill",
+                        last != NULL && strcmp(text_of(last, "role"), "assistant") == 0);
 }
 
 static void put_think(struct buf *b, const struct render_input *in) {

@@ -14,9 +14,10 @@
 #include "api/learn_jinja.h"
 #include "base/mem.h"
 
-static const char tools_text[] =
-    "[{\"type\":\"function\",\"function\":{\"name\":\"get_weather\",\"description\":\"d\",\"parameters\":"
-    "{\"type\":\"object\",\"required\":[\"city\"],\"properties\":{\"city\":{\"type\":\"string\"}}}}}]";
+static const char tools_text[] = "[{\"type\":\"function\",\"function\":{\"name\":\"get_weather\","
+                                 "\"description\":\"d\",\"parameters\":"
+                                 "{\"type\":\"object\",\"required\":[\"city\"],\"properties\":{"
+                                 "\"city\":{\"type\":\"string\"}}}}}]";
 
 struct said {
     char content[512], thinking[512], calls[1024];
@@ -56,43 +57,64 @@ static const struct {
     const char *parser, *text, *content, *thinking;
     bool think, tools;
 } row[] = {
-    {"qwen3-thinking", "<think>hm</think>a<tool_call>{\"name\":\"get_weather\",\"arguments\":{\"city\":\"Oslo\"}}</tool_call>",
+    {"qwen3-thinking",
+     "<think>hm</think>a<tool_call>{\"name\":\"get_weather\",\"arguments\":{\"city\":\"Oslo\"}}</"
+     "tool_call>",
      "a", "hm", true, true},
-    {"qwen3.5", "hm</think>a<tool_call><function=get_weather><parameter=city>Oslo</parameter></function></tool_call>",
+    {"qwen3.5",
+     "hm</think>a<tool_call><function=get_weather><parameter=city>Oslo</parameter></function></"
+     "tool_call>",
      "a", "hm", true, true},
-    {"deepseek3", "hm</think>a<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{\"city\":\"Oslo\"}<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+    {"deepseek3",
+     "hm</"
+     "think>a<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{\"city\":"
+     "\"Oslo\"}<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
      "a", "hm", true, true},
-    {"glm-4.7", "hm</think>a<tool_call>get_weather<arg_key>city</arg_key><arg_value>Oslo</arg_value></tool_call>",
+    {"glm-4.7",
+     "hm</think>a<tool_call>get_weather<arg_key>city</arg_key><arg_value>Oslo</arg_value></"
+     "tool_call>",
      "a", "hm", true, true},
-    {"gemma4", "<|channel>thought\nhm<channel|>a<|tool_call>call:get_weather{city:<|\"|>Oslo<|\"|>}<tool_call|>",
+    {"gemma4",
+     "<|channel>thought\nhm<channel|>a<|tool_call>call:get_weather{city:<|\"|>Oslo<|\"|>}<tool_"
+     "call|>",
      "a", "hm", true, true},
-    {"functiongemma", "a<start_function_call>call:get_weather{city:<escape>Oslo<escape>}<end_function_call>", "a",
+    {"functiongemma",
+     "a<start_function_call>call:get_weather{city:<escape>Oslo<escape>}<end_function_call>", "a",
      "", false, true},
-    {"ministral", "[THINK]hm[/THINK]a[TOOL_CALLS]get_weather[ARGS]{\"city\":\"Oslo\"}", "a", "hm", false, true},
-    {"lfm2", "a<|tool_call_start|>[get_weather(city='Oslo')]<|tool_call_end|>", "a", "", false, true},
+    {"ministral", "[THINK]hm[/THINK]a[TOOL_CALLS]get_weather[ARGS]{\"city\":\"Oslo\"}", "a", "hm",
+     false, true},
+    {"lfm2", "a<|tool_call_start|>[get_weather(city='Oslo')]<|tool_call_end|>", "a", "", false,
+     true},
     {"olmo3", "a<function_calls>get_weather(city=\"Oslo\")</function_calls>", "a", "", false, true},
     {"cohere",
-     "hm<|END_THINKING|><|START_TEXT|>a<|END_TEXT|><|START_ACTION|>[{\"tool_name\":\"get_weather\",\"parameters\":"
+     "hm<|END_THINKING|><|START_TEXT|>a<|END_TEXT|><|START_ACTION|>[{\"tool_name\":\"get_weather\","
+     "\"parameters\":"
      "{\"city\":\"Oslo\"}}]<|END_ACTION|>",
      "a", "hm", true, true},
     {"harmony",
-     "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>a<|end|><|start|>assistant"
+     "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>a<|end|><"
+     "|start|>assistant"
      "<|channel|>commentary to=functions.get_weather<|message|>{\"city\":\"Oslo\"}",
      "a", "hm", true, true},
     {"glimmer",
-     " to=self<|message|>hm<|eom|><|start|>assistant to=user<|message|>a<|eom|><|start|>assistant to=get_weather"
-     "<|message|><atem:function_calls>\n<atem:invoke name=\"get_weather\">\n<atem:parameter name=\"city\">Oslo"
+     " to=self<|message|>hm<|eom|><|start|>assistant to=user<|message|>a<|eom|><|start|>assistant "
+     "to=get_weather"
+     "<|message|><atem:function_calls>\n<atem:invoke name=\"get_weather\">\n<atem:parameter "
+     "name=\"city\">Oslo"
      "</atem:parameter>\n</atem:invoke>\n</atem:function_calls><|eot|>",
      "a", "hm", true, true},
-    {"laguna", "hm</think>a<tool_call>get_weather<arg_key>city</arg_key><arg_value>Oslo</arg_value></tool_call>", "a",
-     "hm", true, true},
+    {"laguna",
+     "hm</think>a<tool_call>get_weather<arg_key>city</arg_key><arg_value>Oslo</arg_value></"
+     "tool_call>",
+     "a", "hm", true, true},
     {"passthrough", "<think>all of it</think>", "<think>all of it</think>", "", false, false},
 };
 
 static json *tools;
 
 static struct parser_input input_of(size_t i) {
-    return (struct parser_input){.tools = row[i].tools ? tools : NULL, .think_set = true, .think = row[i].think};
+    return (struct parser_input){
+        .tools = row[i].tools ? tools : NULL, .think_set = true, .think = row[i].think};
 }
 
 static void every_cut_says_the_same(void **state) {
@@ -105,9 +127,11 @@ static void every_cut_says_the_same(void **state) {
                 struct said s = run(row[i].parser, &in, row[i].text, a, b);
                 if (s.st != ST_OK || strcmp(s.content, row[i].content) != 0 ||
                     strcmp(s.thinking, row[i].thinking) != 0 ||
-                    (row[i].tools && strstr(s.calls, "\"name\":\"get_weather\",\"arguments\":{\"city\":\"Oslo\"}") == NULL))
-                    fail_msg("%s cut at %zu and %zu: '%s' '%s' %s", row[i].parser, a, b, s.content, s.thinking,
-                             s.calls);
+                    (row[i].tools &&
+                     strstr(s.calls,
+                            "\"name\":\"get_weather\",\"arguments\":{\"city\":\"Oslo\"}") == NULL))
+                    fail_msg("%s cut at %zu and %zu: '%s' '%s' %s", row[i].parser, a, b, s.content,
+                             s.thinking, s.calls);
             }
         }
     }
@@ -166,7 +190,8 @@ static void parsers_by_jinja_text(void **state) {
 }
 
 static void all_renderers_have_templates(void **state) {
-    static const char text[] = "[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\"u\"}]";
+    static const char text[] =
+        "[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\"u\"}]";
     (void)state;
     json *messages = json_parse(text, strlen(text), &json_default_limits, NULL, NULL);
     for (size_t i = 0; render_name(i) != NULL; i++) {
@@ -175,7 +200,8 @@ static void all_renderers_have_templates(void **state) {
         struct err e = {0};
         enum status st = render_prompt(render_name(i), &in, &out, &e);
         if (st != ST_OK) fail_msg("%s: %s", render_name(i), e.msg);
-        assert_non_null(strstr(out.data, "get_weather") != NULL || strstr(render_name(i), "think") != NULL
+        assert_non_null(strstr(out.data, "get_weather") != NULL ||
+                                strstr(render_name(i), "think") != NULL
                             ? out.data
                             : NULL);
         buf_free(&out);
@@ -198,7 +224,8 @@ static void memory_runs_out(void **state) {
             struct said s = run(row[i].parser, &in, row[i].text, 5, 9);
             mem_fail_at(0);
             assert_int_equal(mem_live(), live);
-            if (s.st == ST_OK && strcmp(s.content, row[i].content) == 0 && strcmp(s.thinking, row[i].thinking) == 0)
+            if (s.st == ST_OK && strcmp(s.content, row[i].content) == 0 &&
+                strcmp(s.thinking, row[i].thinking) == 0)
                 break;
             assert_true(n < 10000);
         }

@@ -145,7 +145,8 @@ static bool attribute(const char *s, size_t n, const char *tag, const char **val
 /* The invoke's name; special tokens that got into it are dropped. */
 static void clean_name(struct buf *out, const char *s, size_t n) {
     for (size_t i = 0; i < n; i++) {
-        const char *end = n - i > 3 && s[i] == '<' && s[i + 1] == '|' ? memmem(s + i, n - i, "|>", 2) : NULL;
+        const char *end =
+            n - i > 3 && s[i] == '<' && s[i + 1] == '|' ? memmem(s + i, n - i, "|>", 2) : NULL;
         if (end != NULL)
             i = (size_t)(end - s) + 1;
         else
@@ -181,7 +182,8 @@ static bool invoke(struct parser *p, const char *recipient, const char *s, size_
         if (close == NULL) break;
         buf_add(&k, key, key_n);
         put_key_n(&args, key, key_n);
-        put_typed(&args, p, tool, strlen(tool), k.data == NULL ? "" : k.data, at, (size_t)(close - at));
+        put_typed(&args, p, tool, strlen(tool), k.data == NULL ? "" : k.data, at,
+                  (size_t)(close - at));
         buf_free(&k);
         at = close + sizeof param_end - 1;
     }

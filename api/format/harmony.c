@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "api/format/parse_impl.h"
-#include "base/utf8.h"
 #include "base/unicode.h"
+#include "base/utf8.h"
 
 enum { S_SEEK = S_OWN, S_HEADER, S_BODY };
 enum { TO_CONTENT, TO_THINKING, TO_TOOL };
@@ -95,7 +95,8 @@ static void name_upto(struct buf *out, const json *tools, size_t index, const ch
             buf_printf(&made[i], "%s_%u", base.data, k);
         }
         buf_free(&base);
-        if (wanted != NULL && !out_of_memory && strcmp(made[i].data, wanted) == 0) *owner = own_name(t);
+        if (wanted != NULL && !out_of_memory && strcmp(made[i].data, wanted) == 0)
+            *owner = own_name(t);
     }
     if (out != NULL && out_of_memory) out->failed = true;
     if (out != NULL && i > 0 && !out_of_memory) buf_str(out, made[i - 1].data);
@@ -131,8 +132,9 @@ static bool finish_call(struct parser *p) {
     if (v == NULL || json_kind(v) != JSON_OBJECT) {
         bool broken = v == NULL;
         json_free(v);
-        return parser_fail(p, "error parsing tool call: raw='%.*s', err=%s", (int)(n < 300 ? n : 300),
-                           raw, broken ? why.msg : "tool arguments must be a JSON object");
+        return parser_fail(p, "error parsing tool call: raw='%.*s', err=%s",
+                           (int)(n < 300 ? n : 300), raw,
+                           broken ? why.msg : "tool arguments must be a JSON object");
     }
     name_upto(NULL, p->tools, NOWHERE - 1, name, &owner);
     struct buf text = {0};
@@ -243,7 +245,9 @@ static bool header(struct parser *p) {
 bool harmony_step(struct parser *p) {
     bool more = false;
     if (p->held.len > 0 || (p->state & 0xFF) == S_BODY)
-        more = (p->state & 0xFF) == S_SEEK ? seek(p) : (p->state & 0xFF) == S_HEADER ? header(p) : body(p);
+        more = (p->state & 0xFF) == S_SEEK     ? seek(p)
+               : (p->state & 0xFF) == S_HEADER ? header(p)
+                                               : body(p);
     if (!more && p->done && p->flag) return finish_call(p) && false;
     return more;
 }

@@ -149,7 +149,8 @@ static bool think(struct parser *p) {
 
 /* ---- content ---- */
 
-/* "<user>NAME...": may it be a call? -1 no, 0 not known yet, 1 yes and complete (its end in *end). */
+/* "<user>NAME...": may it be a call? -1 no, 0 not known yet, 1 yes and complete (its end in *end).
+ */
 static int user_block(const struct parser *p, size_t at, size_t *end) {
     const char *s = p->held.data + at + sizeof user_open - 1;
     size_t n = p->held.len - at - (sizeof user_open - 1), skip = n == 0 ? 0 : text_skip_space(s, n);
@@ -210,7 +211,8 @@ static size_t first_place(struct parser *p, char *kind, size_t *end, int *sure) 
             *sure = user_block(p, i, end);
         } else if (c == '{' && tools) {
             *kind = 'j';
-            *sure = bare_json(p, i, i == 0 && !p->called && p->n_calls == 0 && p->extra.len == 0, end);
+            *sure =
+                bare_json(p, i, i == 0 && !p->called && p->n_calls == 0 && p->extra.len == 0, end);
         }
         if (*sure >= 0) return i;
     }
@@ -251,8 +253,8 @@ static bool begin_block(struct parser *p, size_t at, char kind, size_t end) {
         return true;
     }
     size_t open = kind == 'u' ? sizeof user_open - 1 : 0;
-    bool ok = kind == 'u' ? call(p, p->held.data + open, end - open)
-                          : json_form(p, p->held.data, end);
+    bool ok =
+        kind == 'u' ? call(p, p->held.data + open, end - open) : json_form(p, p->held.data, end);
     buf_drop(&p->held, end + (kind == 'u' ? sizeof user_close - 1 : 0));
     p->flag = false;
     return ok;
@@ -290,7 +292,8 @@ bool laguna_step(struct parser *p) {
     if (p->state == S_CONTENT) return content(p);
     size_t end = parser_find(p, call_close);
     if (end == NOWHERE && !p->done) return false;
-    size_t n = end != NOWHERE ? end : p->held.len - text_overlap(p->held.data, p->held.len, call_close);
+    size_t n =
+        end != NOWHERE ? end : p->held.len - text_overlap(p->held.data, p->held.len, call_close);
     bool ok = call(p, p->held.data, n);
     buf_drop(&p->held, end != NOWHERE ? end + sizeof call_close - 1 : p->held.len);
     p->state = S_CONTENT;

@@ -29,25 +29,36 @@
 #define TRIMMED .hold_space = true, .trim_before = true, .eat_after = true
 
 static const struct family qwen3 = {.start = THINK_NEVER, TOOL_CALL, TRIMMED, .call = call_json};
-static const struct family qwen3_thinking = {.start = THINK_UNLESS_OFF, .optional_open = true,
-                                             .until_tool = true, TOOL_CALL, TRIMMED,
+static const struct family qwen3_thinking = {.start = THINK_UNLESS_OFF,
+                                             .optional_open = true,
+                                             .until_tool = true,
+                                             TOOL_CALL,
+                                             TRIMMED,
                                              .call = call_json};
-static const struct family qwen3_vl = {.start = THINK_NEVER, TOOL_CALL, TRIMMED, .eat_pieces = true,
-                                       .call = call_json_vl};
-static const struct family qwen3_vl_thinking = {.start = THINK_ALWAYS, .not_if_prefill = true,
-                                                .until_tool = true, TOOL_CALL, TRIMMED, .eat_pieces = true,
+static const struct family qwen3_vl = {
+    .start = THINK_NEVER, TOOL_CALL, TRIMMED, .eat_pieces = true, .call = call_json_vl};
+static const struct family qwen3_vl_thinking = {.start = THINK_ALWAYS,
+                                                .not_if_prefill = true,
+                                                .until_tool = true,
+                                                TOOL_CALL,
+                                                TRIMMED,
+                                                .eat_pieces = true,
                                                 .call = call_json_vl};
-static const struct family qwen3_coder = {.start = THINK_NEVER, TOOL_CALL, TRIMMED,
-                                          .call = call_xml};
-static const struct family qwen3_5 = {.start = THINK_UNLESS_OFF, .not_if_prefill = true,
-                                      .optional_open = true, .until_tool = true, TOOL_CALL,
-                                      TRIMMED, .call = call_xml};
+static const struct family qwen3_coder = {
+    .start = THINK_NEVER, TOOL_CALL, TRIMMED, .call = call_xml};
+static const struct family qwen3_5 = {.start = THINK_UNLESS_OFF,
+                                      .not_if_prefill = true,
+                                      .optional_open = true,
+                                      .until_tool = true,
+                                      TOOL_CALL,
+                                      TRIMMED,
+                                      .call = call_xml};
 static const struct family deepseek3 = {.start = THINK_IF_ON,
                                         .not_if_prefill = true,
                                         .tool_open = "<｜tool▁calls▁begin｜>",
                                         .tool_close = "<｜tool▁calls▁end｜>",
                                         .trim_before = true,
-                                     .eat_after = true,
+                                        .eat_after = true,
                                         .flush = true,
                                         .drop_open = "<｜tool▁output▁begin｜>",
                                         .drop_close = "<｜tool▁output▁end｜>",
@@ -69,15 +80,24 @@ static const struct family olmo3 = {.start = THINK_NEVER,
                                     .tool_close = "</function_calls>",
                                     .flush = true,
                                     .call = call_olmo};
-static const struct family olmo3_think = {.start = THINK_ALWAYS, .not_if_prefill = true,
-                                          .eat_once = true, .flush = true};
-static const struct family nemotron = {.start = THINK_UNLESS_OFF, .not_if_prefill = true,
-                                       .optional_open = true, .drop_blank_start = true,
-                                       .until_tool = true, TOOL_CALL, TRIMMED, .call = call_xml};
-static const struct family glm47 = {.start = THINK_UNLESS_OFF, .look_if_off = true, TOOL_CALL,
-                                    TRIMMED, .call = call_glm, .call_end = call_glm_end};
-static const struct family glm_ocr = {.start = THINK_LOOK, TOOL_CALL, TRIMMED, .call = call_glm,
-                                      .call_end = call_glm_end};
+static const struct family olmo3_think = {
+    .start = THINK_ALWAYS, .not_if_prefill = true, .eat_once = true, .flush = true};
+static const struct family nemotron = {.start = THINK_UNLESS_OFF,
+                                       .not_if_prefill = true,
+                                       .optional_open = true,
+                                       .drop_blank_start = true,
+                                       .until_tool = true,
+                                       TOOL_CALL,
+                                       TRIMMED,
+                                       .call = call_xml};
+static const struct family glm47 = {.start = THINK_UNLESS_OFF,
+                                    .look_if_off = true,
+                                    TOOL_CALL,
+                                    TRIMMED,
+                                    .call = call_glm,
+                                    .call_end = call_glm_end};
+static const struct family glm_ocr = {
+    .start = THINK_LOOK, TOOL_CALL, TRIMMED, .call = call_glm, .call_end = call_glm_end};
 static const struct family functiongemma = {.start = THINK_NEVER,
                                             .tool_open = "<start_function_call>",
                                             .tool_close = "<end_function_call>",
@@ -87,7 +107,7 @@ static const struct family lfm2 = {.start = THINK_NEVER,
                                    .tool_open = "<|tool_call_start|>",
                                    .tool_close = "<|tool_call_end|>",
                                    .trim_before = true,
-                                     .eat_after = true,
+                                   .eat_after = true,
                                    .flush = true,
                                    .call = call_lfm,
                                    .bare = call_lfm_bare};
@@ -96,7 +116,7 @@ static const struct family lfm2_thinking = {.start = THINK_LOOK_IF_ON,
                                             .tool_open = "<|tool_call_start|>",
                                             .tool_close = "<|tool_call_end|>",
                                             .trim_before = true,
-                                     .eat_after = true,
+                                            .eat_after = true,
                                             .flush = true,
                                             .call = call_lfm,
                                             .bare = call_lfm_bare};
@@ -119,7 +139,10 @@ static const struct parser_type types[] = {
      MACHINE(ministral)},
     {{"harmony", true, true,
       LIST("<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|constrain|>")},
-     harmony_start, harmony_step, harmony_end, NULL},
+     harmony_start,
+     harmony_step,
+     harmony_end,
+     NULL},
     {{"cogito", true, true,
       LIST(DEEPSEEK_TAGS, "<｜tool▁outputs▁begin｜>", "<｜tool▁outputs▁end｜>")},
      FAMILY(cogito)},
@@ -180,7 +203,8 @@ enum status parser_open(struct parser **out, const char *name, const struct pars
     p->think_set = in->think_set;
     p->think = in->think;
     p->look = in->look;
-    p->prefill = role != NULL && strcmp(role, "assistant") == 0 && content != NULL && *content != '\0';
+    p->prefill =
+        role != NULL && strcmp(role, "assistant") == 0 && content != NULL && *content != '\0';
     if (type->start != NULL) type->start(p);
     *out = p;
     return ST_OK;

@@ -3,8 +3,8 @@
  *
  * Whatever may be the beginning of a tag is held back until it is decided. The reference loses what
  * is still held when the text ends, and some of its parsers hold nothing and so miss tags that are
- * split over pieces; here all of them hold, and parser_end() hands the rest out. A parser belongs to
- * one generation and one thread. */
+ * split over pieces; here all of them hold, and parser_end() hands the rest out. A parser belongs
+ * to one generation and one thread. */
 #ifndef CRIA_API_PARSE_H
 #define CRIA_API_PARSE_H
 
@@ -19,8 +19,8 @@ struct parser;
 
 struct parser_info {
     const char *name;
-    bool tools, thinking;          /* what it supports */
-    const char *const *preserved;  /* special tokens that must stay text; NULL-terminated */
+    bool tools, thinking;         /* what it supports */
+    const char *const *preserved; /* special tokens that must stay text; NULL-terminated */
 };
 const struct parser_info *parser_info(const char *name); /* NULL: no such parser */
 const struct parser_info *parser_info_at(size_t i);      /* NULL behind the last */

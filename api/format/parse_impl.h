@@ -1,8 +1,8 @@
 /* parse_impl.h - what the parsers share; nobody else includes it.
  *
- * A parser is a machine of states over the held text: step() eats from it and says whether it can go
- * on. family.c holds the machine that most formats share, driven by a table; the others have one of
- * their own. call_*.c turn the inside of a call into name and arguments. */
+ * A parser is a machine of states over the held text: step() eats from it and says whether it can
+ * go on. family.c holds the machine that most formats share, driven by a table; the others have one
+ * of their own. call_*.c turn the inside of a call into name and arguments. */
 #ifndef CRIA_API_PARSE_IMPL_H
 #define CRIA_API_PARSE_IMPL_H
 
@@ -41,7 +41,8 @@ bool parser_starts(const struct parser *p, const char *tag);
 /* Bytes that can go out now: all but a suffix that begins one of the tags (NULL-terminated) and,
  * with space, the white space before it. */
 size_t parser_free_bytes(const struct parser *p, const char *const *tags, bool space);
-void parser_emit(struct parser *p, struct buf *to, size_t n); /* the first n held bytes; NULL: away */
+void parser_emit(struct parser *p, struct buf *to,
+                 size_t n); /* the first n held bytes; NULL: away */
 void parser_emit_trimmed(struct parser *p, struct buf *to, size_t n);
 bool parser_eat_space(struct parser *p); /* true: something else is there */
 size_t text_rtrim(const char *s, size_t n);
@@ -65,14 +66,14 @@ bool put_number(struct buf *b, const char *s, size_t n);
 
 /* ---- calls: the text inside of the tags; false: the status is set ---- */
 
-bool call_json(struct parser *p, const char *s, size_t n);    /* J1 */
-bool call_json_vl(struct parser *p, const char *s, size_t n); /* J1 of Qwen 3 VL */
-bool call_xml(struct parser *p, const char *s, size_t n);     /* X1 */
-bool call_glm(struct parser *p, const char *s, size_t n);     /* G1 */
-bool call_glm_end(struct parser *p, const char *s, size_t n); /* G1 that was cut off */
-bool call_olmo(struct parser *p, const char *s, size_t n);    /* P1 */
-bool call_lfm(struct parser *p, const char *s, size_t n);     /* L1 */
-bool call_lfm_bare(struct parser *p, const char *s, size_t n); /* the same without tags */
+bool call_json(struct parser *p, const char *s, size_t n);          /* J1 */
+bool call_json_vl(struct parser *p, const char *s, size_t n);       /* J1 of Qwen 3 VL */
+bool call_xml(struct parser *p, const char *s, size_t n);           /* X1 */
+bool call_glm(struct parser *p, const char *s, size_t n);           /* G1 */
+bool call_glm_end(struct parser *p, const char *s, size_t n);       /* G1 that was cut off */
+bool call_olmo(struct parser *p, const char *s, size_t n);          /* P1 */
+bool call_lfm(struct parser *p, const char *s, size_t n);           /* L1 */
+bool call_lfm_bare(struct parser *p, const char *s, size_t n);      /* the same without tags */
 bool call_functiongemma(struct parser *p, const char *s, size_t n); /* F1 */
 bool call_gemma4(struct parser *p, const char *s, size_t n);
 bool step_deepseek_calls(struct parser *p); /* D1, D2 */
@@ -80,27 +81,33 @@ bool step_deepseek_calls(struct parser *p); /* D1, D2 */
 /* ---- machines ---- */
 
 struct family {
-    bool can_think;          /* starts in thinking: by the rule below */
-    enum { THINK_NEVER, THINK_UNLESS_OFF, THINK_IF_ON, THINK_ALWAYS, THINK_LOOK, THINK_LOOK_IF_ON }
-        start;
+    bool can_think; /* starts in thinking: by the rule below */
+    enum {
+        THINK_NEVER,
+        THINK_UNLESS_OFF,
+        THINK_IF_ON,
+        THINK_ALWAYS,
+        THINK_LOOK,
+        THINK_LOOK_IF_ON
+    } start;
     bool not_if_prefill, not_if_tools; /* then content */
     bool look_if_off;                  /* not thinking: look for the opening tag */
     bool optional_open;                /* one leading <think> is dropped */
     bool drop_blank_start;             /* blank pieces before thinking are dropped */
-    bool eat_once; /* white space after thinking goes only as far as it is there already */
-    bool until_tool;                   /* a tool tag ends thinking */
+    bool eat_once;   /* white space after thinking goes only as far as it is there already */
+    bool until_tool; /* a tool tag ends thinking */
     const char *tool_open, *tool_close;
-    bool hold_space;  /* white space at the end of content waits */
-    bool trim_before; /* the white space before a tool tag goes */
-    bool eat_after;   /* the white space after a call goes */
-    bool eat_pieces;  /* ... in later pieces, too */
-    bool flush;       /* held content goes out at done */
+    bool hold_space;                    /* white space at the end of content waits */
+    bool trim_before;                   /* the white space before a tool tag goes */
+    bool eat_after;                     /* the white space after a call goes */
+    bool eat_pieces;                    /* ... in later pieces, too */
+    bool flush;                         /* held content goes out at done */
     const char *drop_open, *drop_close; /* in content; NULL: none */
     bool keep_inside;                   /* ... but what is inside stays */
     bool (*call)(struct parser *p, const char *s, size_t n);
-    bool (*call_end)(struct parser *p, const char *s, size_t n);  /* at done; NULL: dropped */
-    bool (*bare)(struct parser *p, const char *s, size_t n);      /* content at done; NULL */
-    bool (*step_calls)(struct parser *p);                         /* in place of call */
+    bool (*call_end)(struct parser *p, const char *s, size_t n); /* at done; NULL: dropped */
+    bool (*bare)(struct parser *p, const char *s, size_t n);     /* content at done; NULL */
+    bool (*step_calls)(struct parser *p);                        /* in place of call */
 };
 enum {
     S_THINK_START,

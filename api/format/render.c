@@ -72,8 +72,7 @@ static enum status get_template(int i, const struct jinja **out, struct err *e) 
         struct buf text = {0};
         buf_str(&text, cria_renderer_shared);
         buf_str(&text, renderers[i].text);
-        st = text.failed ? err_no_memory(e)
-                         : jinja_parse(&parsed[i], text.data, text.len, true, e);
+        st = text.failed ? err_no_memory(e) : jinja_parse(&parsed[i], text.data, text.len, true, e);
         buf_free(&text);
     }
     *out = parsed[i];

@@ -17,8 +17,8 @@ struct render_input {
     const json *messages; /* as in the API, roles in lower case */
     const json *tools;    /* as in the API; NULL: none */
     bool think_set, think;
-    const char *level; /* "" if none: "low", "medium", "high", "max", or of plain true */
-    bool level_named;  /* the request gave the level by name */
+    const char *level;    /* "" if none: "low", "medium", "high", "max", or of plain true */
+    bool level_named;     /* the request gave the level by name */
     unsigned first_image; /* number of the first image */
     int64_t now;          /* seconds since 1970; 0: the clock */
 };

@@ -117,8 +117,11 @@ static unsigned type_bit(const char *name) {
     static const struct {
         const char *name;
         unsigned bit;
-    } row[] = {{"boolean", T_BOOL}, {"integer", T_INT},   {"number", T_NUM},
-               {"array", T_ARRAY},  {"object", T_OBJECT}};
+    } row[] = {{"boolean", T_BOOL},
+               {"integer", T_INT},
+               {"number", T_NUM},
+               {"array", T_ARRAY},
+               {"object", T_OBJECT}};
     for (size_t i = 0; i < sizeof row / sizeof *row; i++)
         if (strcmp(row[i].name, name) == 0) return row[i].bit;
     return T_OTHER;

@@ -1,8 +1,8 @@
 /* exec.c - statements: printing, branching, loops, assignments, macros.
  *
  * Frames: the top one is an array with a place for every name of the template; loops, macros and
- * `with` put small ones above it. An assignment goes into the newest frame, a look-up walks down; so
- * what is set inside a loop is gone after its round, as in Jinja. */
+ * `with` put small ones above it. An assignment goes into the newest frame, a look-up walks down;
+ * so what is set inside a loop is gone after its round, as in Jinja. */
 #include <string.h>
 
 #include "api/jinja/jinja_impl.h"
@@ -235,8 +235,7 @@ static bool make_macro(struct jx *x, const struct jnode *n, struct jv *out) {
 static bool call_block(struct jx *x, const struct jnode *n) {
     struct jv caller, f, text;
     struct jargs args;
-    if (!make_macro(x, n->b, &caller) || !jx_eval(x, n->a->a, &f) ||
-        !jx_args(x, n->a->args, &args))
+    if (!make_macro(x, n->b, &caller) || !jx_eval(x, n->a->a, &f) || !jx_args(x, n->a->args, &args))
         return false;
     if (f.kind != J_MACRO) return jx_fail(x, "call needs a macro, got %s", jv_type_name(f));
     if (++x->depth > x->limits->max_depth) return jx_fail(x, "calls are nested too deeply");

@@ -209,7 +209,8 @@ static bool eval_slice(struct jx *x, const struct jnode *n, struct jv *out) {
     if (!jv_list(x, (enum jkind)v.kind, 0, out)) return false;
     if (step == 1 && to > from) { /* the rest of the messages, in every round of a loop */
         v.list->shared = true;
-        *out->list = (struct jlist){v.list->at + from, (size_t)(to - from), (size_t)(to - from), true};
+        *out->list =
+            (struct jlist){v.list->at + from, (size_t)(to - from), (size_t)(to - from), true};
         return true;
     }
     for (int64_t i = from; back ? i > to : i < to; i += step)
@@ -387,7 +388,8 @@ bool jx_arith(struct jx *x, char op, struct jv a, struct jv b, struct jv *out) {
 
 static bool negate(struct jx *x, char op, struct jv v, struct jv *out) {
     if (v.kind == J_UNDEFINED) return use_undefined(x, v);
-    if (!jv_is_number(v)) return jx_fail(x, "bad operand type for unary %c: '%s'", op, jv_type_name(v));
+    if (!jv_is_number(v))
+        return jx_fail(x, "bad operand type for unary %c: '%s'", op, jv_type_name(v));
     if (v.kind == J_FLOAT)
         *out = jv_float(op == '-' ? -v.f : v.f);
     else if (op == '-')
@@ -611,8 +613,9 @@ static bool eval_cond(struct jx *x, const struct jnode *n, struct jv *out) {
     if (!jx_eval(x, n->b, &c)) return false;
     if (jv_truth(c)) return jx_eval(x, n->a, out);
     if (n->c != NULL) return jx_eval(x, n->c, out);
-    return jv_undefined(x, out, "the inline if-expression evaluated to false and no else section "
-                                "was defined.");
+    return jv_undefined(x, out,
+                        "the inline if-expression evaluated to false and no else section "
+                        "was defined.");
 }
 
 static bool eval(struct jx *x, const struct jnode *n, struct jv *out) {

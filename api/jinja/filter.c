@@ -24,10 +24,22 @@ static bool cased(struct jx *x, struct jv in, enum jcase c, struct jv *out) {
     struct jtext t;
     return jv_to_text(x, in, &t) && jtext_case(x, t, c, out);
 }
-FILTER(upper) { (void)a; return cased(x, in, JCASE_UPPER, out); }
-FILTER(lower) { (void)a; return cased(x, in, JCASE_LOWER, out); }
-FILTER(title) { (void)a; return cased(x, in, JCASE_TITLE, out); }
-FILTER(capitalize) { (void)a; return cased(x, in, JCASE_CAPITALIZE, out); }
+FILTER(upper) {
+    (void)a;
+    return cased(x, in, JCASE_UPPER, out);
+}
+FILTER(lower) {
+    (void)a;
+    return cased(x, in, JCASE_LOWER, out);
+}
+FILTER(title) {
+    (void)a;
+    return cased(x, in, JCASE_TITLE, out);
+}
+FILTER(capitalize) {
+    (void)a;
+    return cased(x, in, JCASE_CAPITALIZE, out);
+}
 
 FILTER(trim) {
     const struct jv *chars = jarg(a, 0, "chars");
@@ -243,8 +255,9 @@ FILTER(xmlattr) {
 }
 
 FILTER(filesizeformat) {
-    static const char *const unit[2][8] = {{"kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"},
-                                           {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"}};
+    static const char *const unit[2][8] = {
+        {"kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"},
+        {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"}};
     bool binary = jarg_true(a, 0, "binary", false);
     double base = binary ? 1024 : 1000, bytes = jv_double(in), size = base;
     struct buf b = {0};

@@ -10,12 +10,19 @@
 static bool end_of(struct jx *x, struct jv in, bool last, struct jv *out) {
     struct jlist *l;
     if (!jv_iterate(x, in, &l)) return false;
-    if (l->n == 0) return jv_undefined(x, out, "No %s item, sequence was empty.", last ? "last" : "first");
+    if (l->n == 0)
+        return jv_undefined(x, out, "No %s item, sequence was empty.", last ? "last" : "first");
     *out = l->at[last ? l->n - 1 : 0];
     return true;
 }
-FILTER(first) { (void)a; return end_of(x, in, false, out); }
-FILTER(last) { (void)a; return end_of(x, in, true, out); }
+FILTER(first) {
+    (void)a;
+    return end_of(x, in, false, out);
+}
+FILTER(last) {
+    (void)a;
+    return end_of(x, in, true, out);
+}
 
 /* What sort, unique, min, max compare: an attribute, texts in lower case unless told. */
 static bool sort_key(struct jx *x, struct jv v, const struct jv *attribute, bool cased,
@@ -273,11 +280,11 @@ static bool map_one(struct jx *x, struct jv v, struct jargs *a, struct jv *out) 
         if (out->kind == J_UNDEFINED && fallback != NULL) *out = *fallback;
         return true;
     }
-    if (a->n == 0 || a->pos[0].kind != J_STRING) return jx_fail(x, "map requires a filter argument");
+    if (a->n == 0 || a->pos[0].kind != J_STRING)
+        return jx_fail(x, "map requires a filter argument");
     const struct jfilter *f = jfilter_find(jv_str(a->pos[0]), x->t->own);
     struct jargs rest = shifted(a, 1);
-    if (f == NULL)
-        return jx_fail(x, "No filter named '%.*s'.", (int)a->pos[0].n, a->pos[0].s);
+    if (f == NULL) return jx_fail(x, "No filter named '%.*s'.", (int)a->pos[0].n, a->pos[0].s);
     if (++x->depth > x->limits->max_depth) return jx_fail(x, "nested too deeply");
     bool ok = f->fn(x, v, &rest, out);
     x->depth--;
@@ -323,11 +330,26 @@ FILTER(selectattr) { return pick(x, in, a, true, true, out); }
 FILTER(rejectattr) { return pick(x, in, a, true, false, out); }
 
 static const struct jfilter filters[] = {
-    {"batch", batch},           {"dictsort", dictsort}, {"first", first},   {"groupby", groupby},
-    {"items", items},           {"join", join},         {"last", last},     {"list", list},
-    {"map", map},               {"max", max},           {"min", min},       {"reject", reject},
-    {"rejectattr", rejectattr}, {"reverse", reverse},   {"select", select}, {"selectattr", selectattr},
-    {"slice", slice},           {"sort", sort},         {"sum", sum},       {"unique", unique},
+    {"batch", batch},
+    {"dictsort", dictsort},
+    {"first", first},
+    {"groupby", groupby},
+    {"items", items},
+    {"join", join},
+    {"last", last},
+    {"list", list},
+    {"map", map},
+    {"max", max},
+    {"min", min},
+    {"reject", reject},
+    {"rejectattr", rejectattr},
+    {"reverse", reverse},
+    {"select", select},
+    {"selectattr", selectattr},
+    {"slice", slice},
+    {"sort", sort},
+    {"sum", sum},
+    {"unique", unique},
 };
 
 const struct jfilter *jfilter_list_find(struct jtext name) {

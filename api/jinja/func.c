@@ -84,8 +84,7 @@ FUNCTION(range) {
         return false;
     if (step == 0) return jx_fail(x, "range() arg 3 must not be zero");
     if (!jv_list(x, J_LIST, 0, out)) return false;
-    if ((step == 1 && from >= 0 && to <= MAX_RANGE) ||
-        (step == -1 && to >= -1 && from < MAX_RANGE))
+    if ((step == 1 && from >= 0 && to <= MAX_RANGE) || (step == -1 && to >= -1 && from < MAX_RANGE))
         return shared_range(x, from, to, step, out);
     for (int64_t i = from; step > 0 ? i < to : i > to;) {
         if (out->list->n == MAX_RANGE) return jx_fail(x, "range too large");

@@ -7,9 +7,9 @@
 #include "base/mem.h"
 
 const struct jinja_limits jinja_default_limits = {
-    .fuel = 200000000,
+    .fuel = 50000000, /* some ten for each step of a template's own; half a second */
     .max_out = (size_t)64 << 20,
-    .max_memory = (size_t)1 << 30,
+    .max_memory = (size_t)512 << 20,
     .max_depth = 700,
 };
 

@@ -34,9 +34,9 @@ struct jinja_input {
     int64_t now; /* seconds since 1970 for strftime_now; 0: the clock */
 };
 struct jinja_limits {
-    uint64_t fuel;             /* steps, and bytes handled / 16 */
+    uint64_t fuel;              /* steps, and bytes handled / 16 */
     size_t max_out, max_memory; /* bytes */
-    unsigned max_depth;        /* of calls and nested expressions together */
+    unsigned max_depth;         /* of calls and nested expressions together */
 };
 extern const struct jinja_limits jinja_default_limits;
 

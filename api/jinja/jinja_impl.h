@@ -1,8 +1,8 @@
 /* jinja_impl.h - what the files of api/jinja share; nobody else includes it.
  *
  * A template's way:  text -(lex.c)-> tokens -(parse.c, parse_expr.c)-> tree.
- * A prompt's way:    JSON -(value.c)-> values; tree + values -(exec.c, expr.c)-> text. Filters, tests,
- * methods and functions are rows of tables, one file each; print.c turns values into text.
+ * A prompt's way:    JSON -(value.c)-> values; tree + values -(exec.c, expr.c)-> text. Filters,
+ * tests, methods and functions are rows of tables, one file each; print.c turns values into text.
  *
  * Memory: the tree lives in the template's arena, values in the arena of one rendering; nothing is
  * freed piece by piece. A struct jx belongs to one thread. Functions that can fail return false and
@@ -15,8 +15,8 @@
 #include "base/map.h"
 
 enum {
-    JINJA_MAX_BYTES = 4 << 20, /* of template text */
-    JINJA_MAX_NESTING = 200,   /* of the tree */
+    JINJA_MAX_BYTES = 1 << 20, /* of template text; the largest seen in the wild is 35 KB */
+    JINJA_MAX_NESTING = 200,   /* of the tree: two for each level of parentheses */
 };
 
 /* A borrowed piece of text, not NUL-terminated. */
@@ -120,14 +120,14 @@ struct jcycler {
 enum jnode_kind {
     /* expressions */
     JN_CONST,
-    JN_NAME,  /* id */
-    JN_LIST,  /* list */
-    JN_TUPLE, /* list */
-    JN_DICT,  /* list: key, value, key, value */
-    JN_ATTR,  /* a . text */
-    JN_ITEM,  /* a [ b ] */
-    JN_SLICE, /* a [ list: from, to, step; NULL if absent ] */
-    JN_CALL,  /* a ( args ) */
+    JN_NAME,   /* id */
+    JN_LIST,   /* list */
+    JN_TUPLE,  /* list */
+    JN_DICT,   /* list: key, value, key, value */
+    JN_ATTR,   /* a . text */
+    JN_ITEM,   /* a [ b ] */
+    JN_SLICE,  /* a [ list: from, to, step; NULL if absent ] */
+    JN_CALL,   /* a ( args ) */
     JN_FILTER, /* a | row, args */
     JN_TEST,   /* a is row, args */
     JN_UNARY,  /* op a */
@@ -140,15 +140,15 @@ enum jnode_kind {
     JN_COND,    /* a if b else c (c may be NULL) */
     /* statements */
     JN_TEXT,
-    JN_PRINT,  /* a */
-    JN_BODY,   /* list */
-    JN_IF,     /* if a: b, else c */
-    JN_FOR,    /* for list in a if b: body, else c; id of loop; flag: recursive */
-    JN_SET,    /* a := b */
-    JN_SET_BLOCK, /* a := body through filter chain b (JN_FILTER over JN_CAPTURED) */
-    JN_CAPTURED,  /* the text of the block around, in a filter chain */
-    JN_MACRO,     /* text name, id; params */
-    JN_CALL_BLOCK, /* a: the call, b: the macro */
+    JN_PRINT,        /* a */
+    JN_BODY,         /* list */
+    JN_IF,           /* if a: b, else c */
+    JN_FOR,          /* for list in a if b: body, else c; id of loop; flag: recursive */
+    JN_SET,          /* a := b */
+    JN_SET_BLOCK,    /* a := body through filter chain b (JN_FILTER over JN_CAPTURED) */
+    JN_CAPTURED,     /* the text of the block around, in a filter chain */
+    JN_MACRO,        /* text name, id; params */
+    JN_CALL_BLOCK,   /* a: the call, b: the macro */
     JN_FILTER_BLOCK, /* a: filter chain, body */
     JN_WITH,         /* list: target, value, ...; body */
     JN_BREAK,
@@ -159,8 +159,8 @@ struct jnode {
     uint8_t kind, flag;
     char op; /* + - * / d(//) % p(**) and comparisons: = ! < > l g i n */
     uint32_t line, id;
-    uint32_t n;            /* of list */
-    int method;            /* JN_ATTR: first row of the method table with this name; -1 */
+    uint32_t n; /* of list */
+    int method; /* JN_ATTR: first row of the method table with this name; -1 */
     struct jnode *a, *b, *c, *body;
     struct jnode **list;
     struct jargs_node *args;
@@ -288,7 +288,7 @@ struct jargs {
 
 bool jx_fail(struct jx *x, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 bool jx_no_memory(struct jx *x);
-bool jx_burn(struct jx *x, size_t bytes); /* fuel for work on so many bytes */
+bool jx_burn(struct jx *x, size_t bytes);            /* fuel for work on so many bytes */
 void *jx_alloc(struct jx *x, size_t n, size_t size); /* zeroed; NULL: failed */
 /* A copy of a text as a value. */
 bool jx_string(struct jx *x, const char *s, size_t n, struct jv *out);

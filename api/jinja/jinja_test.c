@@ -1,5 +1,5 @@
-/* jinja_test.c - what golden/templates leaves out: limits, errors with their lines, memory that runs
- * out, and that a template reaches nothing but its variables. */
+/* jinja_test.c - what golden/templates leaves out: limits, errors with their lines, memory that
+ * runs out, and that a template reaches nothing but its variables. */
 #include "api/jinja/jinja.h"
 
 #include <setjmp.h>
@@ -15,10 +15,11 @@
 
 static const char variables[] =
     "{\"x\":5,\"l\":[3,1,2],\"d\":{\"b\":1,\"a\":\"two\"},\"s\":\"Hello World\","
-    "\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"},{\"role\":\"assistant\",\"content\":\"Yo\"}]}";
+    "\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"},{\"role\":\"assistant\",\"content\":"
+    "\"Yo\"}]}";
 
-static enum status render(const char *text, const struct jinja_limits *limits, char *out, size_t size,
-                          struct err *e) {
+static enum status render(const char *text, const struct jinja_limits *limits, char *out,
+                          size_t size, struct err *e) {
     struct jinja *t = NULL;
     struct jinja_var var[8];
     struct jinja_input in = {.var = var, .now = 1768480496};
@@ -74,22 +75,28 @@ static void errors_tell_the_line(void **state) {
 
 static void more_than_the_goldens(void **state) {
     (void)state;
-    gives("{% for i in l recursive %}{{ i }}{{ loop([9]) if loop.first and i != 9 }}{% endfor %}", "3912");
+    gives("{% for i in l recursive %}{{ i }}{{ loop([9]) if loop.first and i != 9 }}{% endfor %}",
+          "3912");
     gives("{% macro m(n) %}-{% endmacro %}{% call(u) m(2) %}<{{ u }}>{% endcall %}", "-");
-    gives("{% macro m(n) %}[{{ caller(n) }}]{% endmacro %}{% call(u) m(2) %}<{{ u }}>{% endcall %}", "[<2>]");
+    gives("{% macro m(n) %}[{{ caller(n) }}]{% endmacro %}{% call(u) m(2) %}<{{ u }}>{% endcall %}",
+          "[<2>]");
     gives("{% with a=1, b=x %}{{ a + b }}{% endwith %}{{ a is defined }}", "6False");
     gives("{% raw %}{{ x }}{% endraw %}", "{{ x }}");
-    gives("{{ 'a,b,,c'.split(',') }}{{ 'x y  z'.rsplit(None, 1) }}", "['a', 'b', '', 'c']['x y', 'z']");
+    gives("{{ 'a,b,,c'.split(',') }}{{ 'x y  z'.rsplit(None, 1) }}",
+          "['a', 'b', '', 'c']['x y', 'z']");
     gives("{{ '%05.1f|%-3s|%x' % (2.25, 'a', 255) }}", "002.2|a  |ff");
     gives("{{ 'a{}b{n}'.format(1, n=2) }}", "a1b2");
     gives("{{ d|dictsort|join(';') }}", "('a', 'two');('b', 1)");
     gives("{{ l|tojson(indent=1) }}", "[\n 3,\n 1,\n 2\n]");
     gives("{{ 'é\\n'|tojson(ensure_ascii=true) }}", "\"\\u00e9\\n\"");
-    gives("{% set q = [] %}{% for i in l %}{% set _ = q.append(i) %}{% endfor %}{{ q }}", "[3, 1, 2]");
-    gives("{% set a = [1, 2, 3] %}{% set b = a[1:] %}{% set _ = a.pop(1) %}{% set _ = b.append(4) %}"
-          "{% set _ = b.insert(0, 9) %}{% set _ = a.append(7) %}{{ a }}{{ b }}",
-          "[1, 3, 7][9, 2, 3, 4]");
-    gives("{{ range(3) }}{{ range(2, 5) }}{{ range(3, -1, -1) }}{{ range(5, 1, -2) }}{{ range(-2, 1) }}",
+    gives("{% set q = [] %}{% for i in l %}{% set _ = q.append(i) %}{% endfor %}{{ q }}",
+          "[3, 1, 2]");
+    gives(
+        "{% set a = [1, 2, 3] %}{% set b = a[1:] %}{% set _ = a.pop(1) %}{% set _ = b.append(4) %}"
+        "{% set _ = b.insert(0, 9) %}{% set _ = a.append(7) %}{{ a }}{{ b }}",
+        "[1, 3, 7][9, 2, 3, 4]");
+    gives("{{ range(3) }}{{ range(2, 5) }}{{ range(3, -1, -1) }}{{ range(5, 1, -2) }}{{ range(-2, "
+          "1) }}",
           "[0, 1, 2][2, 3, 4][3, 2, 1, 0][5, 3][-2, -1, 0]");
     gives("{{ [1, 2, 3][-2:] }}{{ 'héllo'[1:3] }}{{ 'abc'[::-1] }}", "[2, 3]élcba");
     gives("{{ (1, 2) == [1, 2] }}{{ 1 == true }}{{ 'a' ~ none ~ 1.0 }}", "FalseTrueaNone1.0");
@@ -106,10 +113,12 @@ static void sec_limits_of_templates(void **state) {
         const char *text;
         enum status code;
     } bad[] = {
-        {"{% for a in range(1000000) %}{% for b in range(1000000) %}{% endfor %}{% endfor %}", ST_LIMIT},
+        {"{% for a in range(1000000) %}{% for b in range(1000000) %}{% endfor %}{% endfor %}",
+         ST_LIMIT},
         {"{% for i in range(100000) %}xxxxxxxxxxxxxxxx{% endfor %}", ST_LIMIT},
         {"{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", ST_INVALID},
-        {"{% set ns = namespace(s='x') %}{% for i in range(64) %}{% set ns.s = ns.s + ns.s %}{% endfor %}",
+        {"{% set ns = namespace(s='x') %}{% for i in range(64) %}{% set ns.s = ns.s + ns.s %}{% "
+         "endfor %}",
          ST_INVALID},
         {"{{ 'x' * 1000000000 }}", ST_INVALID},
         {"{{ [0] * 1000000000 }}", ST_INVALID},
@@ -129,14 +138,16 @@ static void sec_limits_of_templates(void **state) {
 }
 
 static void sec_nested_templates(void **state) {
-    static const char *const part[] = {"(", "[", "{% if x %}", "{{ not ", "-", "x if x else ", "x.a", "x|e"};
+    static const char *const part[] = {"(",   "[",  "{% if x %}", "{{ not ", "-", "x if x else ",
+                                       "x.a", "x|e"};
     (void)state;
     for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
         struct buf b = {0};
         struct jinja *t = NULL;
         struct err e = {0};
         if (*part[i] != '{') buf_str(&b, "{{ x");
-        for (int k = 0; k < 100000; k++) buf_str(&b, part[i] + (*part[i] == 'x' && part[i][1] != ' '));
+        for (int k = 0; k < 100000; k++)
+            buf_str(&b, part[i] + (*part[i] == 'x' && part[i][1] != ' '));
         enum status st = jinja_parse(&t, b.data, b.len, false, &e);
         if (st == ST_OK) jinja_free(t);
         assert_int_not_equal(st, ST_OK);
@@ -150,16 +161,18 @@ static void sec_templates_see_only_their_variables(void **state) {
     (void)state;
     fails("{% include '/etc/passwd' %}", ST_FORMAT, "line 1: Encountered unknown tag 'include'.");
     fails("{% import 'os' as os %}", ST_FORMAT, "line 1: Encountered unknown tag 'import'.");
-    gives("{{ ''.__class__ }}{{ d.__init__ is defined }}{{ raise_exception.__globals__ }}", "False");
-    fails("{{ ''.__class__.__mro__ }}", ST_INVALID, "line 1: 'str object' has no attribute '__class__'");
+    gives("{{ ''.__class__ }}{{ d.__init__ is defined }}{{ raise_exception.__globals__ }}",
+          "False");
+    fails("{{ ''.__class__.__mro__ }}", ST_INVALID,
+          "line 1: 'str object' has no attribute '__class__'");
     fails("{{ self.x }}", ST_INVALID, "line 1: 'self' is undefined");
 }
 
 static void memory_runs_out(void **state) {
     (void)state;
-    static const char text[] =
-        "{% macro f(a) %}{{ a|upper }}{% endmacro %}{% for m in messages %}{{ f(m.content) ~ d|tojson }}"
-        "{{ l|sort|map('string')|join(',') }}{% endfor %}";
+    static const char text[] = "{% macro f(a) %}{{ a|upper }}{% endmacro %}{% for m in messages "
+                               "%}{{ f(m.content) ~ d|tojson }}"
+                               "{{ l|sort|map('string')|join(',') }}{% endfor %}";
     for (long n = 1; n < 10000; n++) {
         char out[256];
         struct err e = {0};
@@ -169,7 +182,8 @@ static void memory_runs_out(void **state) {
         mem_fail_at(0);
         assert_int_equal(mem_live(), live);
         if (st == ST_OK) {
-            assert_string_equal(out, "HI{\"b\": 1, \"a\": \"two\"}1,2,3YO{\"b\": 1, \"a\": \"two\"}1,2,3");
+            assert_string_equal(
+                out, "HI{\"b\": 1, \"a\": \"two\"}1,2,3YO{\"b\": 1, \"a\": \"two\"}1,2,3");
             return;
         }
         assert_int_equal(st, ST_NO_MEMORY);

@@ -229,7 +229,8 @@ static size_t digits(const char *p, size_t n, char *to, size_t room) {
 static enum status number(struct lexer *l) {
     char text[64], *end;
     struct jtoken t = {.kind = JT_INT, .line = l->line};
-    bool based = l->s[l->at] == '0' && l->n - l->at > 1 && strchr("xXoObB", l->s[l->at + 1]) != NULL;
+    bool based =
+        l->s[l->at] == '0' && l->n - l->at > 1 && strchr("xXoObB", l->s[l->at + 1]) != NULL;
     size_t n = 0;
     if (based) {
         const char c = (char)(l->s[l->at + 1] | 32);

@@ -19,11 +19,26 @@ static bool text_arg(struct jx *x, const struct jargs *a, size_t i, const char *
 
 /* ---- strings: cases and ends ---- */
 
-METHOD(upper) { (void)a; return jtext_case(x, jv_str(self), JCASE_UPPER, out); }
-METHOD(lower) { (void)a; return jtext_case(x, jv_str(self), JCASE_LOWER, out); }
-METHOD(title) { (void)a; return jtext_case(x, jv_str(self), JCASE_TITLE, out); }
-METHOD(capitalize) { (void)a; return jtext_case(x, jv_str(self), JCASE_CAPITALIZE, out); }
-METHOD(swapcase) { (void)a; return jtext_case(x, jv_str(self), JCASE_SWAP, out); }
+METHOD(upper) {
+    (void)a;
+    return jtext_case(x, jv_str(self), JCASE_UPPER, out);
+}
+METHOD(lower) {
+    (void)a;
+    return jtext_case(x, jv_str(self), JCASE_LOWER, out);
+}
+METHOD(title) {
+    (void)a;
+    return jtext_case(x, jv_str(self), JCASE_TITLE, out);
+}
+METHOD(capitalize) {
+    (void)a;
+    return jtext_case(x, jv_str(self), JCASE_CAPITALIZE, out);
+}
+METHOD(swapcase) {
+    (void)a;
+    return jtext_case(x, jv_str(self), JCASE_SWAP, out);
+}
 
 static bool strip_ends(struct jx *x, struct jv self, const struct jargs *a, bool left, bool right,
                        struct jv *out) {
@@ -279,10 +294,30 @@ static bool all_of(struct jv self, bool digit, bool letter, bool space) {
     }
     return self.n > 0;
 }
-METHOD(isdigit_) { (void)x; (void)a; *out = jv_bool(all_of(self, true, false, false)); return true; }
-METHOD(isalpha_) { (void)x; (void)a; *out = jv_bool(all_of(self, false, true, false)); return true; }
-METHOD(isalnum_) { (void)x; (void)a; *out = jv_bool(all_of(self, true, true, false)); return true; }
-METHOD(isspace_) { (void)x; (void)a; *out = jv_bool(all_of(self, false, false, true)); return true; }
+METHOD(isdigit_) {
+    (void)x;
+    (void)a;
+    *out = jv_bool(all_of(self, true, false, false));
+    return true;
+}
+METHOD(isalpha_) {
+    (void)x;
+    (void)a;
+    *out = jv_bool(all_of(self, false, true, false));
+    return true;
+}
+METHOD(isalnum_) {
+    (void)x;
+    (void)a;
+    *out = jv_bool(all_of(self, true, true, false));
+    return true;
+}
+METHOD(isspace_) {
+    (void)x;
+    (void)a;
+    *out = jv_bool(all_of(self, false, false, true));
+    return true;
+}
 
 static bool cased(struct jx *x, struct jv self, const char *test, struct jv *out) {
     bool yes;
@@ -291,8 +326,14 @@ static bool cased(struct jx *x, struct jv self, const char *test, struct jv *out
     *out = jv_bool(yes);
     return true;
 }
-METHOD(isupper_) { (void)a; return cased(x, self, "upper", out); }
-METHOD(islower_) { (void)a; return cased(x, self, "lower", out); }
+METHOD(isupper_) {
+    (void)a;
+    return cased(x, self, "upper", out);
+}
+METHOD(islower_) {
+    (void)a;
+    return cased(x, self, "lower", out);
+}
 
 static bool padded(struct jx *x, struct jv self, const struct jargs *a, int side, char fill,
                    struct jv *out) {
@@ -391,9 +432,7 @@ METHOD(list_count) {
 
 /* ---- dictionaries ---- */
 
-METHOD(dict_items) {
-    return jfilter_list_find((struct jtext){"items", 5})->fn(x, self, a, out);
-}
+METHOD(dict_items) { return jfilter_list_find((struct jtext){"items", 5})->fn(x, self, a, out); }
 
 static bool column(struct jx *x, struct jv self, bool values, struct jv *out) {
     if (!jv_list(x, J_LIST, self.dict->n, out)) return false;
@@ -402,8 +441,14 @@ static bool column(struct jx *x, struct jv self, bool values, struct jv *out) {
             return false;
     return true;
 }
-METHOD(dict_keys) { (void)a; return column(x, self, false, out); }
-METHOD(dict_values) { (void)a; return column(x, self, true, out); }
+METHOD(dict_keys) {
+    (void)a;
+    return column(x, self, false, out);
+}
+METHOD(dict_values) {
+    (void)a;
+    return column(x, self, true, out);
+}
 
 METHOD(dict_get) {
     if (a->n == 0) return jx_fail(x, "get expected at least 1 argument, got 0");
@@ -536,7 +581,8 @@ int jmethod_first(struct jtext name) {
 }
 
 const struct jmethod_row *jmethod_for(int first, enum jkind kind) {
-    const struct jmethod_row *row = &methods[first], *end = methods + sizeof methods / sizeof *methods;
+    const struct jmethod_row *row = &methods[first],
+                             *end = methods + sizeof methods / sizeof *methods;
     for (const char *name = row->name; row < end && strcmp(row->name, name) == 0; row++)
         if (row->kind == kind) return row;
     return NULL;

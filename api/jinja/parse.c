@@ -154,8 +154,7 @@ static struct jparams *parse_params(struct jparser *p) {
         out->name[out->n] = p->at->s;
         out->id[out->n] = jparse_name_id(p, p->at->s);
         p->at++;
-        if (jparse_take_op(p, "=") &&
-            (out->fallback[out->n] = jparse_expression(p, true)) == NULL)
+        if (jparse_take_op(p, "=") && (out->fallback[out->n] = jparse_expression(p, true)) == NULL)
             return NULL;
         out->n++;
     }
@@ -212,11 +211,11 @@ static const struct {
     const char *name;
     struct jnode *(*parse)(struct jparser *p);
 } statements[] = {
-    {"if", parse_if},         {"for", parse_for},
-    {"set", parse_set},       {"macro", parse_macro},
-    {"break", parse_break},   {"continue", parse_continue},
-    {"call", parse_call},     {"filter", parse_filter_block},
-    {"with", parse_with},     {"generation", parse_generation},
+    {"if", parse_if},       {"for", parse_for},
+    {"set", parse_set},     {"macro", parse_macro},
+    {"break", parse_break}, {"continue", parse_continue},
+    {"call", parse_call},   {"filter", parse_filter_block},
+    {"with", parse_with},   {"generation", parse_generation},
     {"block", parse_block},
 };
 
@@ -257,7 +256,8 @@ static struct jnode *parse_body(struct jparser *p, const char *const *end) {
     while (body != NULL && !p->failed) {
         struct jnode *n = NULL;
         if (p->at->kind == JT_EOF) {
-            if (end != NULL) return jparse_fail(p, "unexpected end of template, looking for '%s'", *end);
+            if (end != NULL)
+                return jparse_fail(p, "unexpected end of template, looking for '%s'", *end);
             break;
         }
         if (p->at->kind == JT_DATA) {

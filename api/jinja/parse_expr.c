@@ -137,8 +137,7 @@ static struct jnode *parse_name(struct jparser *p) {
     static const struct {
         const char *name;
         int value; /* 0, 1; 2: none */
-    } word[] = {{"true", 1},  {"True", 1}, {"false", 0},
-                {"False", 0}, {"none", 2}, {"None", 2}};
+    } word[] = {{"true", 1}, {"True", 1}, {"false", 0}, {"False", 0}, {"none", 2}, {"None", 2}};
     struct jtext s = p->at->s;
     for (size_t i = 0; i < sizeof word / sizeof *word; i++)
         if (jtext_is(s, word[i].name)) {
@@ -238,8 +237,7 @@ struct jargs_node *jparse_args(struct jparser *p) {
             if ((a->star = jparse_expression(p, true)) == NULL) return NULL;
         } else if (jparse_take_op(p, "**")) {
             if ((a->star_star = jparse_expression(p, true)) == NULL) return NULL;
-        } else if (p->at->kind == JT_NAME && p->at[1].kind == JT_OP &&
-                   jtext_is(p->at[1].s, "=")) {
+        } else if (p->at->kind == JT_NAME && p->at[1].kind == JT_OP && jtext_is(p->at[1].s, "=")) {
             struct jtext name = p->at->s;
             p->at += 2;
             struct jnode *v = jparse_expression(p, true);
@@ -341,7 +339,8 @@ struct jnode *jparse_filters(struct jparser *p, struct jnode *in, bool first_bar
 
 /* "is divisibleby 3": an argument without parentheses. */
 static bool bare_argument(const struct jparser *p) {
-    static const char *const not_one[] = {"else", "or", "and", "if", "is", "in", "not", "recursive"};
+    static const char *const not_one[] = {"else", "or", "and", "if",
+                                          "is",   "in", "not", "recursive"};
     if (p->at->kind == JT_STRING || p->at->kind == JT_INT || p->at->kind == JT_FLOAT) return true;
     if (p->at->kind == JT_OP) return jparse_is_op(p, "[") || jparse_is_op(p, "{");
     if (p->at->kind != JT_NAME) return false;
@@ -374,8 +373,8 @@ static struct jnode *parse_test(struct jparser *p, struct jnode *in) {
     }
     if (!negated) return n;
     struct jnode *not = jnode_new(p, JN_NOT);
-    if (not != NULL) not->a = n;
-    return not;
+    if (not != NULL) not ->a = n;
+    return not ;
 }
 
 static struct jnode *parse_filters_and_tests(struct jparser *p, struct jnode *n) {
@@ -429,7 +428,9 @@ struct level {
     const char *code; /* op characters of the tree, in the same order */
 };
 static const struct level levels[] = {
-    {{"+", "-", NULL}, "+-"}, {{"~", NULL}, "~"}, {{"*", "/", "//", "%", NULL}, "*/d%"},
+    {{"+", "-", NULL}, "+-"},
+    {{"~", NULL}, "~"},
+    {{"*", "/", "//", "%", NULL}, "*/d%"},
     {{"**", NULL}, "p"},
 };
 enum { N_LEVELS = sizeof levels / sizeof *levels, MAX_CHAIN = 400 };

@@ -122,7 +122,9 @@ bool jtext_replace(struct jx *x, struct jtext t, struct jtext from, struct jtext
     while (max != 0 && i <= t.n) {
         const char *hit = from.n == 0 ? t.p + i : memmem(t.p + i, t.n - i, from.p, from.n);
         if (hit == NULL) break;
-        size_t step = from.n != 0 ? from.n : i < t.n ? jtext_offset((struct jtext){hit, t.n - i}, 1) : 1;
+        size_t step = from.n != 0 ? from.n
+                      : i < t.n   ? jtext_offset((struct jtext){hit, t.n - i}, 1)
+                                  : 1;
         buf_add(&b, t.p + i, (size_t)(hit - t.p) - i);
         if (to.n > 0) buf_add(&b, to.p, to.n);
         i = (size_t)(hit - t.p);
@@ -178,12 +180,15 @@ static bool put_formatted(struct jx *x, struct buf *b, const struct spec *s, str
         buf_free(&t);
         return ok;
     }
-    if (!jv_is_number(v)) return jx_fail(x, "%%%c format: a number is required, not %s", s->verb, jv_type_name(v));
+    if (!jv_is_number(v))
+        return jx_fail(x, "%%%c format: a number is required, not %s", s->verb, jv_type_name(v));
     int width = s->width > 200 ? 200 : s->width;
     if (strchr("dixXo", s->verb) != NULL) {
         snprintf(fmt, sizeof fmt, "%%%s%dll%c", flags, width, s->verb);
         double d = jv_double(v);
-        long long i = v.kind == J_FLOAT ? (d > -9e18 && d < 9e18 ? (long long)d : 0) : v.kind == J_BOOL ? v.b : v.i;
+        long long i = v.kind == J_FLOAT  ? (d > -9e18 && d < 9e18 ? (long long)d : 0)
+                      : v.kind == J_BOOL ? v.b
+                                         : v.i;
         if (width == 0) snprintf(fmt, sizeof fmt, "%%%sll%c", flags, s->verb);
         snprintf(text, sizeof text, fmt, i);
     } else {

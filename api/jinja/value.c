@@ -256,13 +256,14 @@ bool jv_from_json(struct jx *x, const json *j, struct jv *out) {
 /* ---- what values are ---- */
 
 const char *jv_type_name(struct jv v) {
-    static const char *const name[] = {
-        [J_UNDEFINED] = "Undefined", [J_NONE] = "NoneType",    [J_BOOL] = "bool",
-        [J_INT] = "int",             [J_FLOAT] = "float",      [J_STRING] = "str",
-        [J_LIST] = "list",           [J_TUPLE] = "tuple",      [J_DICT] = "dict",
-        [J_NAMESPACE] = "Namespace", [J_LOOP] = "LoopContext", [J_MACRO] = "Macro",
-        [J_FUNCTION] = "function",   [J_METHOD] = "method",    [J_CYCLER] = "Cycler",
-        [J_JOINER] = "Joiner"};
+    static const char *const name[] = {[J_UNDEFINED] = "Undefined", [J_NONE] = "NoneType",
+                                       [J_BOOL] = "bool",           [J_INT] = "int",
+                                       [J_FLOAT] = "float",         [J_STRING] = "str",
+                                       [J_LIST] = "list",           [J_TUPLE] = "tuple",
+                                       [J_DICT] = "dict",           [J_NAMESPACE] = "Namespace",
+                                       [J_LOOP] = "LoopContext",    [J_MACRO] = "Macro",
+                                       [J_FUNCTION] = "function",   [J_METHOD] = "method",
+                                       [J_CYCLER] = "Cycler",       [J_JOINER] = "Joiner"};
     return name[v.kind];
 }
 
@@ -312,8 +313,9 @@ static bool dicts_equal(const struct jdict *a, const struct jdict *b, unsigned d
 bool jv_equal(struct jv a, struct jv b, unsigned depth) {
     if (depth == 0) return false;
     if (jv_is_number(a) && jv_is_number(b))
-        return a.kind == J_FLOAT || b.kind == J_FLOAT ? jv_double(a) == jv_double(b)
-               : (a.kind == J_BOOL ? a.b : a.i) == (b.kind == J_BOOL ? b.b : b.i);
+        return a.kind == J_FLOAT || b.kind == J_FLOAT
+                   ? jv_double(a) == jv_double(b)
+                   : (a.kind == J_BOOL ? a.b : a.i) == (b.kind == J_BOOL ? b.b : b.i);
     if (a.kind != b.kind) return false;
     switch (a.kind) {
     case J_UNDEFINED:
