@@ -356,6 +356,9 @@ bool jtext_format(struct jx *x, struct jtext fmt, const struct jv *arg, size_t n
 bool jx_eval(struct jx *x, const struct jnode *n, struct jv *out);
 bool jx_attr(struct jx *x, struct jv v, struct jtext name, struct jv *out);
 bool jx_item(struct jx *x, struct jv v, struct jv key, struct jv *out);
+bool jx_use_undefined(struct jx *x, struct jv v); /* fails with what it says */
+bool jx_concat(struct jx *x, struct jtext a, struct jtext b, struct jv *out);
+bool jx_negate(struct jx *x, char op, struct jv v, struct jv *out); /* unary + and - */
 bool jx_arith(struct jx *x, char op, struct jv a, struct jv b, struct jv *out);
 bool jx_call(struct jx *x, struct jv f, struct jargs *a, struct jv *out);
 bool jx_call_macro(struct jx *x, const struct jmacro *m, struct jargs *a, const struct jv *caller,
