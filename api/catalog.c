@@ -2,11 +2,15 @@
 #include "api/catalog.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "api/format/parse.h"
+#include "api/learn_jinja.h"
 #include "api/template/named.h"
 #include "base/mem.h"
+#include "base/os.h"
 #include "engine/file/gguf.h"
 
 struct catalog {
@@ -36,6 +40,7 @@ enum status catalog_open(struct catalog **out, struct store *store, struct err *
 static void facts_free(struct model_facts *f) {
     mem_free((void *)(uintptr_t)f->key); /* ours; const for everybody else */
     mem_free((void *)(uintptr_t)f->jinja);
+    jinja_free(f->tree);
     mem_free(f);
 }
 
@@ -76,6 +81,7 @@ static void read_facts(struct model_facts *f, const struct gguf *g) {
     if (gguf_get_str(g, "tokenizer.chat_template", &jinja, NULL) == ST_OK && jinja.len > 0) {
         f->jinja = mem_strndup(jinja.ptr, jinja.len);
         f->jinja_len = f->jinja == NULL ? 0 : jinja.len;
+        if (f->jinja != NULL) f->tree = jinja_load(f->jinja, f->jinja_len);
     }
 }
 
@@ -138,19 +144,92 @@ static enum status get_facts(struct catalog *c, struct catalog_model *m, struct 
 
 /* ---- templates and capabilities ---- */
 
+bool catalog_is_family(const struct catalog_model *m, const char *family) {
+    return strcasecmp(m->stored.entry.config.model_family, family) == 0;
+}
+
+bool catalog_is_gptoss(const struct catalog_model *m) {
+    return catalog_is_family(m, "gptoss") || catalog_is_family(m, "gpt-oss");
+}
+
+/* "gemma4" stands for the variant of the model's size. */
+static const char *sized_renderer(const struct catalog_model *m, const char *name) {
+    static const struct {
+        const char *part;
+        bool large;
+    } row[] = {{"e2b", false}, {"e4b", false}, {"12b", true}, {"26b", true}, {"31b", true}};
+    char text[2][NAME_TEXT_MAX];
+    if (strcmp(name, "gemma4") != 0) return name;
+    name_shortest(&m->stored.entry.name, text[0]);
+    name_full(&m->stored.entry.name, text[1]);
+    for (size_t t = 0; t < 2; t++)
+        for (size_t i = 0; i < sizeof row / sizeof *row; i++)
+            if (strcasestr(text[t], row[i].part) != NULL)
+                return row[i].large ? "gemma4-large" : "gemma4-small";
+    char *end;
+    const double size = strtod(m->stored.entry.config.model_type, &end);
+    const double unit = *end == 'B' ? 1e9 : *end == 'M' ? 1e6 : *end == 'K' ? 1e3 : 0;
+    return size * unit >= 12e9 ? "gemma4-large" : "gemma4-small";
+}
+
+static bool is_harmony(const struct catalog_model *m) {
+    const char *text = m->stored.template.ptr;
+    return m->stored.has_template && catalog_is_gptoss(m) && strstr(text, "<|start|>") != NULL &&
+           strstr(text, "<|end|>") != NULL;
+}
+
+/* prefer(chat, goT) of spec/templates.md 1. */
+static bool jinja_preferred(const struct catalog_model *m) {
+    const struct jinja_facts j = jinja_learn(m->facts->jinja, m->facts->jinja_len);
+    const struct template *t = m->template;
+    const bool g_tools = template_uses(t, "tools"), g_thinks = template_can_think(t);
+    const bool g_insert = template_uses(t, "suffix"), g_trip = template_tool_round_trip(t);
+    const int n_j = j.tools + j.thinking, n_g = g_tools + g_thinks + g_insert;
+    if (n_j > n_g) return !g_trip || j.round_trip;
+    bool same = n_j == n_g && j.tools == g_tools && j.thinking == g_thinks;
+    return same && g_tools && j.round_trip && !g_trip;
+}
+
+static bool go_selected(const struct catalog_model *m) {
+    if (m->template == NULL) return false;
+    if (os_env("GO_TEMPLATE") != NULL) return os_env_bool("GO_TEMPLATE", true);
+    bool free = *m->renderer == '\0' && *m->stored.entry.config.parser == '\0' && !is_harmony(m);
+    return !(free && m->facts->tree != NULL && jinja_preferred(m));
+}
+
+/* A model without a Go template whose Jinja text is broken: the format its tokens tell of. */
+static enum status choose_named(struct catalog_model *m, struct err *e) {
+    const struct named_template *named =
+        named_template_detect(m->facts->jinja, m->facts->jinja_len);
+    if (named == NULL) return ST_OK;
+    m->way = WAY_GO;
+    return template_parse(&m->template, named->text, strlen(named->text), e);
+}
+
 static enum status choose_template(struct catalog_model *m, struct err *e) {
     const struct store_text *own = &m->stored.template;
+    const struct store_config *config = &m->stored.entry.config;
     const struct model_facts *f = m->facts;
-    m->template_text = "{{ .Prompt }}";
+    m->template_text = f->jinja != NULL ? f->jinja : "{{ .Prompt }}";
+    m->renderer = sized_renderer(m, config->renderer);
+    m->parser = parser_info(config->parser) != NULL ? config->parser : "";
     if (m->stored.has_template) {
         m->template_text = own->ptr;
-        return template_parse(&m->template, own->ptr, own->len, e);
+        enum status st = template_parse(&m->template, own->ptr, own->len, e);
+        if (st != ST_OK) return st;
     }
-    if (f->jinja == NULL) return ST_OK;
-    m->template_text = f->jinja;
-    const struct named_template *named = named_template_detect(f->jinja, f->jinja_len);
-    if (named == NULL) return ST_OK;
-    return template_parse(&m->template, named->text, strlen(named->text), e);
+    const bool harmony = is_harmony(m), go = go_selected(m);
+    if (harmony && *config->parser == '\0') m->parser = "harmony";
+    m->go_selected = go;
+    if (*m->renderer != '\0')
+        m->way = WAY_RENDERER;
+    else if (m->template != NULL && (go || harmony || *config->parser != '\0'))
+        m->way = WAY_GO;
+    else if (f->tree != NULL)
+        m->way = WAY_JINJA;
+    else if (f->jinja != NULL && m->template == NULL)
+        return choose_named(m, e);
+    return ST_OK;
 }
 
 static void add_can(struct catalog_model *m, const char *name) {
@@ -161,21 +240,27 @@ static void add_can(struct catalog_model *m, const char *name) {
         if (strcmp(capability_name((enum capability)c), name) == 0) m->can[c] = true;
 }
 
-bool catalog_is_family(const struct catalog_model *m, const char *family) {
-    return strcasecmp(m->stored.entry.config.model_family, family) == 0;
-}
-
 static void find_capabilities(struct catalog_model *m) {
     const struct store_config *config = &m->stored.entry.config;
     const struct template *t = m->template;
+    const struct parser_info *parser = parser_info(m->parser);
     for (size_t i = 0; i < config->n_capabilities; i++) add_can(m, config->capabilities[i]);
+    if (m->way == WAY_JINJA) {
+        const struct jinja_facts j = jinja_learn(m->facts->jinja, m->facts->jinja_len);
+        if (j.tools) add_can(m, "tools");
+        if (j.thinking) add_can(m, "thinking");
+    }
     add_can(m, m->facts->pooling ? "embedding" : "completion");
     if (m->facts->vision || m->stored.n_projectors > 0) add_can(m, "vision");
-    if (m->facts->audio) add_can(m, "audio");
-    if (t != NULL && template_uses(t, "tools")) add_can(m, "tools");
-    if (t != NULL && template_uses(t, "suffix")) add_can(m, "insert");
-    if (t != NULL && template_can_think(t)) add_can(m, "thinking");
-    if (catalog_is_family(m, "gptoss") || catalog_is_family(m, "gpt-oss")) add_can(m, "thinking");
+    if (m->facts->audio && !catalog_is_family(m, "nemotron_h_omni")) add_can(m, "audio");
+    if (t != NULL && (m->go_selected || !m->stored.has_template)) {
+        if (template_uses(t, "tools")) add_can(m, "tools");
+        if (template_uses(t, "suffix")) add_can(m, "insert");
+        if (template_can_think(t)) add_can(m, "thinking");
+    }
+    if (parser != NULL && parser->tools) add_can(m, "tools");
+    if (parser != NULL && parser->thinking) add_can(m, "thinking");
+    if (catalog_is_gptoss(m)) add_can(m, "thinking");
 }
 
 enum status catalog_find(struct catalog *c, const struct model_name *name, struct catalog_model *m,

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "api/jinja/jinja.h"
 #include "api/template/template.h"
 #include "base/buf.h"
 #include "store/store.h"
@@ -22,6 +23,7 @@ struct model_facts {   /* of a GGUF file; owned by the catalog, never freed befo
     const char *key;   /* path, or "builtin:NAME" */
     const char *jinja; /* chat template; NULL: none */
     size_t jinja_len;
+    struct jinja *tree; /* of it, repaired; NULL: none, or it cannot be parsed */
     bool readable, pooling, vision, audio;
     int64_t context_length, embedding_length;
     struct model_facts *next;
@@ -40,11 +42,22 @@ enum capability { /* in the order of the spec's list */
 };
 const char *capability_name(enum capability c); /* "completion", ... */
 
+enum prompt_way {            /* how prompts are made (spec/templates.md 1) */
+                  WAY_PLAIN, /* no template: chat is ChatML, generate the prompt alone */
+                  WAY_RENDERER,
+                  WAY_GO,
+                  WAY_JINJA
+};
+
 struct catalog_model { /* owns all of it; freed with catalog_model_free */
     struct store_model stored;
     const struct model_facts *facts;
-    struct template *template; /* NULL: none (chat: ChatML; generate: the prompt alone) */
+    enum prompt_way way;
+    const char *renderer,
+        *parser;               /* names; "": none. parser: also harmony's, found by its family */
+    struct template *template; /* NULL: none */
     const char *template_text; /* what show prints: Go text, or the GGUF's Jinja text */
+    bool go_selected;          /* its Go template counts (spec/templates.md 1) */
     bool can[CAN_COUNT];
     const char *can_list[2 * CAN_COUNT]; /* in the order to show them */
     size_t n_can;
@@ -54,6 +67,7 @@ enum status catalog_find(struct catalog *c, const struct model_name *name, struc
                          struct err *e);
 void catalog_model_free(struct catalog_model *m); /* a zeroed one is fine */
 bool catalog_is_family(const struct catalog_model *m, const char *family);
+bool catalog_is_gptoss(const struct catalog_model *m);
 
 /* `{"parent_model":..., ...}` of tags and show; with_sizes adds context_length, embedding_length.
  */

@@ -76,10 +76,9 @@ static enum status set_think(struct gen *g, struct err *e) {
     g->think.on = flag;
     if (!flag) return ST_OK;
     if (!can) return err_set(e, ST_INVALID, "\"%s\" does not support thinking", g->r->model);
+    g->think.named = level != NULL;
     g->think.level = level != NULL ? level : "medium";
-    bool harmony =
-        catalog_is_family(&g->model, "gptoss") || catalog_is_family(&g->model, "gpt-oss");
-    if (harmony && strcmp(g->think.level, "max") == 0) g->think.level = "high";
+    if (catalog_is_gptoss(&g->model) && strcmp(g->think.level, "max") == 0) g->think.level = "high";
     return ST_OK;
 }
 
@@ -169,7 +168,9 @@ static enum status render(struct gen *g, struct err *e) {
                               .vocab = cria_engine_vocab(engine),
                               .n_ctx = cria_engine_info(engine)->n_ctx,
                               .truncate = r->truncate,
+                              .projector = g->model.stored.n_projectors > 0,
                               .think = g->think,
+                              .harmony = strcmp(g->model.parser, "harmony") == 0,
                               .tools = json_len(r->tools) > 0 ? r->tools : NULL,
                               .messages = r->messages,
                               .generate = !r->chat,
@@ -231,10 +232,12 @@ static enum status start(struct gen *g, struct err *e) {
     uint32_t n_ctx = cria_engine_info(engine)->n_ctx;
     bool shift = g->r->shift && !catalog_is_family(&g->model, "deepseek2");
     const struct buf *text = &g->prompt.text;
-    enum status st = prompt_tokenize(v, text->len > 0 ? text->data : "", text->len, &g->tokens, e);
+    enum status st = prompt_tokenize(v, text->len > 0 ? text->data : "", text->len,
+                                     g->prompt.writes_bos, &g->tokens, e);
     if (st != ST_OK) return st;
     size_t keep = tokens_to_keep(g, v);
     st = shorten(g, n_ctx, keep, shift, e);
+    if (st == ST_OK) st = gen_choose_parser(g, e);
     if (st != ST_OK) return st;
     int64_t most = (int64_t)n_ctx * N_PREDICT_CTX;
     struct sampling sampling;
@@ -248,6 +251,8 @@ static enum status start(struct gen *g, struct err *e) {
                                    .shift = shift,
                                    .n_keep = (int32_t)keep,
                                    .logprobs = g->r->logprobs,
+                                   .visible = g->visible,
+                                   .n_visible = g->n_visible,
                                    .n_top_logprobs =
                                        g->r->logprobs ? (uint32_t)g->r->top_logprobs : 0};
     if (st == ST_OK) st = cria_generation_start(&g->generation, engine, &request, e);
@@ -299,6 +304,7 @@ static void release(struct gen *g) {
     cancel_attach(&g->cancel, NULL);
     cria_generation_free(g->generation);
     if (g->runner != NULL) runner_release(g->server->runners, g->runner);
+    parser_free(g->parser);
     if (g->thinks) think_end(&g->think_parser);
     if (g->calls) tool_end(&g->tool_parser, &g->content);
     template_free(g->own_template);

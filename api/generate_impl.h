@@ -3,11 +3,14 @@
 #ifndef CRIA_API_GENERATE_IMPL_H
 #define CRIA_API_GENERATE_IMPL_H
 
+#include "api/format/parse.h"
 #include "api/generate.h"
 #include "api/prompt.h"
 #include "api/server_impl.h"
 #include "api/think.h"
 #include "api/toolcall.h"
+
+enum { GEN_VISIBLE = 24 };
 
 struct gen {
     struct server *server;
@@ -27,7 +30,10 @@ struct gen {
     int64_t start_ns, ready_ns;
 
     /* output; see generate_out.c */
-    bool thinks, calls; /* the parsers are in use */
+    struct parser *parser;         /* of the model's format; NULL: the two generic ones below */
+    token_id visible[GEN_VISIBLE]; /* special tokens that it must see */
+    size_t n_visible;
+    bool thinks, calls; /* the generic parsers are in use */
     struct think_parser think_parser;
     struct tool_parser tool_parser;
     struct buf answer;                                  /* everything generated, for `context` */
@@ -38,6 +44,8 @@ static inline const struct template *gen_template(const struct gen *g) {
     return g->own_template != NULL ? g->own_template : g->model.template;
 }
 
+/* By the model's config, or what its Jinja template tells: sets parser and visible. */
+enum status gen_choose_parser(struct gen *g, struct err *e);
 /* Runs the generation to its end and hands out the pieces. */
 enum status gen_output(struct gen *g, struct err *e);
 

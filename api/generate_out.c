@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "api/generate_impl.h"
+#include "api/learn_jinja.h"
 #include "base/os.h"
 #include "base/utf8.h"
 
@@ -120,27 +121,86 @@ static enum status send_stream(struct gen *g, bool held, struct err *e) {
 
 /* ---- chunks ---- */
 
-static void begin(struct gen *g) {
+static bool prompt_ends_with(const struct gen *g, const char *tag) {
+    const struct buf *text = &g->prompt.text;
+    size_t n = text->len, k = strlen(tag);
+    while (n > 0 && strchr(" \t\r\n\v\f", text->data[n - 1]) != NULL) n--;
+    return n >= k && memcmp(text->data + n - k, tag, k) == 0;
+}
+
+/* The thinking tags: a Go template tells them, for Jinja they are the usual ones. */
+static void thinking_tags(const struct gen *g, const char **open, const char **close) {
     const struct template *t = gen_template(g);
-    const char *open = t == NULL ? NULL : template_thinking_open(t);
-    const char *close = t == NULL ? NULL : template_thinking_close(t);
+    const bool jinja = g->own_template == NULL && g->model.way == WAY_JINJA;
+    *open = jinja ? "<think>" : t == NULL ? NULL : template_thinking_open(t);
+    *close = jinja ? "</think>" : t == NULL ? NULL : template_thinking_close(t);
+}
+
+static void begin(struct gen *g) {
+    const char *open, *close;
+    if (g->parser != NULL) return;
+    thinking_tags(g, &open, &close);
     g->thinks = g->think.on && open != NULL && close != NULL && *open != '\0' && *close != '\0';
     g->calls = json_len(g->r->tools) > 0;
     if (g->thinks) {
         think_begin(&g->think_parser, open, close);
-        const struct buf *text = &g->prompt.text;
-        size_t n = text->len, k = strlen(open);
-        while (n > 0 && strchr(" \t\r\n\v\f", text->data[n - 1]) != NULL) n--;
-        if (n >= k && memcmp(text->data + n - k, open, k) == 0)
-            think_feed(&g->think_parser, open, k, &g->content, &g->thinking);
+        if (prompt_ends_with(g, open))
+            think_feed(&g->think_parser, open, strlen(open), &g->content, &g->thinking);
     }
-    if (g->calls) tool_begin(&g->tool_parser, template_tool_tag(t), g->r->tools);
+    const bool go = g->own_template != NULL || g->model.way == WAY_GO;
+    if (g->calls)
+        tool_begin(&g->tool_parser, go ? template_tool_tag(gen_template(g)) : "{", g->r->tools);
 }
 
-static void take_chunk(struct gen *g, const struct cria_chunk *chunk) {
+static const json *last_message(const struct gen *g) {
+    const json *last = NULL;
+    for (const json *m = json_first(g->r->messages); m != NULL; m = json_next(m)) last = m;
+    return last;
+}
+
+enum status gen_choose_parser(struct gen *g, struct err *e) {
+    const struct model_facts *f = g->model.facts;
+    const struct vocab *v = cria_engine_vocab(runner_engine(g->runner));
+    const bool own = g->r->raw || g->own_template != NULL;
+    const char *name = own ? "" : g->model.parser;
+    struct parser_input in = {.tools = json_len(g->r->tools) > 0 ? g->r->tools : NULL,
+                              .last = last_message(g),
+                              .think_set = g->think.set,
+                              .think = g->think.on};
+    if (*name == '\0' && !own && g->model.way == WAY_JINJA) {
+        in.think = prompt_ends_with(g, "<think>");
+        in.think_set = true;
+        in.look = !in.think && g->think.on;
+        name = jinja_parser(f->jinja, f->jinja_len, in.think);
+    }
+    if (name == NULL || *name == '\0') return ST_OK;
+    const struct parser_info *info = parser_info(name);
+    for (size_t i = 0; info->preserved[i] != NULL && g->n_visible < GEN_VISIBLE; i++) {
+        token_id id = vocab_find(v, info->preserved[i], strlen(info->preserved[i]));
+        if (id >= 0) g->visible[g->n_visible++] = id;
+    }
+    return parser_open(&g->parser, name, &in, e);
+}
+
+/* The piece through the model's own parser. */
+static enum status take_formatted(struct gen *g, const char *text, size_t len, bool done,
+                                  struct err *e) {
+    struct parser_out o = {0};
+    enum status st = parser_feed(g->parser, text, len, done, &o, e);
+    if (done && st == ST_OK) parser_end(g->parser, &o);
+    buf_add(&g->content, text_of(&o.content), o.content.len);
+    buf_add(&g->thinking, text_of(&o.thinking), o.thinking.len);
+    if (o.calls.len > 0 && g->tool_calls.len > 0) buf_chr(&g->tool_calls, ',');
+    buf_add(&g->tool_calls, text_of(&o.calls), o.calls.len);
+    parser_out_free(&o);
+    return st;
+}
+
+static enum status take_chunk(struct gen *g, const struct cria_chunk *chunk, struct err *e) {
     struct buf content = {0};
     put_logprobs(&g->logprobs, cria_engine_vocab(runner_engine(g->runner)), chunk);
     buf_add(&g->answer, chunk->text, chunk->len);
+    if (g->parser != NULL) return take_formatted(g, chunk->text, chunk->len, false, e);
     if (g->thinks)
         think_feed(&g->think_parser, chunk->text, chunk->len, &content, &g->thinking);
     else
@@ -150,6 +210,7 @@ static void take_chunk(struct gen *g, const struct cria_chunk *chunk) {
     else
         buf_add(&g->content, text_of(&content), content.len);
     buf_free(&content);
+    return ST_OK;
 }
 
 /* ---- the end ---- */
@@ -212,8 +273,10 @@ enum status gen_output(struct gen *g, struct err *e) {
         st = cria_generation_next(g->generation, &chunk, e);
         if (st != ST_OK) return st;
         if (chunk.done == CRIA_DONE_CANCELLED) return err_set(e, ST_CANCELLED, "request canceled");
-        take_chunk(g, &chunk);
-        if (g->r->stream) st = send_stream(g, chunk.len > 0, e);
+        st = take_chunk(g, &chunk, e);
+        if (st == ST_OK && chunk.done != CRIA_RUNNING && g->parser != NULL)
+            st = take_formatted(g, "", 0, true, e);
+        if (st == ST_OK && g->r->stream) st = send_stream(g, chunk.len > 0, e);
     } while (st == ST_OK && chunk.done == CRIA_RUNNING);
     return st == ST_OK ? finish(g, chunk.done, e) : st;
 }

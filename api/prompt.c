@@ -9,6 +9,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "api/format/parse.h"
+#include "api/format/render.h"
+#include "api/prompt_jinja.h"
 #include "api/think.h"
 
 struct message {
@@ -90,6 +93,17 @@ static void drop_old_thinking(const struct prompt_input *in, struct conversation
     }
 }
 
+static enum status check_images(const struct prompt_input *in, const struct conversation *c,
+                                struct err *e) {
+    if (!catalog_is_family(in->model, "mllama")) return ST_OK;
+    for (size_t i = 0; i < c->n; i++)
+        if (c->messages[i].n_images > 1)
+            return err_set(e, ST_INVALID,
+                           "this model only supports one image while more than one "
+                           "image requested");
+    return ST_OK;
+}
+
 /* ---- writing a part of the list as JSON ---- */
 
 /* Image N of the prompt takes the place of the next "[img]", or stands in front. */
@@ -114,12 +128,19 @@ static void put_content(struct buf *b, const struct message *m, bool tags, unsig
     buf_free(&front);
 }
 
-static void put_message(struct buf *b, const struct message *m, bool tags, unsigned *image) {
+/* How images go into the text: as tags of the Go templates' way, or as a count in "images". */
+enum images { IMAGES_NOT, IMAGES_TAGS, IMAGES_COUNT };
+
+static void put_message(struct buf *b, const struct message *m, enum images how, unsigned *image) {
     static const char *const copied[] = {"thinking", "tool_calls", "tool_name", "tool_call_id"};
     buf_str(b, "{\"role\":");
     json_put_string(b, m->role, strlen(m->role));
     buf_str(b, ",\"content\":");
-    put_content(b, m, tags, image);
+    put_content(b, m, how == IMAGES_TAGS, image);
+    if (how == IMAGES_NOT) *image += (unsigned)m->n_images;
+    for (size_t i = 0; how == IMAGES_COUNT && i < m->n_images; i++, ++*image)
+        buf_str(b, i == 0 ? ",\"images\":[0" : ",0");
+    if (how == IMAGES_COUNT && m->n_images > 0) buf_chr(b, ']');
     for (size_t i = 0; m->source != NULL && i < sizeof copied / sizeof *copied; i++) {
         const json *v = json_get(m->source, copied[i]);
         if (v == NULL || json_kind(v) == JSON_NULL) continue;
@@ -130,14 +151,14 @@ static void put_message(struct buf *b, const struct message *m, bool tags, unsig
 }
 
 /* All system messages before `first`, then everything from there on. */
-static void put_messages(struct buf *b, const struct conversation *c, size_t first, bool tags,
+static void put_messages(struct buf *b, const struct conversation *c, size_t first, enum images how,
                          unsigned *n_images) {
     buf_chr(b, '[');
     for (size_t i = 0; i < c->n; i++) {
         const struct message *m = &c->messages[i];
         if (i < first && strcmp(m->role, "system") != 0) continue;
         if (b->data != NULL && b->len > 1) buf_chr(b, ',');
-        put_message(b, m, tags, n_images);
+        put_message(b, m, how, n_images);
     }
     buf_chr(b, ']');
 }
@@ -155,26 +176,92 @@ static void render_chatml(const json *messages, struct buf *out) {
     buf_str(out, "<|im_start|>assistant\n");
 }
 
-static enum status render_part(const struct prompt_input *in, const struct conversation *c,
-                               size_t first, bool tags, struct prompt *out, struct err *e) {
-    struct buf text = {0};
-    const struct template *t = in->template != NULL ? in->template : in->model->template;
-    unsigned n_images = 0;
-    put_messages(&text, c, first, tags, &n_images);
-    static const struct json_limits limits = {(size_t)512 << 20, 4000000, 1000};
-    json *messages = text.failed ? NULL : json_parse(text.data, text.len, &limits, NULL, e);
-    buf_free(&text);
-    if (messages == NULL) return e != NULL && e->code != ST_OK ? e->code : err_no_memory(e);
+/* The tools under the names that gpt-oss sees; json_free. */
+static json *harmony_tools(const json *tools) {
+    struct buf b = {0};
+    size_t i = 0;
+    buf_chr(&b, '[');
+    for (const json *t = json_first(tools); t != NULL; t = json_next(t), i++) {
+        struct buf name = {0};
+        harmony_tool_name(&name, tools, i);
+        buf_str(&b, i == 0 ? "{" : ",{");
+        for (const json *m = json_first(t); m != NULL; m = json_next(m)) {
+            bool function = strcmp(json_key(m), "function") == 0;
+            json_put_key(&b, json_key(m));
+            if (!function) json_print(&b, m);
+            for (const json *f = json_first(m); function && f != NULL; f = json_next(f)) {
+                if (f == json_first(m)) buf_chr(&b, '{');
+                json_put_key(&b, json_key(f));
+                if (strcmp(json_key(f), "name") == 0)
+                    json_put_string(&b, name.data == NULL ? "" : name.data, name.len);
+                else
+                    json_print(&b, f);
+            }
+            if (function) buf_chr(&b, '}');
+        }
+        buf_chr(&b, '}');
+        buf_free(&name);
+    }
+    buf_chr(&b, ']');
+    json *list = b.failed ? NULL : json_parse(b.data, b.len, &json_default_limits, NULL, NULL);
+    buf_free(&b);
+    return list;
+}
+
+static enum status render_go(const struct prompt_input *in, const struct template *t,
+                             const json *messages, struct prompt *out, struct err *e) {
+    json *renamed = in->harmony && in->tools != NULL ? harmony_tools(in->tools) : NULL;
     struct template_data data = {.messages = messages,
-                                 .tools = in->tools,
+                                 .tools = renamed != NULL ? renamed : in->tools,
                                  .prompt = "",
                                  .suffix = "",
                                  .think = in->think.on,
                                  .think_set = in->think.set,
                                  .think_level = in->think.level};
+    enum status st = template_render(t, &data, &out->text, e);
+    json_free(renamed);
+    return st;
+}
+
+static enum status render_named(const struct prompt_input *in, const json *messages,
+                                struct prompt *out, struct err *e) {
+    const struct render_input r = {.messages = messages,
+                                   .tools = in->tools,
+                                   .think_set = in->think.set,
+                                   .think = in->think.on,
+                                   .level = in->think.level,
+                                   .level_named = in->think.named};
+    out->writes_bos = true;
+    return render_prompt(in->model->renderer, &r, &out->text, e);
+}
+
+static enum prompt_way way_of(const struct prompt_input *in) {
+    return in->template != NULL ? WAY_GO : in->model->way;
+}
+
+static enum status render_part(const struct prompt_input *in, const struct conversation *c,
+                               size_t first, bool tags, struct prompt *out, struct err *e) {
+    static const struct json_limits limits = {(size_t)512 << 20, 4000000, 1000};
+    const enum prompt_way way = way_of(in);
+    const bool count = way == WAY_RENDERER || way == WAY_JINJA;
+    struct buf text = {0};
+    unsigned n_images = 0;
+    put_messages(&text, c, first,
+                 count  ? IMAGES_COUNT
+                 : tags ? IMAGES_TAGS
+                        : IMAGES_NOT,
+                 &n_images);
+    json *messages = text.failed ? NULL : json_parse(text.data, text.len, &limits, NULL, e);
+    buf_free(&text);
+    if (messages == NULL) return e != NULL && e->code != ST_OK ? e->code : err_no_memory(e);
     enum status st = ST_OK;
-    if (t != NULL)
-        st = template_render(t, &data, &out->text, e);
+    if (way == WAY_GO)
+        st = render_go(in, in->template != NULL ? in->template : in->model->template, messages, out,
+                       e);
+    else if (way == WAY_RENDERER)
+        st = render_named(in, messages, out, e);
+    else if (way == WAY_JINJA)
+        st = prompt_jinja(in, messages, out, e);
     else
         render_chatml(messages, &out->text);
     out->n_images = n_images;
@@ -186,29 +273,40 @@ static enum status render_part(const struct prompt_input *in, const struct conve
 /* A template that writes "<bos>" itself, for a vocabulary whose file asks for a BOS: the text goes,
  * exactly as the reference does it and no further (spec/tokenizers.md 4, "Ollama"): other doubled
  * BOS are the template's wish. */
-static size_t doubled_bos(const struct vocab *v, const char *text, size_t len) {
+static size_t doubled_bos(const struct vocab *v, const char *text, size_t len, bool own_bos) {
     static const char bos[] = "<bos>";
-    const size_t n = sizeof bos - 1;
-    bool doubled = vocab_special(v)->add_bos_by_file && len >= n && memcmp(text, bos, n) == 0;
-    return doubled ? n : 0;
+    const struct vocab_special *special = vocab_special(v);
+    size_t n = sizeof bos - 1;
+    const char *piece = bos;
+    if (own_bos && special->add_bos && special->bos >= 0)
+        piece = vocab_piece(v, special->bos, true, &n);
+    else if (!special->add_bos_by_file)
+        return 0;
+    return n > 0 && len >= n && memcmp(text, piece, n) == 0 ? n : 0;
 }
 
-enum status prompt_tokenize(const struct vocab *v, const char *text, size_t len,
+enum status prompt_tokenize(const struct vocab *v, const char *text, size_t len, bool own_bos,
                             struct token_list *out, struct err *e) {
-    const size_t skip = doubled_bos(v, text, len);
+    const size_t skip = doubled_bos(v, text, len, own_bos);
     return vocab_encode(v, text + skip, len - skip, VOCAB_ADD_SPECIAL | VOCAB_PARSE_SPECIAL, out,
                         e);
 }
+
+enum { TOKENS_PER_IMAGE = 768 }; /* the reference's guess */
 
 static enum status fits(const struct prompt_input *in, const struct conversation *c, size_t first,
                         bool *yes, struct err *e) {
     struct prompt p = {0};
     struct token_list tokens = {0};
     enum status st = render_part(in, c, first, false, &p, e);
-    *yes = st == ST_OK && p.text.len < in->n_ctx; /* every token has at least a byte */
-    if (st == ST_OK && !*yes) {
-        st = prompt_tokenize(in->vocab, p.text.len > 0 ? p.text.data : "", p.text.len, &tokens, e);
-        *yes = st == ST_OK && tokens.len <= in->n_ctx;
+    const size_t images = in->projector ? (size_t)p.n_images * TOKENS_PER_IMAGE : 0;
+    *yes = st == ST_OK && p.text.len + images < in->n_ctx; /* every token has at least a byte */
+    if (st == ST_OK && !*yes && in->count != NULL) {
+        *yes = in->count(p.text.len > 0 ? p.text.data : "", p.text.len) + images <= in->n_ctx;
+    } else if (st == ST_OK && !*yes) {
+        st = prompt_tokenize(in->vocab, p.text.len > 0 ? p.text.data : "", p.text.len, p.writes_bos,
+                             &tokens, e);
+        *yes = st == ST_OK && tokens.len + images <= in->n_ctx;
     }
     token_list_free(&tokens);
     buf_free(&p.text);
@@ -251,14 +349,16 @@ static enum status render_insert(const struct prompt_input *in, struct prompt *o
 enum status prompt_render(const struct prompt_input *in, struct prompt *out, struct err *e) {
     struct conversation c = {0};
     size_t first = 0;
-    bool no_template = in->template == NULL && in->model->template == NULL;
-    if (in->generate && *in->suffix != '\0' && !no_template) return render_insert(in, out, e);
-    if (in->generate && no_template && in->model->facts->jinja == NULL) {
+    const enum prompt_way way = way_of(in);
+    const bool go = in->template != NULL || in->model->template != NULL;
+    if (in->generate && *in->suffix != '\0' && go) return render_insert(in, out, e);
+    if (in->generate && way == WAY_PLAIN && in->model->facts->jinja == NULL) {
         buf_str(&out->text, in->prompt);
         out->n_images = (unsigned)json_len(in->images);
         return out->text.failed ? err_no_memory(e) : ST_OK;
     }
     enum status st = gather(in, &c, e);
+    if (st == ST_OK && way == WAY_GO) st = check_images(in, &c, e);
     if (st == ST_OK) {
         drop_old_thinking(in, &c);
         if (in->template == NULL) st = find_first(in, &c, &first, e);

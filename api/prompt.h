@@ -13,16 +13,21 @@
 
 struct prompt_think {
     bool set, on;
-    const char *level; /* "" if none */
+    bool named;        /* the request gave a level by name */
+    const char *level; /* "" if none; "medium" for plain true */
 };
 
 struct prompt_input {
     const struct catalog_model *model;
     const struct vocab *vocab;
+    size_t (*count)(const char *text, size_t len); /* tokens of a text; NULL: by the vocabulary */
     uint32_t n_ctx;
-    bool truncate; /* drop old messages until the prompt fits */
+    bool truncate;  /* drop old messages until the prompt fits */
+    bool projector; /* images count as tokens, too */
     struct prompt_think think;
     const json *tools; /* NULL: none */
+
+    bool harmony; /* tools have the names of spec/chat-formats.md 5.3 */
 
     /* chat: the request's messages */
     const json *messages;
@@ -36,14 +41,16 @@ struct prompt_input {
 
 struct prompt {
     struct buf text;
+    bool writes_bos;   /* the text may begin with the BOS that the vocabulary adds, too */
     unsigned n_images; /* of the messages that are in it */
 };
 
 /* Appends to out->text. Errors: those of the template (ST_INVALID), ST_LIMIT, ST_NO_MEMORY. */
 enum status prompt_render(const struct prompt_input *in, struct prompt *out, struct err *e);
 
-/* Text -> ids with special tokens; a "<bos>" that the template wrote itself is not doubled. */
-enum status prompt_tokenize(const struct vocab *v, const char *text, size_t len,
+/* Text -> ids with special tokens; a "<bos>" that the template wrote itself is not doubled, with
+ * own_bos (struct prompt: writes_bos) nor is any other BOS. */
+enum status prompt_tokenize(const struct vocab *v, const char *text, size_t len, bool own_bos,
                             struct token_list *out, struct err *e);
 
 #endif

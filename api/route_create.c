@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "api/learn_jinja.h"
 #include "api/request.h"
 #include "api/server_impl.h"
 #include "api/template/named.h"
@@ -133,6 +134,11 @@ static const char *detect_template(void *arg, const struct gguf *g, const char *
     struct gguf_str jinja;
     (void)arg;
     if (gguf_get_str(g, "tokenizer.chat_template", &jinja, NULL) != ST_OK) return NULL;
+    struct jinja *tree = jinja_load(jinja.ptr, jinja.len);
+    if (tree != NULL) { /* the model's own template renders its prompts better than any other */
+        jinja_free(tree);
+        return NULL;
+    }
     const struct named_template *t = named_template_detect(jinja.ptr, jinja.len);
     if (t == NULL) return NULL;
     *name = t->name;

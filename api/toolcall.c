@@ -176,6 +176,25 @@ static void search_tag(struct tool_parser *p, struct buf *content) {
     }
 }
 
+/* A bracket of the tag's kind is opened and closed again in the held text. */
+static bool has_pair(const struct tool_parser *p) {
+    const char open = p->tag[0], close = open == '{' ? '}' : ']';
+    bool in_string = false;
+    int depth = 0;
+    for (size_t i = 0; i < p->held.len; i++) {
+        const char c = p->held.data[i];
+        if (in_string && c == '\\')
+            i++;
+        else if (c == '"')
+            in_string = !in_string;
+        else if (!in_string && c == open)
+            depth++;
+        else if (!in_string && c == close && --depth == 0)
+            return true;
+    }
+    return false;
+}
+
 unsigned tool_feed(struct tool_parser *p, const char *text, size_t len, struct buf *content,
                    struct buf *calls) {
     unsigned before = p->n_calls;
@@ -186,17 +205,10 @@ unsigned tool_feed(struct tool_parser *p, const char *text, size_t len, struct b
     if (len == 0) return 0;
     buf_add(&p->held, text, len);
     if (p->state == TOOL_SEARCHING) search_tag(p, content);
-    while (p->state == TOOL_CALLING && next_call(p, calls)) {
-        char open = p->tag[0], close = open == '{' ? '}' : ']';
-        if (!bare_tag(p) || p->held.len == 0) continue;
-        /* the closing bracket of the call is still held: nothing open is left behind it */
-        if (memchr(p->held.data, open, p->held.len) == NULL &&
-            memchr(p->held.data, close, p->held.len) != NULL) {
-            const char *rest = (const char *)memchr(p->held.data, close, p->held.len) + 1;
-            p->state = TOOL_DONE;
-            buf_drop(&p->held, (size_t)(rest - p->held.data));
-            flush(&p->held, content);
-        }
+    while (p->state == TOOL_CALLING && next_call(p, calls)) continue;
+    if (p->state == TOOL_CALLING && bare_tag(p) && has_pair(p)) { /* JSON that is no call */
+        p->state = TOOL_DONE;
+        flush(&p->held, content);
     }
     return p->n_calls - before;
 }

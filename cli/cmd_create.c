@@ -101,7 +101,8 @@ static enum status request(struct create *c, const struct args *a, struct err *e
     const char *draft = args_text(a, "draft-quantize", NULL);
     buf_chr(&body, '{');
     json_put_field(&body, "model", a->words[0]);
-    if (c->files.from != NULL) json_put_field(&body, "from", c->files.from);
+    if (c->files.from != NULL && *c->files.from != '\0')
+        json_put_field(&body, "from", c->files.from);
     put_files(&body, &c->files, GATHER_FILES, "files");
     put_files(&body, &c->files, GATHER_ADAPTERS, "adapters");
     put_files(&body, &c->files, GATHER_DRAFTS, "draft_files");

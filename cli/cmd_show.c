@@ -6,6 +6,7 @@
 #include "cli/info.h"
 #include "cli/model_file.h"
 #include "cli/private.h"
+#include "cli/template_check.h"
 #include "engine/cria.h"
 
 /* Flags that choose one text; the second column: whether a newline follows it. */
@@ -50,7 +51,10 @@ static enum status show(struct client *c, const struct args *a, const char *mode
     if (args_bool(a, "verbose")) json_put_field_bool(&body, "verbose", true);
     buf_chr(&body, '}');
     enum status st = client_json(c, "/api/show", &body, &shown, e);
-    if (st == ST_OK) st = print_shown(a, shown, text, e);
+    if (st == ST_OK && args_bool(a, "template-check"))
+        st = template_check(c, model, shown, e);
+    else if (st == ST_OK)
+        st = print_shown(a, shown, text, e);
     json_free(shown);
     buf_free(&body);
     return st;

@@ -18,10 +18,26 @@ void gather_free(struct gather *g) {
 
 /* ---- paths ---- */
 
+/* "a/./b" and "a//b" are "a/b"; in place. */
+static char *clean_path(char *path) {
+    char *to = path;
+    for (const char *from = path; to != NULL && *from != '\0';) {
+        bool at_part = to > path && to[-1] == '/';
+        if (at_part && from[0] == '/')
+            from++;
+        else if (at_part && from[0] == '.' && from[1] == '/')
+            from += 2;
+        else
+            *to++ = *from++;
+    }
+    if (to != NULL) *to = '\0';
+    return path;
+}
+
 /* "~", "~/x", "~user/x", and what is relative to the Modelfile. NULL: e is set. */
 static const char *resolve_path(struct gather *g, const char *value, const char *dir,
                                 struct err *e) {
-    const char *out;
+    char *out;
     if (value[0] == '~') {
         const size_t len = strcspn(value + 1, "/");
         const char *home = len == 0 ? getenv("HOME") : NULL;
@@ -42,7 +58,7 @@ static const char *resolve_path(struct gather *g, const char *value, const char 
         out = arena_printf(&g->arena, "%s/%s", dir, value);
     }
     if (out == NULL) err_no_memory(e);
-    return out;
+    return clean_path(out);
 }
 
 static enum status add_file(struct gather *g, enum gather_kind kind, const char *path,
@@ -178,6 +194,14 @@ static enum status add_other(struct gather *g, const struct modelfile_command *c
     return add_path(g, c->kind == MODELFILE_DRAFT ? GATHER_DRAFTS : GATHER_ADAPTERS, path, e);
 }
 
+static enum status check_there(struct gather *g, const char *value, const char *dir,
+                               struct err *e) {
+    struct stat info;
+    const char *path = resolve_path(g, value, dir, e);
+    if (path == NULL) return e->code;
+    return stat(path, &info) == 0 ? ST_OK : os_fail(e, "stat", path);
+}
+
 /* Names in the request begin behind the directory that all files of a kind share. */
 static void name_files(struct gather *g, enum gather_kind kind) {
     const char *first = NULL;
@@ -203,13 +227,16 @@ enum status gather_modelfile(struct gather *g, const struct modelfile *m, const 
     const struct modelfile_command *adapter = modelfile_last(m, MODELFILE_ADAPTER);
     struct err local = {0};
     enum status st = ST_OK;
-    *g = (struct gather){0};
+    *g = (struct gather){.from = NULL};
     for (size_t i = 0; i < m->n_commands && st == ST_OK; i++)
         if (m->commands[i].kind == MODELFILE_FROM)
             st = add_from(g, m->commands[i].value, dir, &local);
     for (size_t i = 0; i < m->n_commands && st == ST_OK; i++) {
         const struct modelfile_command *c = &m->commands[i];
-        if (c->kind == MODELFILE_DRAFT || c == adapter) st = add_other(g, c, dir, &local);
+        if (c->kind == MODELFILE_DRAFT || c == adapter)
+            st = add_other(g, c, dir, &local);
+        else if (c->kind == MODELFILE_ADAPTER) /* not the last one: it must be there all the same */
+            st = check_there(g, c->value, dir, &local);
     }
     if (st != ST_OK) {
         gather_free(g);

@@ -111,6 +111,9 @@ struct cria_request {
     int32_t n_keep; /* first tokens that a shift keeps; negative: all of the prompt */
     bool logprobs;
     uint32_t n_top_logprobs;
+    const token_id
+        *visible; /* special tokens whose text is output, too; borrowed while it starts */
+    size_t n_visible;
 };
 
 struct cria_logprob {

@@ -39,6 +39,8 @@ struct cria_generation {
     uint32_t n_top;
     char **stop; /* owned copies: stats.stop_hit points here */
     size_t n_stop;
+    token_id *visible; /* special tokens that are output as text */
+    size_t n_visible;
     int slot;
     uint32_t result_row; /* of this step; valid if wants_result */
     bool in_step, wants_result;
@@ -170,12 +172,18 @@ static enum cria_done after_token(struct cria_generation *g) {
     return CRIA_RUNNING;
 }
 
+static bool is_visible(const struct cria_generation *g, token_id id) {
+    size_t i = 0;
+    while (i < g->n_visible && g->visible[i] != id) i++;
+    return i < g->n_visible;
+}
+
 static enum cria_done take_token(struct cria_generation *g, const float *logits) {
     struct sched *s = g->eng->sched;
     const token_id id = sampler_sample(g->sampler, logits);
     const bool eog = vocab_is_eog(g->eng->vocab, id);
     size_t len = 0;
-    const char *piece = eog ? "" : vocab_piece(g->eng->vocab, id, false, &len);
+    const char *piece = eog ? "" : vocab_piece(g->eng->vocab, id, is_visible(g, id), &len);
     bool ok = true;
     sampler_accept(g->sampler, id);
     g->stats.n_generated++;
@@ -394,6 +402,10 @@ static enum status copy_stops(struct cria_generation *g, const struct cria_reque
         g->stop[g->n_stop] = mem_strdup(r->stop[i]);
         if (g->stop[g->n_stop++] == NULL) return err_no_memory(e);
     }
+    g->visible = mem_array(r->n_visible, sizeof *g->visible);
+    if (g->visible == NULL) return err_no_memory(e);
+    if (r->n_visible > 0) memcpy(g->visible, r->visible, r->n_visible * sizeof *g->visible);
+    g->n_visible = r->n_visible;
     return textout_open(&g->textout, (const char *const *)g->stop, g->n_stop, e);
 }
 
@@ -438,6 +450,7 @@ static enum status generation_fill(struct cria_generation *g, const struct cria_
 static void generation_drop(struct cria_generation *g) {
     for (size_t i = 0; i < g->n_stop; i++) mem_free(g->stop[i]);
     mem_free(g->stop);
+    mem_free(g->visible);
     textout_close(g->textout);
     sampler_close(g->sampler);
     token_list_free(&g->tokens);

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "golden/check.h"
+#include "golden/check_jinja.h"
 
 struct set {
     struct check *c;
@@ -276,10 +277,6 @@ static void each_row(struct set *s, const char *file, void (*check)(struct set *
     mem_free(text);
 }
 
-static void check_later(struct set *s, const char *file, const char *reason) {
-    if (check_exists(s->dir, file)) check_skip(s->c, file, reason);
-}
-
 void check_templates(struct check *c, const char *dir) {
     struct set s = {.c = c, .dir = dir};
     s.conversations = check_read_json(c, dir, "conversations.json");
@@ -287,9 +284,7 @@ void check_templates(struct check *c, const char *dir) {
     each_row(&s, "go_micro.jsonl", check_micro);
     each_row(&s, "go_meta.jsonl", check_meta);
     each_row(&s, "go_bundled.jsonl", check_bundled);
-    check_later(&s, "autodetect.jsonl", "detection by distance needs third-party Jinja texts");
-    check_later(&s, "chat_prompt.jsonl", "prompt assembly is not in api/template");
-    check_later(&s, "jinja_micro.jsonl", "no Jinja engine yet");
-    check_later(&s, "jinja_models.jsonl", "no Jinja engine yet");
+    check_prompts(c, dir);
+    check_jinja(c, dir);
     json_free(s.conversations);
 }

@@ -44,7 +44,7 @@ struct modelfile {
     struct arena arena;
 };
 
-enum { MODELFILE_MAX_BYTES = 64 << 20, MODELFILE_MAX_COMMANDS = 100000 };
+enum { MODELFILE_MAX_BYTES = 16 << 20, MODELFILE_MAX_COMMANDS = 100000 };
 
 /* ST_FORMAT with the exact texts of spec 2.2-2.5; ST_LIMIT; ST_NO_MEMORY. *m needs no
  * initialisation; after success it is freed with modelfile_free, after failure it is empty. */

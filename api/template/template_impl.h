@@ -21,7 +21,7 @@
 #include "base/json.h"
 
 enum {
-    TEMPLATE_MAX_BYTES = 4 << 20, /* of template text; the largest seen in the wild is 30 KB */
+    TEMPLATE_MAX_BYTES = 1 << 20, /* of template text; the largest seen in the wild is 30 KB */
     TEMPLATE_MAX_NESTING = 250,   /* control structures and parentheses inside each other */
 };
 

@@ -1,0 +1,87 @@
+/* call_json.c - calls as JSON objects (J1), and DeepSeek's lists of calls (D1, D2). */
+#include <string.h>
+
+#include "api/format/parse_impl.h"
+#include "api/think.h"
+
+static bool json_call(struct parser *p, const char *s, size_t n, bool vl) {
+    struct err why = {0};
+    size_t name_len = 0;
+    json *v = json_whole(s, n, &why);
+    const json *args = json_get(v, "arguments");
+    const char *name = json_string_n(json_get(v, "name"), &name_len), *wrong = NULL;
+    struct buf text = {0};
+    if (v == NULL)
+        wrong = why.msg;
+    else if (args != NULL && json_kind(args) != JSON_OBJECT && json_kind(args) != JSON_NULL)
+        wrong = "Value looks like object, but can't find closing '}' symbol";
+    if (wrong != NULL) {
+        parser_fail(p, vl ? "%s" : "failed to parse JSON: %s", wrong);
+    } else if (name_len == 0 && !vl) {
+        parser_fail(p, "empty function name");
+    } else {
+        if (json_kind(args) == JSON_OBJECT)
+            json_print(&text, args);
+        else
+            buf_str(&text, "{}");
+        parser_call(p, name == NULL ? "" : name, name_len, text.data, NULL);
+    }
+    buf_free(&text);
+    json_free(v);
+    return p->status == ST_OK;
+}
+
+bool call_json(struct parser *p, const char *s, size_t n) { return json_call(p, s, n, false); }
+bool call_json_vl(struct parser *p, const char *s, size_t n) { return json_call(p, s, n, true); }
+
+/* ---- DeepSeek ---- */
+
+#define CALL_BEGIN "<｜tool▁call▁begin｜>"
+#define CALL_END "<｜tool▁call▁end｜>"
+#define SEP "<｜tool▁sep｜>"
+
+/* NAME<sep>JSON, or function<sep>NAME\n```json\nJSON\n```; what is neither is skipped. */
+static void deepseek_call(struct parser *p, const char *s, size_t n) {
+    bool fenced = strcmp(p->type->info.name, "cogito") == 0;
+    const char *sep = memmem(s, n, SEP, strlen(SEP));
+    if (sep == NULL) return;
+    const char *name = s, *rest = sep + strlen(SEP), *end = s + n, *name_end = sep;
+    if (fenced) {
+        static const char open[] = "\n```json\n", close[] = "\n```";
+        const char *fence = memmem(rest, (size_t)(end - rest), open, sizeof open - 1);
+        if (fence == NULL) return;
+        name = rest;
+        name_end = fence;
+        rest = fence + sizeof open - 1;
+        const char *last = memmem(rest, (size_t)(end - rest), close, sizeof close - 1);
+        if (last == NULL) return;
+        end = last;
+    }
+    size_t skip = text_skip_space(name, (size_t)(name_end - name));
+    name += skip;
+    json *v = json_whole(rest, (size_t)(end - rest), NULL);
+    if (json_kind(v) == JSON_OBJECT) {
+        struct buf text = {0};
+        json_print(&text, v);
+        parser_call(p, name, text_rtrim(name, (size_t)(name_end - name)), text.data, NULL);
+        buf_free(&text);
+    }
+    json_free(v);
+}
+
+bool step_deepseek_calls(struct parser *p) {
+    const struct family *f = p->type->family;
+    size_t begin = parser_find(p, CALL_BEGIN), end = parser_find(p, f->tool_close);
+    if (end != NOWHERE && (begin == NOWHERE || end < begin)) {
+        buf_drop(&p->held, end + strlen(f->tool_close));
+        parser_eat_space(p);
+        p->state = S_CONTENT;
+        return true;
+    }
+    size_t close = begin == NOWHERE ? NOWHERE : parser_find_at(p, begin, CALL_END);
+    if (close == NOWHERE) return false;
+    size_t from = begin + strlen(CALL_BEGIN);
+    deepseek_call(p, p->held.data + from, close - from);
+    buf_drop(&p->held, close + strlen(CALL_END));
+    return true;
+}
