@@ -1,0 +1,80 @@
+/* trie.c - see trie.h: the tokens are sorted by their bytes; then each new byte behind the prefix
+ * that it shares with its predecessor is a node. */
+#include "engine/grammar/trie.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static int by_text(const void *a, const void *b) {
+    const struct token_text *x = a, *y = b;
+    int c = memcmp(x->text, y->text, x->len < y->len ? x->len : y->len);
+    if (c != 0) return c;
+    if (x->len != y->len) return x->len < y->len ? -1 : 1;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static uint32_t shared_prefix(const struct token_text *a, const struct token_text *b) {
+    uint32_t n = a->len < b->len ? a->len : b->len, i = 0;
+    while (i < n && a->text[i] == b->text[i]) i++;
+    return i;
+}
+
+static size_t keep_usable(struct token_text *tokens, size_t n) {
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++)
+        if (tokens[i].len > 0 && tokens[i].len <= TOKEN_BYTES_MAX && tokens[i].text[0] != '\0')
+            tokens[kept++] = tokens[i];
+    return kept;
+}
+
+static void fill(struct trie *t, const struct token_text *tokens, size_t n) {
+    uint32_t open[TOKEN_BYTES_MAX + 1]; /* node of each depth on the path of the last token */
+    uint32_t depth = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct token_text *x = &tokens[i];
+        uint32_t keep = i > 0 ? shared_prefix(&tokens[i - 1], x) : 0;
+        for (; depth > keep; depth--) t->node[open[depth]].skip = t->n_nodes;
+        for (; depth < x->len; t->n_nodes++) {
+            t->node[t->n_nodes] = (struct trie_node){
+                .first = (uint32_t)i, .byte = (uint8_t)x->text[depth], .depth = (uint16_t)(depth + 1)};
+            open[++depth] = t->n_nodes;
+        }
+        t->node[open[x->len]].n++;
+        t->id[i] = x->id;
+    }
+    for (; depth > 0; depth--) t->node[open[depth]].skip = t->n_nodes;
+}
+
+static void weigh(struct trie *t) {
+    uint32_t size[256] = {0};
+    for (uint32_t i = 0; i < t->n_nodes; i = t->node[i].skip)
+        size[t->node[i].byte] = t->node[i].skip - i;
+    for (int b = 0; b < 256; b++) t->weight[b + 1] = t->weight[b] + size[b];
+}
+
+enum status trie_build(struct trie *t, struct token_text *tokens, size_t n, struct err *e) {
+    size_t n_nodes = 0;
+    *t = (struct trie){0};
+    n = keep_usable(tokens, n);
+    if (n > 0) qsort(tokens, n, sizeof *tokens, by_text);
+    for (size_t i = 0; i < n; i++)
+        n_nodes += tokens[i].len - (i > 0 ? shared_prefix(&tokens[i - 1], &tokens[i]) : 0);
+    if (n_nodes > UINT32_MAX) return err_set(e, ST_LIMIT, "the tokens' texts are too long");
+    t->node = mem_array(n_nodes, sizeof *t->node);
+    t->id = mem_array(n, sizeof *t->id);
+    if (t->node == NULL || t->id == NULL) {
+        trie_free(t);
+        return err_no_memory(e);
+    }
+    fill(t, tokens, n);
+    weigh(t);
+    return ST_OK;
+}
+
+void trie_free(struct trie *t) {
+    mem_free(t->node);
+    mem_free(t->id);
+    *t = (struct trie){0};
+}
