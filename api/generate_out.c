@@ -120,21 +120,33 @@ static enum status send_stream(struct gen *g, bool held, struct err *e) {
 
 /* ---- chunks ---- */
 
-static void begin(struct gen *g) {
+void gen_thinking_tags(const struct gen *g, const char **open, const char **close, bool *in) {
     const struct template *t = gen_template(g);
-    const char *open = t == NULL ? NULL : template_thinking_open(t);
-    const char *close = t == NULL ? NULL : template_thinking_close(t);
-    g->thinks = g->think.on && open != NULL && close != NULL && *open != '\0' && *close != '\0';
+    const struct buf *text = &g->prompt.text;
+    *open = t == NULL ? NULL : template_thinking_open(t);
+    *close = t == NULL ? NULL : template_thinking_close(t);
+    *in = false;
+    if (!g->think.on || *open == NULL || *close == NULL || **open == '\0' || **close == '\0') {
+        *open = *close = NULL;
+        return;
+    }
+    size_t n = text->len, k = strlen(*open);
+    while (n > 0 && strchr(" \t\r\n\v\f", text->data[n - 1]) != NULL) n--;
+    *in = n >= k && memcmp(text->data + n - k, *open, k) == 0;
+}
+
+static void begin(struct gen *g) {
+    const char *open, *close;
+    bool in;
+    gen_thinking_tags(g, &open, &close, &in);
+    g->thinks = open != NULL;
     g->calls = json_len(g->r->tools) > 0;
     if (g->thinks) {
         think_begin(&g->think_parser, open, close);
-        const struct buf *text = &g->prompt.text;
-        size_t n = text->len, k = strlen(open);
-        while (n > 0 && strchr(" \t\r\n\v\f", text->data[n - 1]) != NULL) n--;
-        if (n >= k && memcmp(text->data + n - k, open, k) == 0)
-            think_feed(&g->think_parser, open, k, &g->content, &g->thinking);
+        if (in) think_feed(&g->think_parser, open, strlen(open), &g->content, &g->thinking);
     }
-    if (g->calls) tool_begin(&g->tool_parser, template_tool_tag(t), g->r->tools);
+    if (g->calls)
+        tool_begin(&g->tool_parser, template_tool_tag(gen_template(g)), g->r->tools);
 }
 
 static void take_chunk(struct gen *g, const struct cria_chunk *chunk) {

@@ -45,6 +45,7 @@ static const struct field chat_field[] = {
     {"messages", FIELD_LIST, AT(messages), "[]api.Message", FIELD_STRUCT, "api.Alias",
      &message_fields, NULL},
     {"tools", FIELD_LIST, AT(tools), "api.Tools", FIELD_STRUCT, "api.Tool", &tool_fields, NULL},
+    PLAIN(tool_choice, FIELD_ANY),
 };
 static const struct fields generate_fields = {"GenerateRequest", "api.GenerateRequest",
                                               generate_field,
@@ -57,6 +58,7 @@ struct gen_request native_to_gen(const struct native_request *n, bool chat, bool
                                 .model = field_text(n->model),
                                 .messages = n->messages,
                                 .tools = n->tools,
+                                .tool_choice = n->tool_choice,
                                 .prompt = field_text(n->prompt),
                                 .suffix = field_text(n->suffix),
                                 .system = field_text(n->system),

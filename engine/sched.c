@@ -16,8 +16,11 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/os.h"
+#include "engine/constrain.h"
 #include "engine/engine_impl.h"
 #include "engine/textout.h"
+
+enum { MAX_FORCED = 32 }; /* rows that a decoding generation may take before any prompt */
 
 /* One chunk for the reader: the text up to text_end, the logprobs up to lp_end. */
 struct record {
@@ -31,6 +34,7 @@ struct cria_generation {
     struct token_list tokens;     /* what the sequence should hold; the slot holds a first part */
     struct token_list history;    /* prompt and generated, also what a shift has dropped */
     struct sampler *sampler;
+    struct constraint *constraint; /* NULL: free */
     struct textout *textout;
     int64_t n_predict;
     int32_t n_keep;
@@ -153,7 +157,8 @@ static void shift_context(struct cria_generation *g) {
     uint32_t drop = (n_ctx - keep) / 2 != 0 ? (n_ctx - keep) / 2 : 1;
     memmove(t->ids + keep, t->ids + keep + drop, (t->len - keep - drop) * sizeof *t->ids);
     t->len -= drop;
-    slot_truncate(g->eng, g->slot, keep);
+    /* Forced tokens may wait to be evaluated: the slot can hold less than what is kept. */
+    if (keep < g->eng->slots[g->slot].tokens.len) slot_truncate(g->eng, g->slot, keep);
 }
 
 /* Whether the generation ends with the token just taken. */
@@ -169,9 +174,9 @@ static enum cria_done after_token(struct cria_generation *g) {
     return CRIA_RUNNING;
 }
 
-static enum cria_done take_token(struct cria_generation *g, const float *logits) {
+/* Takes a chosen token. logits: of this place; NULL only without logprobs. */
+static enum cria_done take_token(struct cria_generation *g, token_id id, const float *logits) {
     struct sched *s = g->eng->sched;
-    const token_id id = sampler_sample(g->sampler, logits);
     const bool eog = vocab_is_eog(g->eng->vocab, id);
     size_t len = 0;
     const char *piece = eog ? "" : vocab_piece(g->eng->vocab, id, false, &len);
@@ -193,6 +198,26 @@ static enum cria_done take_token(struct cria_generation *g, const float *logits)
         g->failed = ST_NO_MEMORY;
     }
     return done;
+}
+
+/* Chooses and takes the next token, and behind it those that the grammar leaves no choice about:
+ * they need no step of their own. With logprobs each waits for its logits. */
+static enum cria_done take_tokens(struct cria_generation *g, const float *logits) {
+    struct constraint *c = g->constraint;
+    token_id id = c != NULL ? constraint_forced(c) : TOKEN_NONE; /* left over with logprobs */
+    if (id == TOKEN_NONE)
+        id = c != NULL ? constraint_sample(c, g->sampler, logits, &g->err)
+                       : sampler_sample(g->sampler, logits);
+    for (;;) {
+        if (id == TOKEN_NONE) {
+            g->failed = g->err.code;
+            return CRIA_RUNNING;
+        }
+        enum cria_done done = take_token(g, id, logits);
+        if (c == NULL || g->logprobs || done != CRIA_RUNNING || g->failed != ST_OK) return done;
+        id = constraint_forced(c);
+        if (id == TOKEN_NONE) return done;
+    }
 }
 
 /* ---- the step
@@ -230,6 +255,8 @@ static void build_step(struct sched *s, struct cria_engine *eng) {
     for (uint32_t i = 0; i < s->n_run; i++) s->run[i]->in_step = s->run[i]->wants_result = false;
     for (uint32_t i = 0; i < s->n_run; i++)
         if (n_pending(s->run[i]) == 1) add_rows(s->run[i], 1);
+    for (uint32_t i = 0; i < s->n_run; i++) /* those with forced tokens go before prompts */
+        if (!s->run[i]->in_step && s->run[i]->stats.n_generated > 0) add_rows(s->run[i], MAX_FORCED);
     for (uint32_t i = 0; i < s->n_run; i++)
         if (!s->run[i]->in_step) add_rows(s->run[i], UINT32_MAX);
 }
@@ -239,7 +266,7 @@ static enum cria_done use_result(struct cria_generation *g, int64_t now) {
         g->stats.prompt_ns = now - g->started_ns;
         g->sampled_ns = now;
     }
-    enum cria_done done = take_token(g, engine_result(g->eng, g->result_row));
+    enum cria_done done = take_tokens(g, engine_result(g->eng, g->result_row));
     g->stats.eval_ns = os_time_mono_ns() - g->sampled_ns;
     return done;
 }
@@ -396,6 +423,14 @@ static enum status copy_stops(struct cria_generation *g, const struct cria_reque
     return textout_open(&g->textout, (const char *const *)g->stop, g->n_stop, e);
 }
 
+static enum status constrain(struct cria_generation *g, const struct cria_request *r,
+                             struct err *e) {
+    struct err local = {0};
+    struct token_index *ti = engine_token_index(g->eng, &local);
+    enum status st = ti != NULL ? constraint_open(&g->constraint, ti, r, &local) : local.code;
+    return st == ST_OK ? st : err_set(e, st, "%s", local.msg);
+}
+
 static enum status generation_fill(struct cria_generation *g, const struct cria_request *r,
                                    struct err *e) {
     const int64_t limit = 10 * (int64_t)g->eng->n_ctx;
@@ -408,6 +443,7 @@ static enum status generation_fill(struct cria_generation *g, const struct cria_
     enum status st = copy_stops(g, r, e);
     if (st == ST_OK)
         st = sampler_open(&g->sampler, &r->sampler, g->eng->info.n_vocab, g->eng->n_ctx, e);
+    if (st == ST_OK && r->grammar.kind != GRAMMAR_NONE) st = constrain(g, r, e);
     for (size_t i = 0; st == ST_OK && i < r->n_prompt; i++) {
         if (!token_list_add(&g->tokens, r->prompt[i]) || !token_list_add(&g->history, r->prompt[i]))
             st = err_no_memory(e);
@@ -421,6 +457,7 @@ static void generation_drop(struct cria_generation *g) {
     mem_free(g->stop);
     textout_close(g->textout);
     sampler_close(g->sampler);
+    constraint_close(g->constraint);
     token_list_free(&g->tokens);
     token_list_free(&g->history);
     buf_free(&g->text);

@@ -114,8 +114,10 @@ static uint32_t character(struct parser *p) {
 
 static struct expr *literal(struct parser *p) {
     struct expr *x = expr_new(p->r, EXPR_TEXT);
-    size_t room = (size_t)(p->end - p->at); /* an escape is never shorter than its character */
-    char *text = arena_alloc(&p->r->scratch, room);
+    const char *quote = p->at;
+    while (quote < p->end && *quote != '"') quote += *quote == '\\' ? 2 : 1;
+    /* An escape is never shorter than its character. */
+    char *text = arena_alloc(&p->r->scratch, (size_t)(quote - p->at) + 2);
     if (text == NULL || x == NULL) {
         if (ok(p)) p->r->st = err_no_memory(p->r->e);
         return NULL;

@@ -107,6 +107,9 @@ static void compile_source(struct grammar *g, const struct grammar_source *s) {
     case GRAMMAR_REGEX:
         regex_compile(r, s->text, s->len);
         break;
+    case GRAMMAR_TOOLS:
+        tools_compile(r, s->text, s->len, &g->notes);
+        break;
     case GRAMMAR_CHOICE:
         choice_compile(r, s->text, s->len);
         break;

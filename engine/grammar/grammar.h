@@ -32,6 +32,7 @@ enum grammar_kind {
     GRAMMAR_JSON,   /* "format": "json": any JSON object; the text is ignored */
     GRAMMAR_REGEX,  /* the whole answer matches; anchors are optional */
     GRAMMAR_CHOICE, /* JSON list of strings: the answer is one of them */
+    GRAMMAR_TOOLS,  /* calls of tools: JSON text, see tools_compile in source.h */
 };
 
 struct grammar_source {

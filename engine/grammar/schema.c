@@ -427,22 +427,116 @@ static void compile_job(struct schema *s, const struct job *job) {
         compile_plain(s, &f.plain, from, to);
 }
 
-void schema_compile(struct rules *r, const char *text, size_t len, struct buf *notes) {
-    struct schema s = {.r = r, .notes = notes, .last = &s.first};
+/* Parses a source; everything that was asked for is compiled from the queue at the end. */
+static json *begin(struct schema *s, const char *text, size_t len) {
     struct err e = {0};
     json *root = json_parse(text, len, &json_default_limits, NULL, &e);
-    if (root == NULL) {
-        rules_fail(r, e.code == ST_FORMAT ? ST_INVALID : e.code,
+    if (root == NULL)
+        rules_fail(s->r, e.code == ST_FORMAT ? ST_INVALID : e.code,
                    "JSON schema conversion failed:\n%s", e.msg);
-        return;
-    }
-    s.root = root;
-    json_prelude(r, &s.j);
+    s->root = root;
+    json_prelude(s->r, &s->j);
+    return root;
+}
+
+static void finish(struct schema *s, json *root) {
+    for (const struct job *job = s->first; job != NULL && rules_in_time(s->r); job = job->next)
+        compile_job(s, job);
+    map_free(&s->rule_of);
+    json_free(root);
+}
+
+void schema_compile(struct rules *r, const char *text, size_t len, struct buf *notes) {
+    struct schema s = {.r = r, .notes = notes, .last = &s.first};
+    json *root = begin(&s, text, len);
     struct entries what = {0};
+    if (root == NULL) return;
     entries_add_schema(&s, &what, root, "#");
     r->root = schema_rule(&s, &what);
-    for (const struct job *job = s.first; job != NULL && rules_in_time(r); job = job->next)
-        compile_job(&s, job);
-    map_free(&s.rule_of);
-    json_free(root);
+    finish(&s, root);
+}
+
+/* ---- calls of tools ---- */
+
+static uint32_t new_rule(struct schema *s) {
+    uint32_t rule = rules_rule(s->r, NULL, 0);
+    rules_define(s->r, rule);
+    return rule;
+}
+
+/* Writes a text and the optional space behind it; returns where that leads. */
+static uint32_t text_and_space(struct schema *s, uint32_t from, const char *text) {
+    uint32_t a = rules_node(s->r), b = rules_node(s->r);
+    rules_text(s->r, from, a, text, strlen(text));
+    rules_call(s->r, a, b, s->j.space);
+    return b;
+}
+
+static void tool_call(struct schema *s, uint32_t rule, const json *tool, unsigned number) {
+    const char *name = json_string(schema_get(tool, "name"));
+    const json *parameters = schema_get(tool, "parameters");
+    struct entries what = {0};
+    char path[32];
+    if (name == NULL || !schema_ok(s)) {
+        rules_fail(s->r, ST_INVALID, "tool %u has no name", number);
+        return;
+    }
+    snprintf(path, sizeof path, "#/tools/%u", number);
+    const char *kept = arena_strndup(&s->r->scratch, path, strlen(path));
+    if (kept == NULL) s->r->st = err_no_memory(s->r->e);
+    if (json_len(parameters) > 0) entries_add_schema(s, &what, parameters, kept);
+    uint32_t arguments = what.n > 0 ? schema_rule(s, &what) : s->j.object;
+    if (!schema_ok(s)) return;
+    uint32_t at = text_and_space(s, s->r->rule[rule].start, "{"), key = rules_node(s->r),
+             value = rules_node(s->r), end = rules_node(s->r);
+    at = text_and_space(s, at, "\"name\":");
+    json_literal_string(s->r, name, strlen(name), at, key);
+    at = text_and_space(s, key, ",");
+    rules_text(s->r, at, value, "\"arguments\":", 12);
+    rules_text(s->r, at, value, "\"parameters\":", 13);
+    at = text_and_space(s, value, "");
+    rules_call(s->r, at, end, arguments);
+    at = text_and_space(s, end, "");
+    rules_text(s->r, at, s->r->rule[rule].end, "}", 1);
+}
+
+static const char *text_of(const json *v, const char *key) {
+    const char *s = json_string(schema_get(v, key));
+    return s != NULL ? s : "";
+}
+
+/* open call close, again and again; or open call ("," call)* close. */
+static void put_calls(struct schema *s, const json *root, uint32_t call) {
+    struct rules *r = s->r;
+    const char *open = text_of(root, "open"), *close = text_of(root, "close");
+    bool list = false;
+    json_bool(schema_get(root, "list"), &list);
+    uint32_t from = r->rule[r->root].start, to = r->rule[r->root].end;
+    uint32_t before = rules_node(r), behind = rules_node(r), line = rules_node(r);
+    rules_empty(r, *open != '\0' ? text_and_space(s, from, open) : from, before);
+    rules_call(r, before, behind, call);
+    uint32_t end = *close != '\0' ? text_and_space(s, behind, "") : behind;
+    rules_text(r, end, to, close, strlen(close));
+    if (list) {
+        rules_empty(r, text_and_space(s, behind, ","), before);
+    } else if (*open != '\0' && *close != '\0') {
+        rules_text(r, end, line, close, strlen(close));
+        rules_empty(r, text_and_space(s, line, ""), from);
+    }
+}
+
+void tools_compile(struct rules *r, const char *text, size_t len, struct buf *notes) {
+    struct schema s = {.r = r, .notes = notes, .last = &s.first};
+    json *root = begin(&s, text, len);
+    unsigned i = 0;
+    if (root == NULL) return;
+    const json *tools = schema_get(root, "tools");
+    if (json_kind(tools) != JSON_ARRAY || json_len(tools) == 0)
+        rules_fail(r, ST_INVALID, "there are no tools to call");
+    uint32_t call = new_rule(&s);
+    r->root = new_rule(&s);
+    for (const json *t = json_first(tools); t != NULL && schema_ok(&s); t = json_next(t))
+        tool_call(&s, call, t, i++);
+    if (schema_ok(&s)) put_calls(&s, root, call);
+    finish(&s, root);
 }

@@ -54,7 +54,7 @@ struct job {
 struct schema {
     struct rules *r;
     struct json_rules j;
-    const json *root;
+    const json *root; /* what $ref points into */
     struct buf *notes;
     struct map rule_of; /* key of a list -> rule */
     struct job *first, **last;

@@ -1,0 +1,113 @@
+/* constrain.c - see constrain.h. */
+#include "api/constrain.h"
+
+#include <string.h>
+
+#include "base/json.h"
+
+static bool is_json_word(const json *v) {
+    const char *name = json_string(v);
+    return name != NULL && strcmp(name, "json") == 0;
+}
+
+enum status constrain_check(const struct gen_request *r, struct err *e) {
+    const json *v = r->format;
+    struct buf text = {0}, quoted = {0};
+    const char *name = json_string(v);
+    if (v == NULL || json_kind(v) == JSON_NULL || json_kind(v) == JSON_OBJECT || is_json_word(v) ||
+        (name != NULL && *name == '\0'))
+        return ST_OK;
+    json_print(&text, v);
+    json_put_string(&quoted, text.data, text.len);
+    enum status st =
+        err_set(e, ST_INVALID,
+                "invalid format: %s; expected \"json\" or a valid JSON Schema object", quoted.data);
+    buf_free(&text);
+    buf_free(&quoted);
+    return st;
+}
+
+/* ---- tools ---- */
+
+static const json *function_of(const json *tool) { return json_get(tool, "function"); }
+
+/* The name that the choice asks for; NULL: any. OpenAI: {"type":"function","function":{"name":N}};
+ * also {"name":N}. */
+static const char *chosen_name(const json *choice) {
+    const char *name = json_string(json_get(json_get(choice, "function"), "name"));
+    return name != NULL ? name : json_string(json_get(choice, "name"));
+}
+
+static bool asks_for_call(const json *choice) {
+    const char *word = json_string(choice);
+    if (word == NULL) return chosen_name(choice) != NULL;
+    return strcmp(word, "required") == 0 || strcmp(word, "any") == 0;
+}
+
+/* "<tag>" is closed by "</tag>"; a tag with a bracket at its end opens a list; others, just JSON. */
+static void put_frame(struct buf *b, const char *tag) {
+    const size_t n = strlen(tag);
+    const bool markup = n > 2 && tag[0] == '<' && tag[n - 1] == '>' && tag[1] != '|';
+    const bool list = n > 0 && (tag[n - 1] == '[' || tag[n - 1] == ']');
+    struct buf open = {0}, close = {0};
+    if (strcmp(tag, "{") != 0) buf_str(&open, tag);
+    if (markup) buf_printf(&open, "\n");
+    if (markup) buf_printf(&close, "\n</%s", tag + 1);
+    if (list && tag[n - 1] == ']') buf_chr(&open, '[');
+    if (list) buf_chr(&close, ']');
+    buf_str(b, "{\"open\":");
+    json_put_string(b, open.data != NULL ? open.data : "", open.len);
+    json_put_key(b, "close");
+    json_put_string(b, close.data != NULL ? close.data : "", close.len);
+    json_put_field_bool(b, "list", list);
+    b->failed = b->failed || open.failed || close.failed;
+    buf_free(&open);
+    buf_free(&close);
+}
+
+static enum status put_tools(const struct gen_request *r, const char *tag, struct buf *b,
+                             struct err *e) {
+    const char *wanted = chosen_name(r->tool_choice);
+    unsigned n = 0;
+    put_frame(b, tag);
+    json_put_key(b, "tools");
+    buf_chr(b, '[');
+    for (const json *t = json_first(r->tools); t != NULL; t = json_next(t)) {
+        const char *name = json_string(json_get(function_of(t), "name"));
+        const json *parameters = json_get(function_of(t), "parameters");
+        if (name == NULL || (wanted != NULL && strcmp(name, wanted) != 0)) continue;
+        buf_str(b, n++ > 0 ? ",{\"name\":" : "{\"name\":");
+        json_put_string(b, name, strlen(name));
+        if (json_kind(parameters) == JSON_OBJECT) {
+            json_put_key(b, "parameters");
+            json_print(b, parameters);
+        }
+        buf_chr(b, '}');
+    }
+    buf_str(b, "]}");
+    if (n == 0 && wanted != NULL)
+        return err_set(e, ST_INVALID, "tool_choice: there is no tool '%s'", wanted);
+    return ST_OK;
+}
+
+/* ---- the source ---- */
+
+enum status constrain_source(const struct gen_request *r, const char *tool_tag, struct buf *text,
+                             struct grammar_source *out, struct err *e) {
+    enum status st = ST_OK;
+    *out = (struct grammar_source){.kind = GRAMMAR_NONE};
+    if (json_len(r->tools) > 0 && asks_for_call(r->tool_choice)) {
+        out->kind = GRAMMAR_TOOLS;
+        st = put_tools(r, tool_tag != NULL ? tool_tag : "{", text, e);
+    } else if (json_kind(r->format) == JSON_OBJECT && json_len(r->format) > 0) {
+        out->kind = GRAMMAR_SCHEMA;
+        json_print(text, r->format);
+    } else if (json_kind(r->format) == JSON_OBJECT || is_json_word(r->format)) {
+        out->kind = GRAMMAR_JSON; /* {} means any object, too */
+        buf_chr(text, ' ');
+    }
+    if (st == ST_OK && text->failed) st = err_no_memory(e);
+    out->text = text->data;
+    out->len = text->len;
+    return st;
+}
