@@ -51,8 +51,7 @@ static void put_frame(struct buf *b, const char *tag) {
     const bool list = n > 0 && (tag[n - 1] == '[' || tag[n - 1] == ']');
     struct buf open = {0}, close = {0};
     if (strcmp(tag, "{") != 0) buf_str(&open, tag);
-    if (markup) buf_printf(&open, "\n");
-    if (markup) buf_printf(&close, "\n</%s", tag + 1);
+    if (markup) buf_printf(&close, "</%s", tag + 1);
     if (list && tag[n - 1] == ']') buf_chr(&open, '[');
     if (list) buf_chr(&close, ']');
     buf_str(b, "{\"open\":");
