@@ -91,19 +91,51 @@ static enum status put_tools(const struct gen_request *r, const char *tag, struc
 
 /* ---- the source ---- */
 
+static bool is_set(const json *v) {
+    const char *text = json_string(v);
+    return v != NULL && json_kind(v) != JSON_NULL && (text == NULL || *text != '\0');
+}
+
+static enum status put_text(const json *v, const char *name, struct buf *text, struct err *e) {
+    size_t len;
+    const char *s = json_string_n(v, &len);
+    if (s == NULL) return err_set(e, ST_INVALID, "%s must be a string", name);
+    buf_add(text, s, len);
+    return ST_OK;
+}
+
+static enum status put_format(const json *v, struct buf *text, struct grammar_source *out) {
+    if (json_kind(v) == JSON_OBJECT && json_len(v) > 0) {
+        out->kind = GRAMMAR_SCHEMA;
+        json_print(text, v);
+    } else {
+        out->kind = GRAMMAR_JSON; /* {} means any object, too */
+        buf_chr(text, ' ');
+    }
+    return ST_OK;
+}
+
 enum status constrain_source(const struct gen_request *r, const char *tool_tag, struct buf *text,
                              struct grammar_source *out, struct err *e) {
     enum status st = ST_OK;
     *out = (struct grammar_source){.kind = GRAMMAR_NONE};
+    if (is_set(r->format) + is_set(r->grammar) + is_set(r->regex) + is_set(r->choice) > 1)
+        return err_set(e, ST_INVALID,
+                       "only one of format, grammar, regex and choice can be asked for");
     if (json_len(r->tools) > 0 && asks_for_call(r->tool_choice)) {
         out->kind = GRAMMAR_TOOLS;
         st = put_tools(r, tool_tag != NULL ? tool_tag : "{", text, e);
-    } else if (json_kind(r->format) == JSON_OBJECT && json_len(r->format) > 0) {
-        out->kind = GRAMMAR_SCHEMA;
-        json_print(text, r->format);
-    } else if (json_kind(r->format) == JSON_OBJECT || is_json_word(r->format)) {
-        out->kind = GRAMMAR_JSON; /* {} means any object, too */
-        buf_chr(text, ' ');
+    } else if (is_set(r->format)) {
+        st = put_format(r->format, text, out);
+    } else if (is_set(r->grammar)) {
+        out->kind = GRAMMAR_GBNF;
+        st = put_text(r->grammar, "grammar", text, e);
+    } else if (is_set(r->regex)) {
+        out->kind = GRAMMAR_REGEX;
+        st = put_text(r->regex, "regex", text, e);
+    } else if (is_set(r->choice)) {
+        out->kind = GRAMMAR_CHOICE;
+        json_print(text, r->choice);
     }
     if (st == ST_OK && text->failed) st = err_no_memory(e);
     out->text = text->data;

@@ -25,6 +25,7 @@ struct gen_request { /* texts are never NULL; json values may be (absent) */
     const char *prompt, *suffix, *system, *template; /* generate */
     const json *context, *images;
     const json *format, *options, *keep_alive, *think;
+    const json *grammar, *regex, *choice; /* cria's own: GBNF, an expression, a list of texts */
     bool stream, raw, truncate, shift, logprobs, debug;
     int64_t top_logprobs;
 };

@@ -1,6 +1,7 @@
 """Structured output through the API: `format`, response_format, tool_choice, and random schemas."""
 import concurrent.futures
 import json
+import re
 
 import ollama
 import openai
@@ -89,6 +90,27 @@ def test_openai(oai, tiny):
                                     response_format={"type": "json_schema",
                                                      "json_schema": {"name": "p", "schema": PERSON, "strict": True}})
     assert is_person(r.choices[0].message.content)
+
+
+def native(server, **fields):
+    answer = random_schemas.send(server.netloc, {"method": "POST", "path": "/api/generate", "json": {
+        "prompt": "x", "raw": True, "stream": False, "options": {**HOT, "seed": 5}, **fields}})
+    return answer.status, json.loads(answer.body)
+
+
+def test_other_forms(server, tiny):
+    status, r = native(server, model=tiny, regex=r"[A-Z]{3}-\d{4}( ok)?")
+    assert status == 200 and re.fullmatch(r"[A-Z]{3}-\d{4}( ok)?", r["response"])
+    status, r = native(server, model=tiny, choice=["red", "green", "light green"])
+    assert status == 200 and r["response"] in ("red", "green", "light green")
+    status, r = native(server, model=tiny, grammar='root ::= ("a" | "b")+ "\\n" [0-9]{2}')
+    assert status == 200 and re.fullmatch(r"[ab]+\n[0-9]{2}", r["response"])
+    status, r = native(server, model=tiny, grammar="root ::= root")
+    assert status == 400 and "left recursion in rule root" in r["error"]
+    status, r = native(server, model=tiny, grammar='root ::= "a', )
+    assert status == 400 and "line 1" in r["error"]
+    status, r = native(server, model=tiny, regex="a", format="json")
+    assert status == 400 and "only one of" in r["error"]
 
 
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "add"}}])

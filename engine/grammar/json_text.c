@@ -38,6 +38,19 @@ static void plain_char(struct rules *r, uint32_t from, uint32_t to) {
     rules_chars(r, from, to, &(struct charset){.range = range, .n = 4});
 }
 
+uint32_t json_plain_chars(const char *s, size_t len) {
+    uint32_t n = 0;
+    for (size_t at = 0; at < len; n++) {
+        uint32_t c;
+        unsigned k = utf8_decode(s + at, len - at, &c);
+        bool plain = false;
+        for (size_t i = 0; i < 4; i++) plain = plain || (c >= PLAIN[i].lo && c <= PLAIN[i].hi);
+        if (!plain || utf8_was_bad(s + at, k, c)) return 0;
+        at += k;
+    }
+    return n;
+}
+
 static void short_escapes(struct rules *r, uint32_t from, uint32_t to) {
     for (const char *s = "\"\\bfnrt"; *s != '\0'; s++)
         rules_bytes(r, from, to, (uint8_t)*s, (uint8_t)*s);
@@ -307,6 +320,7 @@ void json_prelude(struct rules *r, struct json_rules *j) {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         rules_call(r, start(r, j->value), end(r, j->value), kinds[i]);
     r->n_prelude = r->n_nodes;
+    r->counted = j->strict_char;
 }
 
 void json_literal_string(struct rules *r, const char *s, size_t len, uint32_t from, uint32_t to) {

@@ -19,6 +19,9 @@ struct json_rules { /* numbers of rules */
 /* First thing in a grammar; r->n_prelude tells how many nodes it made. */
 void json_prelude(struct rules *r, struct json_rules *out);
 
+/* How many characters of a JSON string the text is, each as it is (no escapes); 0: it is not. */
+uint32_t json_plain_chars(const char *text, size_t len);
+
 /* A string, quotes included, whose value is in the language: each character as it is or escaped. */
 void json_string_of_dfa(struct rules *r, const struct dfa *d, uint32_t from, uint32_t to);
 /* The value as compact JSON. */

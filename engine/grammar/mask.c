@@ -196,6 +196,26 @@ static uint32_t add_wide(struct masks *m, struct automaton *a, state_id s, uint3
     return n_keep;
 }
 
+/* Strings with a largest length: every place is another state, and nearly all tokens fit in each. A
+ * place with room for many more characters takes all tokens of a slice. NULL: no such place. */
+static const struct slice *slice_of(const struct masks *m, const struct automaton *a, state_id s) {
+    const struct rules *r = a->rules;
+    uint32_t room = 0;
+    if (r->counted == 0) return NULL;
+    for (uint32_t i = 0; i < automaton_state(a, s)->n; i++) {
+        const struct pair x = automaton_items(a, s)[i];
+        if (x.node != r->rule[r->counted].start) continue;
+        const struct pair_set *f = &a->frames.set[x.frame];
+        for (uint32_t k = 0; k < f->n; k++) {
+            uint32_t more = 1u + r->node[a->frames.pair[f->first + k].node].more;
+            if (more > room) room = more;
+        }
+    }
+    for (int k = 0; k < N_SLICES; k++)
+        if (room >= m->ti->slice[k].chars) return &m->ti->slice[k];
+    return NULL;
+}
+
 static void count(const struct token_index *ti, struct mask *mask) {
     mask->only = TOKEN_NONE;
     for (size_t w = 0; w < ti->n_words; w++) {
@@ -215,8 +235,11 @@ static bool fill(struct masks *m, struct automaton *a, state_id s, struct mask *
     }
     a->deadline_ns = grammar_clock_ns() + MASK_BUDGET_MS * 1000000ll;
     uint32_t n_keep = add_wide(m, a, s, mask->bits, keep);
+    const struct slice *slice = slice_of(m, a, s);
+    for (size_t w = 0; slice != NULL && w < m->ti->n_words; w++) mask->bits[w] |= slice->mask[w];
     if (a->st == ST_OK && n_keep > 0)
-        walk(a, &m->ti->trie, n_keep == n ? s : automaton_of_items(a, keep, n_keep), mask->bits);
+        walk(a, slice != NULL ? &slice->rest : &m->ti->trie,
+             n_keep == n ? s : automaton_of_items(a, keep, n_keep), mask->bits);
     a->deadline_ns = 0;
     mem_free(keep);
     if (automaton_accepts(a, s))

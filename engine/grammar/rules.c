@@ -221,11 +221,19 @@ void rules_chars(struct rules *r, uint32_t from, uint32_t to, const struct chars
 
 /* ---- repetition ---- */
 
-/* `rule` exactly n times from `from`; returns the node behind. */
-static uint32_t repeat_exactly(struct rules *r, uint32_t from, uint32_t rule, uint32_t n) {
+/* How many more repetitions a node promises; see mask.c. */
+static void promise(struct rules *r, uint32_t node, uint32_t rule, uint32_t more) {
+    if (r->st == ST_OK && rule == r->counted && rule != 0)
+        r->node[node].more = (uint8_t)(more < UINT8_MAX ? more : UINT8_MAX);
+}
+
+/* `rule` exactly n times from `from`; returns the node behind, where `then` more may follow. */
+static uint32_t repeat_exactly(struct rules *r, uint32_t from, uint32_t rule, uint32_t n,
+                               uint32_t then) {
     for (; n > 0 && r->st == ST_OK; n--) {
         uint32_t next = rules_node(r);
         rules_call(r, from, next, rule);
+        promise(r, next, rule, then > UINT8_MAX ? then : n - 1 + then);
         from = next;
     }
     return from;
@@ -238,6 +246,7 @@ static uint32_t repeat_at_most(struct rules *r, uint32_t from, uint32_t to, uint
     for (; n > 0 && r->st == ST_OK; n--) {
         uint32_t next = rules_node(r);
         rules_call(r, from, next, rule);
+        promise(r, next, rule, n - 1);
         rules_empty(r, next, to);
         from = next;
     }
@@ -248,7 +257,7 @@ static uint32_t block_of(struct rules *r, uint32_t rule) {
     uint32_t block = rules_rule(r, NULL, 0);
     rules_define(r, block);
     if (r->st != ST_OK) return 0;
-    uint32_t end = repeat_exactly(r, r->rule[block].start, rule, REPEAT_BLOCK);
+    uint32_t end = repeat_exactly(r, r->rule[block].start, rule, REPEAT_BLOCK, 0);
     rules_empty(r, end, r->rule[block].end);
     return block;
 }
@@ -259,7 +268,7 @@ static void repeat_blocks(struct rules *r, uint32_t from, uint32_t to, uint32_t 
     uint32_t less = rules_node(r), at = from;
     for (uint32_t i = 0; i < n / REPEAT_BLOCK && r->st == ST_OK; i++) {
         rules_empty(r, at, less);
-        at = repeat_exactly(r, at, block, 1);
+        at = repeat_exactly(r, at, block, 1, 0);
     }
     repeat_at_most(r, less, to, rule, REPEAT_BLOCK - 1);
     repeat_at_most(r, at, to, rule, n % REPEAT_BLOCK);
@@ -276,14 +285,15 @@ void rules_repeat(struct rules *r, uint32_t from, uint32_t to, uint32_t rule, ui
     uint32_t more = max == REPEAT_ENDLESS ? 0 : max - min, block = 0;
     if (min > REPEAT_CHAIN || more > REPEAT_CHAIN) block = block_of(r, rule);
     if (min > REPEAT_CHAIN) {
-        from = repeat_exactly(r, from, block, min / REPEAT_BLOCK);
+        from = repeat_exactly(r, from, block, min / REPEAT_BLOCK, 0);
         min %= REPEAT_BLOCK;
     }
-    from = repeat_exactly(r, from, rule, min);
+    from = repeat_exactly(r, from, rule, min, max == REPEAT_ENDLESS ? max : more);
     if (max == REPEAT_ENDLESS) {
         uint32_t loop = rules_node(r);
         rules_empty(r, from, loop);
         rules_call(r, loop, loop, rule);
+        promise(r, loop, rule, UINT8_MAX);
         rules_empty(r, loop, to);
     } else if (more > REPEAT_CHAIN) {
         repeat_blocks(r, from, to, rule, block, more);

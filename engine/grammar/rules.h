@@ -50,6 +50,7 @@ struct edge {
 struct node {
     uint32_t first, n; /* its edges; while building: first edge plus 1 */
     bool is_end;       /* of its rule */
+    uint8_t more;      /* so many more of rules.counted can follow here, at least */
 };
 
 struct rule {
@@ -69,6 +70,7 @@ struct rules { /* a zeroed struct with `e` set is ready; owns all */
     uint32_t *by_order; /* [n_rules] order -> rule */
     uint32_t root, n_prelude; /* nodes that all JSON grammars begin with (json_text.h) */
     struct map by_name;
+    uint32_t counted;    /* rule whose repetitions are marked in node.more; 0 marks none */
     bool may_be_empty;   /* a root that matches nothing is no error */
     int64_t deadline_ns; /* by the thread's own clock; 0: none */
     enum status st;

@@ -6,15 +6,36 @@
 
 #include "base/mem.h"
 #include "engine/grammar/grammar.h"
+#include "engine/grammar/json_text.h"
 #include "engine/grammar/mask.h"
 
-static enum status build(struct token_index *ti, struct err *e) {
-    /* trie_build reorders: it gets a copy. */
+/* The trie of all tokens but those of a mask (NULL: of all). trie_build reorders, so it gets a copy. */
+static enum status build_trie(const struct token_index *ti, const uint32_t *but, struct trie *out,
+                              struct err *e) {
     struct token_text *copy = mem_array(ti->n_vocab, sizeof *copy);
+    size_t n = 0;
     if (copy == NULL) return err_no_memory(e);
-    memcpy(copy, ti->text, ti->n_vocab * sizeof *copy);
-    enum status st = trie_build(&ti->trie, copy, ti->n_vocab, e);
+    for (uint32_t i = 0; i < ti->n_vocab; i++)
+        if (but == NULL || (but[i / 32] >> (i % 32) & 1) == 0) copy[n++] = ti->text[i];
+    enum status st = trie_build(out, copy, n, e);
     mem_free(copy);
+    return st;
+}
+
+static enum status build(struct token_index *ti, struct err *e) {
+    static const uint32_t chars[N_SLICES] = {16, 8};
+    enum status st = build_trie(ti, NULL, &ti->trie, e);
+    for (int k = 0; k < N_SLICES && st == ST_OK; k++) {
+        struct slice *s = &ti->slice[k];
+        s->chars = chars[k];
+        s->mask = mem_zalloc(ti->n_words, sizeof *s->mask);
+        if (s->mask == NULL) return err_no_memory(e);
+        for (uint32_t i = 0; i < ti->n_vocab; i++) {
+            uint32_t n = json_plain_chars(ti->text[i].text, ti->text[i].len);
+            if (n > 0 && n <= s->chars) s->mask[i / 32] |= 1u << (i % 32);
+        }
+        st = build_trie(ti, s->mask, &s->rest, e);
+    }
     return st;
 }
 
@@ -80,6 +101,10 @@ void token_index_close(struct token_index *ti) {
     }
     for (size_t i = 0; i < SHARED_NODES; i++) local_free(ti->shared[i]);
     trie_free(&ti->trie);
+    for (size_t i = 0; i < N_SLICES; i++) {
+        mem_free(ti->slice[i].mask);
+        trie_free(&ti->slice[i].rest);
+    }
     mem_free(ti->text);
     mem_free(ti->eog_mask);
     pthread_mutex_destroy(&ti->lock);

@@ -17,6 +17,15 @@ struct local;
 
 enum { SHARED_NODES = 1024, GRAMMAR_CACHE = 32, GRAMMAR_CACHE_BYTES = 128 << 20 };
 
+/* Tokens that are nothing but plain characters of a JSON string, up to a number, and the others: in
+ * a string with room for that many more, the first are allowed without a look (mask.c). */
+enum { N_SLICES = 2 };
+struct slice {
+    uint32_t chars; /* at most so many */
+    uint32_t *mask; /* [n_words] */
+    struct trie rest;
+};
+
 struct cached_grammar {
     char *key;
     size_t len;
@@ -29,6 +38,7 @@ struct token_index {
     size_t n_words;          /* of a mask: 32 tokens in each */
     struct token_text *text; /* [n_vocab] by id; len 0: never allowed by its text */
     struct trie trie;
+    struct slice slice[N_SLICES]; /* falling `chars` */
     uint32_t *eog_mask;      /* [n_words] */
     uint32_t n_eog;
     token_id first_eog;

@@ -7,12 +7,37 @@
 
 #include "base/mem.h"
 
+/* The first 8 bytes as a number that orders like them; zeros behind the end. */
+static uint64_t first_bytes(const struct token_text *t) {
+    uint64_t key = 0;
+    for (uint32_t i = 0; i < 8; i++)
+        key = key << 8 | (i < t->len ? (unsigned char)t->text[i] : 0u);
+    return key;
+}
+
+struct sort_key {
+    uint64_t first;
+    struct token_text token;
+};
+
 static int by_text(const void *a, const void *b) {
-    const struct token_text *x = a, *y = b;
-    int c = memcmp(x->text, y->text, x->len < y->len ? x->len : y->len);
+    const struct sort_key *x = a, *y = b;
+    if (x->first != y->first) return x->first < y->first ? -1 : 1;
+    const uint32_t n = x->token.len < y->token.len ? x->token.len : y->token.len;
+    int c = memcmp(x->token.text, y->token.text, n);
     if (c != 0) return c;
-    if (x->len != y->len) return x->len < y->len ? -1 : 1;
-    return x->id < y->id ? -1 : x->id > y->id;
+    if (x->token.len != y->token.len) return x->token.len < y->token.len ? -1 : 1;
+    return x->token.id < y->token.id ? -1 : x->token.id > y->token.id;
+}
+
+static bool sort_texts(struct token_text *tokens, size_t n) {
+    struct sort_key *key = mem_array(n, sizeof *key);
+    if (key == NULL) return false;
+    for (size_t i = 0; i < n; i++) key[i] = (struct sort_key){first_bytes(&tokens[i]), tokens[i]};
+    if (n > 1) qsort(key, n, sizeof *key, by_text);
+    for (size_t i = 0; i < n; i++) tokens[i] = key[i].token;
+    mem_free(key);
+    return true;
 }
 
 static uint32_t shared_prefix(const struct token_text *a, const struct token_text *b) {
@@ -58,7 +83,7 @@ enum status trie_build(struct trie *t, struct token_text *tokens, size_t n, stru
     size_t n_nodes = 0;
     *t = (struct trie){0};
     n = keep_usable(tokens, n);
-    if (n > 0) qsort(tokens, n, sizeof *tokens, by_text);
+    if (!sort_texts(tokens, n)) return err_no_memory(e);
     for (size_t i = 0; i < n; i++)
         n_nodes += tokens[i].len - (i > 0 ? shared_prefix(&tokens[i - 1], &tokens[i]) : 0);
     if (n_nodes > UINT32_MAX) return err_set(e, ST_LIMIT, "the tokens' texts are too long");
