@@ -44,7 +44,8 @@ static bool asks_for_call(const json *choice) {
     return strcmp(word, "required") == 0 || strcmp(word, "any") == 0;
 }
 
-/* "<tag>" is closed by "</tag>"; a tag with a bracket at its end opens a list; others, just JSON. */
+/* "<tag>" is closed by "</tag>"; a tag with a bracket at its end opens a list; others, just JSON.
+ */
 static void put_frame(struct buf *b, const char *tag) {
     const size_t n = strlen(tag);
     const bool markup = n > 2 && tag[0] == '<' && tag[n - 1] == '>' && tag[1] != '|';

@@ -1,6 +1,6 @@
 /* constrain.h - what a request says about the form of its answer, as a grammar for the engine:
- * `format` (spec/api.md 3.4), cria's own `grammar`, `regex` and `choice`, and a tool choice that asks
- * for a call. */
+ * `format` (spec/api.md 3.4), cria's own `grammar`, `regex` and `choice`, and a tool choice that
+ * asks for a call. */
 #ifndef CRIA_API_CONSTRAIN_H
 #define CRIA_API_CONSTRAIN_H
 

@@ -145,8 +145,7 @@ static void begin(struct gen *g) {
         think_begin(&g->think_parser, open, close);
         if (in) think_feed(&g->think_parser, open, strlen(open), &g->content, &g->thinking);
     }
-    if (g->calls)
-        tool_begin(&g->tool_parser, template_tool_tag(gen_template(g)), g->r->tools);
+    if (g->calls) tool_begin(&g->tool_parser, template_tool_tag(gen_template(g)), g->r->tools);
 }
 
 static void take_chunk(struct gen *g, const struct cria_chunk *chunk) {

@@ -3,9 +3,10 @@
  *   bench-masks VOCAB.gguf SCHEMA.json DOCUMENT.json [TOKENS.txt]
  *
  * Compiles the schema, walks the document token by token (as the model's tokenizer cuts it), and
- * makes the mask before each token, in processor time of the thread: once with nothing known ("first"), then with the tables that the
- * first pass has filled ("again"). With a fourth name the vocabulary and the document's ids are
- * written there for bench/masks_peers.py, so that other engines can be measured on the same. */
+ * makes the mask before each token, in processor time of the thread: once with nothing known
+ * ("first"), then with the tables that the first pass has filled ("again"). With a fourth name the
+ * vocabulary and the document's ids are written there for bench/masks_peers.py, so that other
+ * engines can be measured on the same. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -51,7 +51,7 @@ struct cria_engine {
     cria_observe_fn *observe;
     void *observe_arg;
     pthread_mutex_t step_lock;
-    pthread_mutex_t index_lock; /* of token_index */
+    pthread_mutex_t index_lock;      /* of token_index */
     struct token_index *token_index; /* made when a grammar is first asked for */
     struct sched *sched;
 };

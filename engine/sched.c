@@ -256,7 +256,8 @@ static void build_step(struct sched *s, struct cria_engine *eng) {
     for (uint32_t i = 0; i < s->n_run; i++)
         if (n_pending(s->run[i]) == 1) add_rows(s->run[i], 1);
     for (uint32_t i = 0; i < s->n_run; i++) /* those with forced tokens go before prompts */
-        if (!s->run[i]->in_step && s->run[i]->stats.n_generated > 0) add_rows(s->run[i], MAX_FORCED);
+        if (!s->run[i]->in_step && s->run[i]->stats.n_generated > 0)
+            add_rows(s->run[i], MAX_FORCED);
     for (uint32_t i = 0; i < s->n_run; i++)
         if (!s->run[i]->in_step) add_rows(s->run[i], UINT32_MAX);
 }

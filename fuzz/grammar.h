@@ -11,9 +11,10 @@
 #include "fuzz/fuzz.h"
 
 static const char *const PIECES[] = {
-    "a",  "b",    "ab", "abc", "{", "}",  "\"",  "\":",  "\",", "[",    "]",        ",",   ", ",
-    ":",  " ",    "\n", "1",   "12", "0", "-",   ".",    "e",   "true", "null",     "fa",  "lse",
-    "\\", "\\n",  "x",  "y",   "z", "A",  "0000", "\xC3", "\xA9", "\xC3\xA9", "\"}", "],", "{\"a\":"};
+    "a", "b", "ab",   "abc",  "{",    "}",        "\"",  "\":", "\",",    "[",
+    "]", ",", ", ",   ":",    " ",    "\n",       "1",   "12",  "0",      "-",
+    ".", "e", "true", "null", "fa",   "lse",      "\\",  "\\n", "x",      "y",
+    "z", "A", "0000", "\xC3", "\xA9", "\xC3\xA9", "\"}", "],",  "{\"a\":"};
 enum { N_PIECES = sizeof PIECES / sizeof *PIECES, EOG = N_PIECES, N_TOKENS = N_PIECES + 1 };
 
 static struct token_index *small_index(void) {

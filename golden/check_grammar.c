@@ -1,11 +1,11 @@
 /* check_grammar.c - grammars against recorded verdicts; the contract is the README of the set.
  *
  * gbnf.json must agree in full. In schema.json the peer's and the jsonschema library's verdicts are
- * recorded, and cria stands between them (spec/sampling.md 10.4): what both accept must be accepted;
- * what the peer refuses must not be accepted, nor what is not JSON; what only the peer accepts may
- * go either way (cria enforces more keywords). A schema that the peer refuses may be refused, or
- * must be understood as the library does. One that nothing can satisfy may be refused: that is to
- * reject all of its texts. */
+ * recorded, and cria stands between them (spec/sampling.md 10.4): what both accept must be
+ * accepted; what the peer refuses must not be accepted, nor what is not JSON; what only the peer
+ * accepts may go either way (cria enforces more keywords). A schema that the peer refuses may be
+ * refused, or must be understood as the library does. One that nothing can satisfy may be refused:
+ * that is to reject all of its texts. */
 #include <stdio.h>
 #include <string.h>
 
@@ -75,8 +75,7 @@ static const char *name_of(const json *row) {
 
 /* ---- gbnf.json ---- */
 
-static void check_gbnf_text(struct check *c, const json *row, struct grammar *g,
-                            const json *text) {
+static void check_gbnf_text(struct check *c, const json *row, struct grammar *g, const json *text) {
     int64_t want = 0, chars = 0;
     struct verdict v = verdict_of(g, at(text, 0));
     json_int(at(text, 1), &want);

@@ -187,7 +187,8 @@ static void meet(struct automaton *a, uint32_t node, uint32_t frame) {
 
 static void heap_push(struct closure *c, uint32_t order) {
     uint32_t i = c->n_heap++;
-    for (; i > 0 && c->heap[(i - 1) / 2] > order; i = (i - 1) / 2) c->heap[i] = c->heap[(i - 1) / 2];
+    for (; i > 0 && c->heap[(i - 1) / 2] > order; i = (i - 1) / 2)
+        c->heap[i] = c->heap[(i - 1) / 2];
     c->heap[i] = order;
 }
 
@@ -276,7 +277,8 @@ static void enter_rule(struct automaton *a) {
 
 static bool begin_closure(struct automaton *a) {
     struct closure *c = a->closure;
-    while (c->n_heap > 0) c->waiting[a->rules->by_order[c->heap[--c->n_heap]]] = 0; /* a failure's */
+    while (c->n_heap > 0)
+        c->waiting[a->rules->by_order[c->heap[--c->n_heap]]] = 0; /* a failure's */
     c->work.n = c->items.n = c->n_calls = 0;
     c->flags = 0;
     if (++c->today == 0) { /* the stamps of long ago would count again */
@@ -462,7 +464,14 @@ enum status automaton_open(struct automaton *a, const struct rules *r, struct er
     c->waiting = mem_zalloc(r->n_rules, sizeof *c->waiting);
     c->heap = mem_array(r->n_rules, sizeof *c->heap);
     bool ok = c->waiting != NULL && c->heap != NULL && grow_seen(c);
-    /* The two frames without parts differ only by their flags, as does the dead state. */
+    /* There is a first pair to point at, also while no set has any. */
+    struct pool *const pool[] = {&a->frames, &a->states};
+    for (int i = 0; i < 2 && ok; i++) {
+        void *p = NULL;
+        ok = grow(&p, 1, &pool[i]->cap_pairs, sizeof *pool[i]->pair);
+        pool[i]->pair = p;
+    }
+    /* The two frames without parts differ only by their flags. */
     ok = ok && pool_intern(&a->frames, NULL, 0, 0) == FRAME_ROOT &&
          pool_intern(&a->frames, NULL, 0, 1) == FRAME_LOCAL;
     if (ok) intern_state(a, NULL, 0, 0);

@@ -1,14 +1,14 @@
 /* automaton.h - runs a grammar over bytes: a pushdown automaton, made deterministic as it goes.
  *
  * A *state* is everything that can be the case after some text: a set of items (node, frame). A
- * *frame* is where a rule returns to: a set of (node, frame) again, shared by all calls of that rule
- * at the same place, as in a GLL or Earley parser, so ambiguity costs polynomial time, not more.
- * Both are interned: equal sets have equal numbers, whatever text led there. So `[1,` and `[1,2,`
- * are the same state, and a step once made is found again in a table.
+ * *frame* is where a rule returns to: a set of (node, frame) again, shared by all calls of that
+ * rule at the same place, as in a GLL or Earley parser, so ambiguity costs polynomial time, not
+ * more. Both are interned: equal sets have equal numbers, whatever text led there. So `[1,` and
+ * `[1,2,` are the same state, and a step once made is found again in a table.
  *
  * Because the grammar has no left recursion, the frames made at one place can be made in the order
- * of the rules (rules.h `order`), callers first, and are complete when made. Calls at the very end of
- * a rule hand on the caller's frame, so right recursion does not grow the stack.
+ * of the rules (rules.h `order`), callers first, and are complete when made. Calls at the very end
+ * of a rule hand on the caller's frame, so right recursion does not grow the stack.
  *
  * Every state but STATE_DEAD can be completed to a text of the grammar (rules_finish removed the
  * rest). FRAME_LOCAL stands for "whatever is around": a state built on it is true in every context;
@@ -49,8 +49,8 @@ struct pool { /* interned sets of pairs */
 
 struct mask;
 
-struct state_tables { /* what is known about a state; NULL: not yet */
-    uint32_t *next;   /* [256] state_id or STEP_UNKNOWN */
+struct state_tables {  /* what is known about a state; NULL: not yet */
+    uint32_t *next;    /* [256] state_id or STEP_UNKNOWN */
     struct mask *mask; /* owned by mask.c's tables */
 };
 
@@ -59,7 +59,7 @@ struct automaton {
     struct pool frames, states;
     struct state_tables *tables; /* [states.cap_sets] */
     uint32_t cap_tables;
-    size_t bytes; /* of tables and masks */
+    size_t bytes;        /* of tables and masks */
     int64_t deadline_ns; /* 0: none */
     enum status st;
     struct closure *closure; /* scratch */
@@ -73,7 +73,7 @@ state_id automaton_start(struct automaton *a);
 state_id automaton_make_step(struct automaton *a, state_id s, uint8_t byte);
 /* Consumes a token by the edges that name tokens. */
 state_id automaton_token(struct automaton *a, state_id s, uint32_t token);
-state_id automaton_pop(struct automaton *a, uint32_t frame); /* what follows the rule */
+state_id automaton_pop(struct automaton *a, uint32_t frame);  /* what follows the rule */
 state_id automaton_local(struct automaton *a, uint32_t node); /* the node, on FRAME_LOCAL */
 state_id automaton_union(struct automaton *a, state_id x, state_id y);
 state_id automaton_of_items(struct automaton *a, const struct pair *items, uint32_t n);

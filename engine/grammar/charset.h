@@ -1,7 +1,7 @@
 /* charset.h - a set of characters: sorted, disjoint, non-adjacent ranges of code points.
  *
- * Values are 0..10FFFF; surrogates may be named by a source but never reach UTF-8 (rules_chars drops
- * them). A zeroed struct is the empty set. Functions return false if there is no memory. */
+ * Values are 0..10FFFF; surrogates may be named by a source but never reach UTF-8 (rules_chars
+ * drops them). A zeroed struct is the empty set. Functions return false if there is no memory. */
 #ifndef CRIA_ENGINE_GRAMMAR_CHARSET_H
 #define CRIA_ENGINE_GRAMMAR_CHARSET_H
 

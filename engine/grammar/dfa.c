@@ -187,8 +187,8 @@ struct subsets {
     struct subset *set; /* [DFA_MAX] of each state */
     uint32_t *slot;     /* hash table: state plus 1 */
     uint32_t n_slots, final;
-    bool *seen;      /* [places] */
-    uint32_t *stack; /* [places] */
+    bool *seen;            /* [places] */
+    uint32_t *stack;       /* [places] */
     struct dfa_edge *edge; /* of the subset at hand: `to` is a place */
     uint32_t n_edges, cap_edges;
 };
@@ -343,8 +343,7 @@ const struct dfa *dfa_of_expr(struct rules *r, const struct expr *x, bool search
     static struct char_range any = {0, CHAR_LAST};
     static const struct charset all = {.range = &any, .n = 1};
     struct expr one = {.kind = EXPR_CHARS, .chars = all};
-    struct expr anything = {
-        .kind = EXPR_REPEAT, .first = &one, .max = REPEAT_ENDLESS};
+    struct expr anything = {.kind = EXPR_REPEAT, .first = &one, .max = REPEAT_ENDLESS};
     struct graph g = {.r = r};
     uint32_t final = add_place(&g, PLACE_JUMP, NO_PLACE, NO_PLACE), at = final;
     if (search) at = place_expr(&g, &anything, at);

@@ -75,8 +75,8 @@ static void emit_repeat(struct rules *r, const struct expr *x, uint32_t from, ui
         rules_empty(r, from, to);
     } else if (x->max == REPEAT_ENDLESS && x->min <= 1) {
         emit_loop(r, x, from, to);
-    } else if (x->max == 1 || (what->kind == EXPR_CHARS && what->chars.n <= 4 &&
-                               x->max <= INLINE_REPEAT)) {
+    } else if (x->max == 1 ||
+               (what->kind == EXPR_CHARS && what->chars.n <= 4 && x->max <= INLINE_REPEAT)) {
         emit_in_place(r, x, from, to);
     } else if (what->kind == EXPR_CALL) {
         rules_repeat(r, from, to, what->arg, x->min, x->max);

@@ -156,9 +156,7 @@ void grammar_unref(struct grammar *g) {
     mem_free(g);
 }
 
-const char *grammar_notes(const struct grammar *g) {
-    return g->notes.len > 0 ? g->notes.data : "";
-}
+const char *grammar_notes(const struct grammar *g) { return g->notes.len > 0 ? g->notes.data : ""; }
 
 size_t grammar_bytes(struct grammar *g) {
     pthread_mutex_lock(&g->lock);
@@ -315,8 +313,7 @@ bool grammar_run_accepts(const struct grammar_run *r) {
 
 bool grammar_run_ended(const struct grammar_run *r) {
     pthread_mutex_lock(&r->g->lock);
-    bool yes =
-        automaton_accepts(&r->t->a, r->state) && automaton_state(&r->t->a, r->state)->n == 0;
+    bool yes = automaton_accepts(&r->t->a, r->state) && automaton_state(&r->t->a, r->state)->n == 0;
     pthread_mutex_unlock(&r->g->lock);
     return yes;
 }

@@ -1,15 +1,16 @@
-/* grammar.h - constrained output: a grammar, and where a generation is in it (spec/sampling.md 9-11).
+/* grammar.h - constrained output: a grammar, and where a generation is in it (spec/sampling.md
+ * 9-11).
  *
  * A *grammar* is compiled from GBNF, a JSON schema, a regular expression or a list of texts. It is
- * shared: requests with the same source get the same one from the model's token_index, together with
- * the steps and masks that earlier ones have worked out. A *run* is one text on its way: it tells
- * which tokens may come next. A text that a run has accepted can always be completed.
+ * shared: requests with the same source get the same one from the model's token_index, together
+ * with the steps and masks that earlier ones have worked out. A *run* is one text on its way: it
+ * tells which tokens may come next. A text that a run has accepted can always be completed.
  *
  * What a schema asks and cannot be enforced is listed in `notes`, one line each.
  *
- * Threads: a grammar may be used by any number of runs on any threads (it has a lock); a run belongs
- * to one thread at a time. Tables of a grammar are bounded; a run that outgrows them moves on to
- * fresh ones by itself. */
+ * Threads: a grammar may be used by any number of runs on any threads (it has a lock); a run
+ * belongs to one thread at a time. Tables of a grammar are bounded; a run that outgrows them moves
+ * on to fresh ones by itself. */
 #ifndef CRIA_ENGINE_GRAMMAR_GRAMMAR_H
 #define CRIA_ENGINE_GRAMMAR_GRAMMAR_H
 
@@ -49,7 +50,7 @@ enum status grammar_compile(struct grammar **out, const struct grammar_source *s
 enum status grammar_get(struct grammar **out, const struct grammar_source *source,
                         struct token_index *ti, struct err *e);
 struct grammar *grammar_ref(struct grammar *g);
-void grammar_unref(struct grammar *g); /* NULL is fine */
+void grammar_unref(struct grammar *g);              /* NULL is fine */
 const char *grammar_notes(const struct grammar *g); /* "" if everything is enforced */
 size_t grammar_bytes(struct grammar *g);
 

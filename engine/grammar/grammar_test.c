@@ -143,8 +143,8 @@ static void sec_CVE_2026_2069(void **state) {
 static void json_mode(void **state) {
     (void)state;
     check_rows(GRAMMAR_JSON, "",
-               ROWS({"{}", 1}, {"{ \"a\": [1, -2.5e3, true, null, \"\\u00e9\\/\"] }", 1}, {"[]", -1},
-                    {"{} ", -1}, {"{\"a\":01}", -1}, {"{\"a\":", 0}, {"{\"a\" :1}", -1},
+               ROWS({"{}", 1}, {"{ \"a\": [1, -2.5e3, true, null, \"\\u00e9\\/\"] }", 1},
+                    {"[]", -1}, {"{} ", -1}, {"{\"a\":01}", -1}, {"{\"a\":", 0}, {"{\"a\" :1}", -1},
                     {"{\"a\":\"\n\"}", -1}));
 }
 
@@ -171,13 +171,15 @@ static void schema_numbers(void **state) {
 
 static void schema_strings(void **state) {
     (void)state;
-    SCHEMA("{\"type\":\"string\",\"pattern\":\"b+\",\"minLength\":3,\"maxLength\":4}", {"\"abc\"", 1},
-           {"\"ab\"", -1}, {"\"ab", 0}, {"\"xxxx\"", -1}, {"\"xxxb\"", 1}, {"\"bbbbb\"", -1});
+    SCHEMA("{\"type\":\"string\",\"pattern\":\"b+\",\"minLength\":3,\"maxLength\":4}",
+           {"\"abc\"", 1}, {"\"ab\"", -1}, {"\"ab", 0}, {"\"xxxx\"", -1}, {"\"xxxb\"", 1},
+           {"\"bbbbb\"", -1});
     SCHEMA("{\"type\":\"string\",\"pattern\":\"^(?=.*[0-9])(?!.*x)[a-z0-9]{2,4}$\"}", {"\"a1\"", 1},
            {"\"ab\"", -1}, {"\"x1\"", -1}, {"\"1234\"", 1});
     SCHEMA("{\"type\":\"string\",\"pattern\":\"^[\\\"\\\\\\\\\\\\n]+$\"}", {"\"\\\"\\\\\\n\"", 1},
            {"\"a\"", -1}, {"\"\n\"", -1});
-    SCHEMA("{\"type\":\"string\",\"maxLength\":5000,\"minLength\":1300}", {"\"a\"", -1}, {"\"a", 0});
+    SCHEMA("{\"type\":\"string\",\"maxLength\":5000,\"minLength\":1300}", {"\"a\"", -1},
+           {"\"a", 0});
     SCHEMA("{\"type\":\"string\",\"format\":\"date\"}", {"\"2024-02-29\"", 1},
            {"\"2023-02-29\"", -1}, {"\"2000-02-29\"", 1}, {"\"1900-02-29\"", -1},
            {"\"2023-04-31\"", -1}, {"\"0000-01-01\"", -1});
@@ -191,8 +193,8 @@ static void schema_arrays(void **state) {
            "\"maxItems\":3}",
            {"[5]", 1}, {"[]", -1}, {"[1,5]", 1}, {"[1,2,3]", -1}, {"[1,2,5]", 1}, {"[5,5,5]", 1},
            {"[5,1,2,3]", -1}, {"[50]", -1});
-    SCHEMA("{\"type\":\"array\",\"contains\":{\"type\":\"null\"}}", {"[1,2,null,3]", 1}, {"[1]", -1},
-           {"[null]", 1});
+    SCHEMA("{\"type\":\"array\",\"contains\":{\"type\":\"null\"}}", {"[1,2,null,3]", 1},
+           {"[1]", -1}, {"[null]", 1});
     SCHEMA("{\"prefixItems\":[{\"type\":\"integer\"}],\"items\":{\"type\":\"null\"}}", {"[]", 1},
            {"[1]", 1}, {"[1,null,null]", 1}, {"[null]", -1}, {"[1,2]", -1});
     SCHEMA("{\"type\":\"array\",\"items\":{\"type\":\"null\"},\"minItems\":2,\"maxItems\":3}",
@@ -211,14 +213,16 @@ static void schema_objects(void **state) {
            {"{\"n\":1}", 1}, {"{\"m\":1}", -1}, {"{}", 1});
     SCHEMA("{\"type\":\"object\",\"properties\":{\"a\":{},\"b\":{},\"c\":{}},\"maxProperties\":2,"
            "\"minProperties\":1}",
-           {"{}", -1}, {"{\"a\":1}", 1}, {"{\"a\":1,\"c\":2}", 1}, {"{\"a\":1,\"b\":2,\"c\":3}", -1});
+           {"{}", -1}, {"{\"a\":1}", 1}, {"{\"a\":1,\"c\":2}", 1},
+           {"{\"a\":1,\"b\":2,\"c\":3}", -1});
     SCHEMA("{\"type\":\"object\",\"propertyNames\":{\"pattern\":\"^[a-c]+$\",\"maxLength\":2}}",
            {"{\"ab\":1}", 1}, {"{\"abc\":1}", -1}, {"{\"d\":1}", -1});
     SCHEMA("{\"type\":\"object\",\"required\":[\"a\",\"b\"]}", {"{\"b\":1,\"x\":2,\"a\":3}", 1},
            {"{\"a\":1}", -1}, {"{\"a\":1,\"b\":2}", 1});
     SCHEMA("{\"type\":\"object\",\"properties\":{\"k\":{\"type\":\"integer\"}},"
            "\"additionalProperties\":{\"type\":\"null\"}}",
-           {"{\"k\":1,\"kk\":null,\"\":null}", 1}, {"{\"k\":null}", -1}, {"{\"\\u006b\":null}", -1});
+           {"{\"k\":1,\"kk\":null,\"\":null}", 1}, {"{\"k\":null}", -1},
+           {"{\"\\u006b\":null}", -1});
 }
 
 static void schema_combined(void **state) {
@@ -226,8 +230,8 @@ static void schema_combined(void **state) {
     SCHEMA("{\"anyOf\":[{\"required\":[\"a\"]},{\"required\":[\"b\"]}],\"type\":\"object\","
            "\"properties\":{\"a\":{\"type\":\"integer\"},\"b\":{\"type\":\"integer\"}}}",
            {"{\"a\":1}", 1}, {"{\"b\":1}", 1}, {"{}", -1}, {"{\"a\":1,\"b\":2}", 1});
-    SCHEMA("{\"allOf\":[{\"type\":\"integer\",\"minimum\":3},{\"maximum\":5}]}", {"2", -1}, {"3", 1},
-           {"5", 1}, {"6", -1});
+    SCHEMA("{\"allOf\":[{\"type\":\"integer\",\"minimum\":3},{\"maximum\":5}]}", {"2", -1},
+           {"3", 1}, {"5", 1}, {"6", -1});
     SCHEMA("{\"$ref\":\"#/$defs/a~1b\",\"$defs\":{\"a/b\":{\"type\":\"null\"}}}", {"null", 1});
     SCHEMA("{\"$ref\":\"#/$defs/n\",\"$defs\":{\"n\":{\"type\":\"object\",\"properties\":{\"next\":"
            "{\"anyOf\":[{\"type\":\"null\"},{\"$ref\":\"#/$defs/n\"}]}},\"required\":[\"next\"]}}}",
@@ -280,7 +284,8 @@ static void sec_vllm_CVE_2025_48944(void **state) {
     struct buf b = {0}; /* 2^20 combinations of alternatives */
     buf_str(&b, "{\"allOf\":[");
     for (int i = 0; i < 20; i++)
-        buf_printf(&b, "%s{\"anyOf\":[{\"minimum\":%d},{\"maximum\":%d}]}", i > 0 ? "," : "", i, -i);
+        buf_printf(&b, "%s{\"anyOf\":[{\"minimum\":%d},{\"maximum\":%d}]}", i > 0 ? "," : "", i,
+                   -i);
     buf_str(&b, "]}");
     struct grammar_source source = {GRAMMAR_SCHEMA, b.data, b.len};
     struct grammar *g = NULL;
@@ -293,13 +298,18 @@ static void regexes(void **state) {
     (void)state;
     check_rows(GRAMMAR_REGEX, "^[A-Z]{2}\\d+(-[a-f]+)?$",
                ROWS({"AB1", 1}, {"AB", 0}, {"AB12-af", 1}, {"AB12-", 0}, {"ab", -1}));
-    check_rows(GRAMMAR_REGEX, "(?:yes|no)\\s*!{0,2}?", ROWS({"yes", 1}, {"no !!", 1}, {"no!!!", -1}));
-    check_rows(GRAMMAR_REGEX, "\\u00e9[^\\W\\d]+", ROWS({"\xC3\xA9_a", 1}, {"\xC3\xA9" "1", -1}));
+    check_rows(GRAMMAR_REGEX, "(?:yes|no)\\s*!{0,2}?",
+               ROWS({"yes", 1}, {"no !!", 1}, {"no!!!", -1}));
+    check_rows(GRAMMAR_REGEX, "\\u00e9[^\\W\\d]+",
+               ROWS({"\xC3\xA9_a", 1}, {"\xC3\xA9"
+                                        "1",
+                                        -1}));
     refused(GRAMMAR_REGEX, "(a", "unbalanced");
     refused(GRAMMAR_REGEX, "a\\bb", "word boundaries");
     refused(GRAMMAR_REGEX, "[z-a]", "wrong way round");
     refused(GRAMMAR_REGEX, "*a", "nothing to repeat");
-    check_rows(GRAMMAR_CHOICE, "[\"yes\",\"no\",\"yes!\"]", ROWS({"yes", 1}, {"yes!", 1}, {"n", 0}));
+    check_rows(GRAMMAR_CHOICE, "[\"yes\",\"no\",\"yes!\"]",
+               ROWS({"yes", 1}, {"yes!", 1}, {"n", 0}));
     refused(GRAMMAR_CHOICE, "[1]", "list of strings");
 }
 
@@ -321,14 +331,43 @@ static void tools(void **state) {
     refused(GRAMMAR_TOOLS, "{\"tools\":[]}", "no tools");
 }
 
+/* Patterns that make backtracking engines run for ages: here each is one pass over the text. */
+static void sec_S_PA_6(void **state) {
+    (void)state;
+    static const char *const body[] = {"(a+)+",     "(a*)*",     "(a|a)*",        "(a|aa)+",
+                                       "(.*a){12}", "([a-z]+)*", "(a?){30}a{30}", "(x+x+)+",
+                                       "(a|b|ab)*", "(.|a)+"};
+    static const char *const end[] = {"$", "b", "!$", "(?:c|d)$", ""};
+    char text[5003];
+    memset(text, 'a', sizeof text);
+    text[0] = '"';
+    text[5001] = '!';
+    text[5002] = '\0';
+    for (size_t i = 0; i < sizeof body / sizeof *body; i++)
+        for (size_t k = 0; k < sizeof end / sizeof *end; k++) {
+            char schema[200];
+            snprintf(schema, sizeof schema, "{\"type\":\"string\",\"pattern\":\"^%s%s\"}", body[i],
+                     end[k]);
+            struct grammar_source source = {GRAMMAR_SCHEMA, schema, strlen(schema)};
+            struct grammar *g = NULL;
+            enum status st = grammar_compile(&g, &source, NULL, NULL);
+            assert_true(st == ST_OK || st == ST_LIMIT);
+            if (st != ST_OK) continue;
+            verdict(g, text);
+            assert_true(grammar_bytes(g) < (size_t)32 << 20);
+            grammar_unref(g);
+        }
+}
+
 /* ---- masks against brute force ---- */
 
 static const char *const PIECES[] = {
-    "a",    "b",  "c",  "ab",  "abc",  "{",      "}",    "\"",  "\":",  "\",",  "\",\"", "\"}",
-    "[",    "]",  ",",  ", ",  ":",    ": ",     " ",    "\n",  "1",    "12",   "0",     "-",
-    ".",    "1.", "e",  "e1",  "true", "tr",     "ue",   "nul", "null", "l",    "false", "\\",
-    "\\u",  "u",  "00", "x",   "n",    "\\n\"",  "\xC3", "\xA9", "\xC3\xA9", "\xC3\xA9\"", "],",
-    "}]",   "1]", "1}", "1,2", "{\"",  "{\"a\"", "a\":", "bb",  "",     "}}",   "y",     "yes"};
+    "a",     "b",     "c",      "ab",   "abc",      "{",          "}",   "\"", "\":",  "\",",
+    "\",\"", "\"}",   "[",      "]",    ",",        ", ",         ":",   ": ", " ",    "\n",
+    "1",     "12",    "0",      "-",    ".",        "1.",         "e",   "e1", "true", "tr",
+    "ue",    "nul",   "null",   "l",    "false",    "\\",         "\\u", "u",  "00",   "x",
+    "n",     "\\n\"", "\xC3",   "\xA9", "\xC3\xA9", "\xC3\xA9\"", "],",  "}]", "1]",   "1}",
+    "1,2",   "{\"",   "{\"a\"", "a\":", "bb",       "",           "}}",  "y",  "yes"};
 enum { N_PIECES = sizeof PIECES / sizeof *PIECES, EOG = N_PIECES, N_TOKENS = N_PIECES + 1 };
 
 static struct token_index *open_index(void) {
@@ -415,7 +454,8 @@ static void masks_are_right(void **state) {
                          "{\"type\":\"array\",\"items\":{\"type\":\"number\"}}}}"},
         {GRAMMAR_SCHEMA, "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"}},"
                          "\"additionalProperties\":{\"type\":\"string\",\"maxLength\":3}}"},
-        {GRAMMAR_SCHEMA, "{\"type\":\"array\",\"items\":{\"type\":\"string\",\"pattern\":\"^a.{1,3}$\"}}"},
+        {GRAMMAR_SCHEMA,
+         "{\"type\":\"array\",\"items\":{\"type\":\"string\",\"pattern\":\"^a.{1,3}$\"}}"},
         {GRAMMAR_SCHEMA, "{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"string\",\"maxLength\":2},"
                          "{\"const\":\"abc\"}]}"},
         {GRAMMAR_REGEX, "(a|ab|abc)+x?(yes|y)"},
@@ -559,6 +599,7 @@ int main(void) {
         cmocka_unit_test(schema_notes),
         cmocka_unit_test(sec_vllm_CVE_2025_48944),
         cmocka_unit_test(regexes),
+        cmocka_unit_test(sec_S_PA_6),
         cmocka_unit_test(tools),
         cmocka_unit_test(masks_are_right),
         cmocka_unit_test(named_tokens),

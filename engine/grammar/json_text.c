@@ -30,7 +30,8 @@ static void hex_digit(struct rules *r, uint32_t from, uint32_t to) {
 
 /* ---- strings ---- */
 
-static const struct char_range PLAIN[] = {{0x20, 0x21}, {0x23, 0x5B}, {0x5D, 0x7E}, {0x80, CHAR_LAST}};
+static const struct char_range PLAIN[] = {
+    {0x20, 0x21}, {0x23, 0x5B}, {0x5D, 0x7E}, {0x80, CHAR_LAST}};
 
 static void plain_char(struct rules *r, uint32_t from, uint32_t to) {
     struct char_range range[4];
@@ -105,7 +106,8 @@ static void digit_range(struct rules *r, uint32_t from, uint32_t to, uint32_t lo
 }
 
 /* lo..hi as n hexadecimal digits; the same splitting as for UTF-8. */
-static void hex_range(struct rules *r, uint32_t from, uint32_t to, uint32_t lo, uint32_t hi, int n) {
+static void hex_range(struct rules *r, uint32_t from, uint32_t to, uint32_t lo, uint32_t hi,
+                      int n) {
     const int shift = 4 * (n - 1);
     const uint32_t rest = (1u << shift) - 1;
     uint32_t first = lo >> shift, last = hi >> shift;
@@ -150,7 +152,8 @@ static bool has(uint32_t lo, uint32_t hi, uint32_t c) { return lo <= c && c <= h
 
 /* Characters lo..hi: as they are where JSON allows it, by their short escapes, and as \uXXXX where
  * nothing else would do or the range is so wide that a model may want to. */
-static void escaped_range(struct rules *r, struct escape *x, uint32_t to, uint32_t lo, uint32_t hi) {
+static void escaped_range(struct rules *r, struct escape *x, uint32_t to, uint32_t lo,
+                          uint32_t hi) {
     static const char letter[] = "\"\\bfnrt", meant[] = "\"\\\b\f\n\r\t";
     for (size_t i = 0; i < 4; i++) {
         struct char_range both = {lo > PLAIN[i].lo ? lo : PLAIN[i].lo,

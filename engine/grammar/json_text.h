@@ -9,10 +9,10 @@
 #include "base/json.h"
 #include "engine/grammar/dfa.h"
 
-struct json_rules { /* numbers of rules */
-    uint32_t space;                  /* nothing, a space, or newlines with indentation */
-    uint32_t one_char, strict_char;  /* of a string; strict: a \u pair is one, halves are none */
-    uint32_t string_tail;            /* characters and the closing quote */
+struct json_rules {                 /* numbers of rules */
+    uint32_t space;                 /* nothing, a space, or newlines with indentation */
+    uint32_t one_char, strict_char; /* of a string; strict: a \u pair is one, halves are none */
+    uint32_t string_tail;           /* characters and the closing quote */
     uint32_t string, number, integer, boolean, null, object, array, value;
 };
 

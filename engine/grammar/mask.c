@@ -15,7 +15,6 @@ enum { LOCAL_BYTES_MAX = 16 << 20 };
 
 static void set_bit(uint32_t *bits, token_id id) { bits[id / 32] |= 1u << (id % 32); }
 
-
 /* ---- walking the trie ---- */
 
 static void walk(struct automaton *a, const struct trie *t, state_id from, uint32_t *bits) {

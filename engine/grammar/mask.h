@@ -1,7 +1,7 @@
 /* mask.h - which tokens may come next in a state: a bit for each token.
  *
- * A token is allowed if all its bytes can be consumed. Most states allow few first bytes, and a walk
- * over the trie ends soon. Nodes that take many (inside of a string) would visit most of the
+ * A token is allowed if all its bytes can be consumed. Most states allow few first bytes, and a
+ * walk over the trie ends soon. Nodes that take many (inside of a string) would visit most of the
  * vocabulary; what they allow hardly depends on what is around, so it is computed once for the node
  * on its own: the tokens that stay within its rule (`bits`), and those that leave it somewhere in
  * the middle, as a trie of what remains of them (`exits`). The mask of a state is then an OR of
@@ -22,16 +22,16 @@ struct mask {
     uint32_t bits[]; /* [token_index.n_words] */
 };
 
-struct local { /* a node on its own, in any context */
+struct local {      /* a node on its own, in any context */
     bool useless;   /* nearly everything leaves the rule: walk the whole trie instead */
     uint32_t *bits; /* [token_index.n_words] */
     struct trie exits;
 };
 void local_free(struct local *l);
 
-struct masks { /* of one grammar */
-    struct token_index *ti; /* borrowed */
-    struct local **local;   /* [n_nodes] by node; NULL: not computed, or shared */
+struct masks {                  /* of one grammar */
+    struct token_index *ti;     /* borrowed */
+    struct local **local;       /* [n_nodes] by node; NULL: not computed, or shared */
     uint32_t n_nodes, n_shared; /* nodes below n_shared are the JSON prelude's */
     size_t bytes;
 };

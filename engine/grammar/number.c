@@ -210,8 +210,7 @@ static void sizes_from(struct buf *b, struct bound x) {
     if (n == 0 && !x.open) buf_printf(b, "|%.*s%s", n_same, same, ANY_FRACTION);
     if (n == 0 && x.open) buf_printf(b, "|%.*s\\.0*[1-9][0-9]*", n_same, same);
     for (int i = 0; i < n; i++)
-        if (f[i] < '9')
-            buf_printf(b, "|%.*s\\.%.*s[%c-9][0-9]*", n_same, same, i, f, f[i] + 1);
+        if (f[i] < '9') buf_printf(b, "|%.*s\\.%.*s[%c-9][0-9]*", n_same, same, i, f, f[i] + 1);
     if (n > 0)
         buf_printf(b, "|%.*s\\.%.*s%s", n_same, same, n, f, x.open ? "0*[1-9][0-9]*" : "[0-9]*");
 }
@@ -299,16 +298,15 @@ static const struct dfa *within(struct rules *r, const struct number_facts *f) {
     const struct bound none = {0};
     struct bound lo = {f->has_lo ? &f->lo : NULL, f->lo_open};
     struct bound hi = {f->has_hi ? &f->hi : NULL, f->hi_open};
-    const bool is_long = (f->has_lo && f->lo.n_whole > DIGITS_MAX) ||
-                         (f->has_hi && f->hi.n_whole > DIGITS_MAX);
+    const bool is_long =
+        (f->has_lo && f->lo.n_whole > DIGITS_MAX) || (f->has_hi && f->hi.n_whole > DIGITS_MAX);
     const char *form = !f->integer ? PLAIN : is_long ? LONG_WHOLE : WHOLE;
     const struct dfa *plus = NULL, *minus = NULL;
     if (!f->has_hi || !f->hi.negative)
         plus = signed_sizes(r, form, "", f->has_lo && !f->lo.negative ? lo : none, hi);
     /* The peer writes -0 for integers only below a negative minimum. */
     bool below = !f->has_lo || f->lo.negative || (!f->integer && is_zero(&f->lo) && !f->lo_open);
-    if (below)
-        minus = signed_sizes(r, form, "-", f->has_hi && f->hi.negative ? hi : none, lo);
+    if (below) minus = signed_sizes(r, form, "-", f->has_hi && f->hi.negative ? hi : none, lo);
     if (plus == NULL || minus == NULL) return plus != NULL ? plus : minus;
     return either(r, plus, minus);
 }

@@ -1,8 +1,8 @@
 /* number.h - numbers within bounds, as a language over their digits.
  *
- * Bounds are exact decimals, so nothing is rounded. Forms are those of spec/sampling.md 10.4: at most
- * 16 digits before and after the point, no leading zeros, exponents only where no bound but a sign
- * has to be kept. */
+ * Bounds are exact decimals, so nothing is rounded. Forms are those of spec/sampling.md 10.4: at
+ * most 16 digits before and after the point, no leading zeros, exponents only where no bound but a
+ * sign has to be kept. */
 #ifndef CRIA_ENGINE_GRAMMAR_NUMBER_H
 #define CRIA_ENGINE_GRAMMAR_NUMBER_H
 

@@ -199,8 +199,7 @@ static struct expr *class(struct parser *p) {
 
 /* Any character but the line ends of both kinds of engines. */
 static struct expr *dot(struct parser *p) {
-    struct char_range all[] = {
-        {0, '\t'}, {0x0B, 0x0C}, {0x0E, 0x2027}, {0x202A, CHAR_LAST}};
+    struct char_range all[] = {{0, '\t'}, {0x0B, 0x0C}, {0x0E, 0x2027}, {0x202A, CHAR_LAST}};
     return expr_chars(p->r, &(struct charset){.range = all, .n = 4});
 }
 
@@ -239,8 +238,10 @@ static struct expr *group(struct parser *p) {
     } else if (eat(p, "?<=") || eat(p, "?<!")) {
         not_here(p, "lookbehind");
     } else {
-        if (eat(p, "?P<") || eat(p, "?<")) skip_name(p);
-        else if (p->at < p->end && *p->at == '?' && !eat(p, "?:")) not_here(p, "group flags");
+        if (eat(p, "?P<") || eat(p, "?<"))
+            skip_name(p);
+        else if (p->at < p->end && *p->at == '?' && !eat(p, "?:"))
+            not_here(p, "group flags");
         p->at_start = false;
         if (ok(p)) x = close_group(p);
     }

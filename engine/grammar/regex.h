@@ -1,12 +1,12 @@
 /* regex.h - regular expressions, ECMA 262 and Python's common part, into automata: linear time by
  * construction, nothing backtracks.
  *
- * Supported: characters, classes, `.`, \d \w \s and their opposites, escapes (\n \r \t \f \v \0 \xHH
- * \uHHHH \u{H..} \cX and punctuation), groups (named and (?: ) too), | * + ? {n} {n,} {n,m} {,m} with
- * lazy forms, ^ and $ anywhere, lookahead at the beginning ("^(?=..)(?!..)"). \d \w \s are the ASCII
- * characters and their opposites leave out what Unicode-aware engines count in, so a text made here
- * is a match for both kinds of engines. Lookahead elsewhere, lookbehind, back references, \b, \p are
- * "unsupported": the result says so. */
+ * Supported: characters, classes, `.`, \d \w \s and their opposites, escapes (\n \r \t \f \v \0
+ * \xHH \uHHHH \u{H..} \cX and punctuation), groups (named and (?: ) too), | * + ? {n} {n,} {n,m}
+ * {,m} with lazy forms, ^ and $ anywhere, lookahead at the beginning ("^(?=..)(?!..)"). \d \w \s
+ * are the ASCII characters and their opposites leave out what Unicode-aware engines count in, so a
+ * text made here is a match for both kinds of engines. Lookahead elsewhere, lookbehind, back
+ * references, \b, \p are "unsupported": the result says so. */
 #ifndef CRIA_ENGINE_GRAMMAR_REGEX_H
 #define CRIA_ENGINE_GRAMMAR_REGEX_H
 

@@ -85,8 +85,7 @@ uint32_t rules_rule(struct rules *r, const char *name, size_t len) {
     if (!room(r, &p, r->n_rules, &r->cap_rules, sizeof *r->rule)) return 0;
     r->rule = p;
     char *copy = name != NULL ? arena_strndup(&r->arena, name, len) : NULL;
-    if (name != NULL &&
-        (copy == NULL || !map_put(&r->by_name, copy, len, r->n_rules, NULL)))
+    if (name != NULL && (copy == NULL || !map_put(&r->by_name, copy, len, r->n_rules, NULL)))
         no_memory(r);
     r->rule[r->n_rules] = (struct rule){.name = copy != NULL ? copy : "(inner rule)"};
     return r->n_rules++;

@@ -27,9 +27,9 @@
 enum {
     RULES_MAX = 65536,
     ELEMENTS_MAX = 1000000,
-    GRAMMAR_DEPTH_MAX = 256,          /* nesting of any source */
-    COMPILE_BUDGET_MS = 2000,         /* spec/security.md S-PA-6 */
-    REPEAT_CHAIN = 1024,              /* longer chains of a repetition are built from blocks */
+    GRAMMAR_DEPTH_MAX = 256,  /* nesting of any source */
+    COMPILE_BUDGET_MS = 2000, /* spec/security.md S-PA-6 */
+    REPEAT_CHAIN = 1024,      /* longer chains of a repetition are built from blocks */
     REPEAT_BLOCK = 256,
     REPEAT_MAX = REPEAT_BLOCK * 16384 /* more than any answer can hold */
 };
@@ -40,11 +40,11 @@ enum edge_kind { EDGE_EMPTY, EDGE_BYTES, EDGE_CALL, EDGE_TOKEN, EDGE_NOT_TOKEN }
 
 struct edge {
     uint32_t to;
-    uint32_t arg;    /* call: rule; token: id */
-    uint8_t kind;    /* enum edge_kind */
-    uint8_t lo, hi;  /* bytes */
-    bool tail;       /* call: nothing can follow in this rule (set by rules_finish) */
-    uint32_t next;   /* while building: next edge of the node, plus 1 */
+    uint32_t arg;   /* call: rule; token: id */
+    uint8_t kind;   /* enum edge_kind */
+    uint8_t lo, hi; /* bytes */
+    bool tail;      /* call: nothing can follow in this rule (set by rules_finish) */
+    uint32_t next;  /* while building: next edge of the node, plus 1 */
 };
 
 struct node {
@@ -60,14 +60,14 @@ struct rule {
     uint32_t order; /* a rule comes behind all that can call it before consuming anything */
 };
 
-struct rules { /* a zeroed struct with `e` set is ready; owns all */
+struct rules {            /* a zeroed struct with `e` set is ready; owns all */
     struct arena arena;   /* names */
     struct arena scratch; /* of the compilers; gone after rules_finish */
     struct rule *rule;
     struct node *node;
     struct edge *edge;
     uint32_t n_rules, n_nodes, n_edges, cap_rules, cap_nodes, cap_edges;
-    uint32_t *by_order; /* [n_rules] order -> rule */
+    uint32_t *by_order;       /* [n_rules] order -> rule */
     uint32_t root, n_prelude; /* nodes that all JSON grammars begin with (json_text.h) */
     struct map by_name;
     uint32_t counted;    /* rule whose repetitions are marked in node.more; 0 marks none */

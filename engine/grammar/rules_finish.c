@@ -42,9 +42,7 @@ static bool pack_edges(struct finish *f) {
 }
 
 /* Counting sort of the edges by a key. first has n_keys + 1 entries. */
-static uint32_t edge_key(const struct edge *e, bool by_call) {
-    return by_call ? e->arg : e->to;
-}
+static uint32_t edge_key(const struct edge *e, bool by_call) { return by_call ? e->arg : e->to; }
 
 static void group_edges(struct finish *f, bool by_call, uint32_t *first, uint32_t n_keys,
                         uint32_t *out) {

@@ -36,8 +36,8 @@ void schema_note(struct schema *s, const char *path, const char *what) {
 }
 
 const char *schema_path(struct schema *s, const char *path, const char *key, const char *sub) {
-    const char *p = arena_printf(&s->r->scratch, sub != NULL ? "%.400s/%s/%s" : "%.400s/%s", path,
-                                 key, sub);
+    const char *p =
+        arena_printf(&s->r->scratch, sub != NULL ? "%.400s/%s/%s" : "%.400s/%s", path, key, sub);
     if (p == NULL && schema_ok(s)) s->r->st = err_no_memory(s->r->e);
     return p != NULL ? p : "#";
 }
@@ -55,7 +55,8 @@ bool schema_count(struct schema *s, const struct entry *x, const char *key, uint
     struct decimal d;
     if (v == NULL) return false;
     bool whole = decimal_read(v, &d) && !d.negative && d.n == d.n_whole;
-    if (json_kind(v) != JSON_NUMBER || (whole && d.n_whole > 9)) whole = json_kind(v) == JSON_NUMBER;
+    if (json_kind(v) != JSON_NUMBER || (whole && d.n_whole > 9))
+        whole = json_kind(v) == JSON_NUMBER;
     if (!whole) {
         schema_fail(s, x->path, "%s must be a non-negative integer", key);
         return false;
@@ -190,7 +191,8 @@ static void flatten_ref(struct schema *s, struct flat *f, const struct entry *x,
     const json *v = resolve(s, x, name);
     const char *path = arena_strndup(&s->r->scratch, name, strlen(name));
     if (path == NULL && schema_ok(s)) s->r->st = err_no_memory(s->r->e);
-    if (schema_ok(s)) flatten(s, f, (struct entry){v, path, x->kind}, depth + 1); /* a member's target is one */
+    if (schema_ok(s))
+        flatten(s, f, (struct entry){v, path, x->kind}, depth + 1); /* a member's target is one */
 }
 
 static bool is_object_node(const json *v) {
@@ -286,8 +288,8 @@ static const struct {
     const char *name;
     unsigned bits;
 } TYPES[] = {
-    {"object", TYPE_OBJECT},   {"array", TYPE_ARRAY},     {"string", TYPE_STRING},
-    {"number", TYPE_NUMBER},   {"integer", TYPE_INTEGER}, {"boolean", TYPE_BOOLEAN},
+    {"object", TYPE_OBJECT}, {"array", TYPE_ARRAY},     {"string", TYPE_STRING},
+    {"number", TYPE_NUMBER}, {"integer", TYPE_INTEGER}, {"boolean", TYPE_BOOLEAN},
     {"null", TYPE_NULL},
 };
 
@@ -305,8 +307,8 @@ static unsigned type_of_name(struct schema *s, const struct entry *x, const json
 
 static bool known_format(const json *v) {
     const char *name = json_string(schema_get(v, "format"));
-    static const char *const known[] = {"uuid",  "uuid1", "uuid2", "uuid3",
-                                        "uuid4", "uuid5", "date",  "time", "date-time"};
+    static const char *const known[] = {"uuid",  "uuid1", "uuid2", "uuid3",    "uuid4",
+                                        "uuid5", "date",  "time",  "date-time"};
     for (size_t i = 0; name != NULL && i < sizeof known / sizeof *known; i++)
         if (strcmp(name, known[i]) == 0) return true;
     return false;
@@ -339,17 +341,10 @@ static unsigned types_of(struct schema *s, const struct entry *x) {
 
 /* ---- what is not enforced ---- */
 
-static const char *const NOT_ENFORCED[] = {"not",
-                                           "if",
-                                           "dependentRequired",
-                                           "dependentSchemas",
-                                           "dependencies",
-                                           "uniqueItems",
-                                           "unevaluatedProperties",
-                                           "unevaluatedItems",
-                                           "maxContains",
-                                           "$dynamicRef",
-                                           "$recursiveRef"};
+static const char *const NOT_ENFORCED[] = {
+    "not",          "if",          "dependentRequired",     "dependentSchemas",
+    "dependencies", "uniqueItems", "unevaluatedProperties", "unevaluatedItems",
+    "maxContains",  "$dynamicRef", "$recursiveRef"};
 
 static void note_keywords(struct schema *s, const struct entry *x) {
     for (size_t i = 0; i < sizeof NOT_ENFORCED / sizeof *NOT_ENFORCED; i++) {
@@ -418,8 +413,7 @@ static void compile_choice(struct schema *s, const struct flat *f, uint32_t from
 static void compile_job(struct schema *s, const struct job *job) {
     struct flat f = {0};
     uint32_t from = s->r->rule[job->rule].start, to = s->r->rule[job->rule].end;
-    for (uint32_t i = 0; i < job->what.n && schema_ok(s); i++)
-        flatten(s, &f, job->what.list[i], 0);
+    for (uint32_t i = 0; i < job->what.n && schema_ok(s); i++) flatten(s, &f, job->what.list[i], 0);
     if (!schema_ok(s) || f.impossible) return;
     if (f.choices.n > 0)
         compile_choice(s, &f, from, to);

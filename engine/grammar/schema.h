@@ -5,9 +5,10 @@
  *   schema_object.c  objects
  *
  * What a value must satisfy is a *list* of schema nodes: the node itself, what its $ref and allOf
- * name, a branch of each anyOf and oneOf. Lists that are equal share one rule, which makes recursive
- * schemas finite; rules are compiled from a queue, so nothing recurses over the schema. The texts
- * are in the peer's form (spec/sampling.md 10.4: order of properties, white space), and valid. */
+ * name, a branch of each anyOf and oneOf. Lists that are equal share one rule, which makes
+ * recursive schemas finite; rules are compiled from a queue, so nothing recurses over the schema.
+ * The texts are in the peer's form (spec/sampling.md 10.4: order of properties, white space), and
+ * valid. */
 #ifndef CRIA_ENGINE_GRAMMAR_SCHEMA_H
 #define CRIA_ENGINE_GRAMMAR_SCHEMA_H
 
@@ -16,12 +17,12 @@
 #include "engine/grammar/number.h"
 
 enum entry_kind {
-    ENTRY_SCHEMA,  /* a node with everything in it */
-    ENTRY_MEMBER,  /* the same, of an allOf that the peer reads as one object */
-    ENTRY_PLAIN,   /* a node without its $ref, allOf, anyOf, oneOf: they are in the list already */
+    ENTRY_SCHEMA,   /* a node with everything in it */
+    ENTRY_MEMBER,   /* the same, of an allOf that the peer reads as one object */
+    ENTRY_PLAIN,    /* a node without its $ref, allOf, anyOf, oneOf: they are in the list already */
     ENTRY_REQUIRED, /* plain, of such an allOf: its properties are all required */
     ENTRY_OPTIONAL, /* plain, and its properties are all optional */
-    ENTRY_CHOICE,  /* an anyOf or oneOf list */
+    ENTRY_CHOICE,   /* an anyOf or oneOf list */
 };
 
 struct entry {

@@ -95,7 +95,8 @@ static void read_properties(struct object *o) {
         for (const json *m = json_first(list); m != NULL && schema_ok(s); m = json_next(m)) {
             const char *name = json_key(m);
             bool fresh;
-            if (!map_put(&seen, name, strlen(name), o->n, &fresh)) s->r->st = err_no_memory(s->r->e);
+            if (!map_put(&seen, name, strlen(name), o->n, &fresh))
+                s->r->st = err_no_memory(s->r->e);
             if (schema_ok(s) && fresh) {
                 o->property[o->n] =
                     (struct property){name, strlen(name), is_required(o, name), o->n};
@@ -137,8 +138,7 @@ static void read_patterns(struct object *o) {
 static bool closes(const json *v) {
     const json *addl = schema_get(v, "additionalProperties");
     if (addl != NULL) return is_false(addl);
-    return schema_get(v, "properties") != NULL ||
-           is_false(schema_get(v, "unevaluatedProperties"));
+    return schema_get(v, "properties") != NULL || is_false(schema_get(v, "unevaluatedProperties"));
 }
 
 static void read_required(struct object *o) {
@@ -214,8 +214,7 @@ static uint32_t member_rule(struct object *o, const char *name, size_t len, bool
     struct entries value = value_of(o, name, matches(o, name, len));
     uint32_t rule = new_rule(s), of_value = schema_rule(s, &value);
     if (!schema_ok(s)) return 0;
-    uint32_t a = rules_node(s->r), b = rules_node(s->r), c = rules_node(s->r),
-             d = rules_node(s->r);
+    uint32_t a = rules_node(s->r), b = rules_node(s->r), c = rules_node(s->r), d = rules_node(s->r);
     json_literal_string(s->r, name, len, s->r->rule[rule].start, a);
     if (is_free)
         rules_empty(s->r, a, b);
@@ -261,7 +260,8 @@ static const struct dfa *allowed_names(struct object *o) {
     if (names_of.n == 0) return NULL;
     const struct dfa *d = schema_string_dfa(o->s, &names_of, &is_free);
     for (uint32_t i = 0; i < names_of.n; i++) {
-        static const char *const other[] = {"const", "enum", "$ref", "anyOf", "oneOf", "allOf", "not"};
+        static const char *const other[] = {"const", "enum",  "$ref", "anyOf",
+                                            "oneOf", "allOf", "not"};
         for (size_t k = 0; k < sizeof other / sizeof *other; k++)
             if (schema_get(names_of.list[i].v, other[k]) != NULL)
                 schema_note(o->s, names_of.list[i].path,
@@ -298,7 +298,7 @@ static void free_members(struct object *o) {
 
 struct grid {
     struct object *o;
-    uint32_t rows; /* members written: 0..rows - 1; the last row is "that many or more" */
+    uint32_t rows;  /* members written: 0..rows - 1; the last row is "that many or more" */
     uint32_t first; /* node of column 0, row 0 */
 };
 

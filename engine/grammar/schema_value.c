@@ -157,8 +157,7 @@ static const struct dfa *both(struct rules *r, const struct dfa *a, const struct
 }
 
 /* Pattern and format of one node. */
-static const struct dfa *add_pattern(struct schema *s, const struct entry *x,
-                                     const struct dfa *d) {
+static const struct dfa *add_pattern(struct schema *s, const struct entry *x, const struct dfa *d) {
     const json *v = schema_get(x->v, "pattern");
     size_t len;
     const char *text = json_string_n(v, &len), *unsupported, *format = format_pattern(x->v);

@@ -16,7 +16,8 @@ void json_mode_compile(struct rules *r);
 void schema_compile(struct rules *r, const char *text, size_t len, struct buf *notes);
 /* {"open":TEXT,"close":TEXT,"list":BOOL,"tools":[{"name":NAME,"parameters":SCHEMA},...]}: one or
  * more calls {"name":NAME,"arguments":VALUE} ("parameters" may stand for "arguments"), each between
- * open and close (white space inside is free); list: one open and close around a JSON list of them. */
+ * open and close (white space inside is free); list: one open and close around a JSON list of them.
+ */
 void tools_compile(struct rules *r, const char *text, size_t len, struct buf *notes);
 void regex_compile(struct rules *r, const char *text, size_t len);
 void choice_compile(struct rules *r, const char *text, size_t len);

@@ -9,7 +9,8 @@
 #include "engine/grammar/json_text.h"
 #include "engine/grammar/mask.h"
 
-/* The trie of all tokens but those of a mask (NULL: of all). trie_build reorders, so it gets a copy. */
+/* The trie of all tokens but those of a mask (NULL: of all). trie_build reorders, so it gets a
+ * copy. */
 static enum status build_trie(const struct token_index *ti, const uint32_t *but, struct trie *out,
                               struct err *e) {
     struct token_text *copy = mem_array(ti->n_vocab, sizeof *copy);

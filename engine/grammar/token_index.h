@@ -39,7 +39,7 @@ struct token_index {
     struct token_text *text; /* [n_vocab] by id; len 0: never allowed by its text */
     struct trie trie;
     struct slice slice[N_SLICES]; /* falling `chars` */
-    uint32_t *eog_mask;      /* [n_words] */
+    uint32_t *eog_mask;           /* [n_words] */
     uint32_t n_eog;
     token_id first_eog;
     const struct vocab *vocab; /* borrowed; NULL if the texts were given. For <token> in GBNF */

@@ -10,8 +10,7 @@
 /* The first 8 bytes as a number that orders like them; zeros behind the end. */
 static uint64_t first_bytes(const struct token_text *t) {
     uint64_t key = 0;
-    for (uint32_t i = 0; i < 8; i++)
-        key = key << 8 | (i < t->len ? (unsigned char)t->text[i] : 0u);
+    for (uint32_t i = 0; i < 8; i++) key = key << 8 | (i < t->len ? (unsigned char)t->text[i] : 0u);
     return key;
 }
 
@@ -62,8 +61,9 @@ static void fill(struct trie *t, const struct token_text *tokens, size_t n) {
         uint32_t keep = i > 0 ? shared_prefix(&tokens[i - 1], x) : 0;
         for (; depth > keep; depth--) t->node[open[depth]].skip = t->n_nodes;
         for (; depth < x->len; t->n_nodes++) {
-            t->node[t->n_nodes] = (struct trie_node){
-                .first = (uint32_t)i, .byte = (uint8_t)x->text[depth], .depth = (uint16_t)(depth + 1)};
+            t->node[t->n_nodes] = (struct trie_node){.first = (uint32_t)i,
+                                                     .byte = (uint8_t)x->text[depth],
+                                                     .depth = (uint16_t)(depth + 1)};
             open[++depth] = t->n_nodes;
         }
         t->node[open[x->len]].n++;
