@@ -179,14 +179,14 @@ static uint32_t place_expr(struct graph *g, const struct expr *x, uint32_t next)
 
 struct subset {
     uint32_t *place;
-    uint32_t n;
+    uint32_t n, hash;
 };
 struct subsets {
     struct graph *g;
     struct maker m;
-    struct subset *set; /* [DFA_MAX] of each state */
-    uint32_t *slot;     /* hash table: state plus 1 */
-    uint32_t n_slots, final;
+    struct subset *set; /* of each state */
+    uint32_t *slot;     /* hash table: state plus 1; at most half full */
+    uint32_t cap_sets, n_slots, final;
     bool *seen;            /* [places] */
     uint32_t *stack;       /* [places] */
     struct dfa_edge *edge; /* of the subset at hand: `to` is a place */
@@ -247,25 +247,52 @@ static uint32_t essential(const struct subsets *s, uint32_t *place, uint32_t n) 
     return kept;
 }
 
+/* Room for one more state; false: no memory. */
+static bool room_for_state(struct subsets *s) {
+    const uint32_t n = s->m.d.n;
+    if (n < s->cap_sets) return true;
+    const uint32_t cap = s->cap_sets != 0 ? 2 * s->cap_sets : 32;
+    struct subset *set = mem_grow(s->set, cap, sizeof *set);
+    if (set == NULL) return false;
+    s->set = set;
+    s->cap_sets = cap;
+    uint32_t *slot = mem_zalloc(4 * (size_t)cap, sizeof *slot);
+    if (slot == NULL) return false;
+    mem_free(s->slot);
+    s->slot = slot;
+    s->n_slots = 4 * cap;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t at = s->set[i].hash % s->n_slots;
+        while (slot[at] != 0) at = (at + 1) % s->n_slots;
+        slot[at] = i + 1;
+    }
+    return true;
+}
+
 /* The state of a set of places; a new one is added to the list of work. */
 static uint32_t state_of(struct subsets *s, uint32_t *place, uint32_t n, bool at_begin,
                          uint32_t *room) {
     uint64_t hash = at_begin;
     bool accepts = subset_accepts(s, place, n, at_begin, room);
     n = essential(s, place, n);
+    if (!room_for_state(s)) {
+        s->g->r->st = err_no_memory(s->g->r->e);
+        return 0;
+    }
     for (uint32_t i = 0; i < n; i++) hash = (hash ^ place[i]) * 0x9E3779B97F4A7C15u;
-    uint32_t at = (uint32_t)(hash >> 32) % s->n_slots;
+    const uint32_t short_hash = (uint32_t)(hash >> 32);
+    uint32_t at = short_hash % s->n_slots;
     for (; s->slot[at] != 0; at = (at + 1) % s->n_slots) {
         const struct subset *x = &s->set[s->slot[at] - 1];
         /* The first state may accept where an equal set later does not: it is never met again. */
         if (s->slot[at] != 1 && x->n == n && memcmp(x->place, place, n * sizeof *place) == 0)
             return s->slot[at] - 1;
     }
-    uint32_t state = add_state(&s->m, accepts);
     uint32_t *copy = scratch(s->g->r, n, sizeof *copy);
-    if (copy == NULL) return 0;
+    uint32_t state = add_state(&s->m, accepts);
+    if (copy == NULL || s->g->r->st != ST_OK) return 0;
     if (n > 0) memcpy(copy, place, n * sizeof *place);
-    s->set[state] = (struct subset){copy, n};
+    s->set[state] = (struct subset){copy, n, short_hash};
     s->slot[at] = state + 1;
     return state;
 }
@@ -323,10 +350,8 @@ static void expand(struct subsets *s, uint32_t state, uint32_t *places, uint32_t
 
 static const struct dfa *determinize(struct graph *g, uint32_t begin, uint32_t final) {
     struct rules *r = g->r;
-    struct subsets s = {.g = g, .m = {.r = r}, .final = final, .n_slots = 2 * DFA_MAX + 1};
+    struct subsets s = {.g = g, .m = {.r = r}, .final = final};
     uint32_t *room = scratch(r, 2 * (size_t)g->n, sizeof *room), n = 0;
-    s.set = scratch(r, DFA_MAX, sizeof *s.set);
-    s.slot = scratch(r, s.n_slots, sizeof *s.slot);
     s.seen = scratch(r, g->n, sizeof *s.seen);
     s.stack = scratch(r, g->n, sizeof *s.stack);
     if (r->st == ST_OK) {
@@ -336,6 +361,8 @@ static const struct dfa *determinize(struct graph *g, uint32_t begin, uint32_t f
     }
     for (uint32_t i = 0; r->st == ST_OK && i < s.m.d.n; i++) expand(&s, i, room, room + g->n);
     mem_free(s.edge);
+    mem_free(s.set);
+    mem_free(s.slot);
     return finished(&s.m);
 }
 
@@ -359,13 +386,24 @@ const struct dfa *dfa_of_expr(struct rules *r, const struct expr *x, bool search
 struct product {
     struct maker m;
     const struct dfa *a, *b;
-    uint32_t *left, *right; /* of each state */
-    struct map by_pair;     /* (left, right) -> state; keys in the arena */
+    uint32_t *pair; /* left and right of each state */
+    uint32_t cap;
+    struct map by_pair; /* (left, right) -> state; keys in the arena */
 };
 
 static uint32_t product_state(struct product *p, uint32_t left, uint32_t right) {
     const uint32_t pair[2] = {left, right};
     uint32_t found;
+    if (p->m.d.n == p->cap) {
+        uint32_t cap = p->cap != 0 ? 2 * p->cap : 32;
+        void *q = mem_grow(p->pair, cap, 2 * sizeof *p->pair);
+        if (q == NULL) {
+            p->m.r->st = err_no_memory(p->m.r->e);
+            return 0;
+        }
+        p->pair = q;
+        p->cap = cap;
+    }
     if (map_get(&p->by_pair, (const char *)pair, sizeof pair, &found)) return found;
     char *key = arena_strndup(&p->m.r->scratch, (const char *)pair, sizeof pair);
     found = add_state(&p->m, p->a->state[left].accepts && p->b->state[right].accepts);
@@ -373,13 +411,14 @@ static uint32_t product_state(struct product *p, uint32_t left, uint32_t right) 
         (key == NULL || !map_put(&p->by_pair, key, sizeof pair, found, NULL)))
         p->m.r->st = err_no_memory(p->m.r->e);
     if (p->m.r->st != ST_OK) return 0;
-    p->left[found] = left;
-    p->right[found] = right;
+    p->pair[2 * found] = left;
+    p->pair[2 * found + 1] = right;
     return found;
 }
 
 static void product_edges(struct product *p, uint32_t state) {
-    const struct dfa_state *x = &p->a->state[p->left[state]], *y = &p->b->state[p->right[state]];
+    const struct dfa_state *x = &p->a->state[p->pair[2 * state]];
+    const struct dfa_state *y = &p->b->state[p->pair[2 * state + 1]];
     struct dfa_edge *out = mem_array((size_t)x->n + y->n, sizeof *out);
     uint32_t n = 0;
     if (out == NULL) {
@@ -403,11 +442,10 @@ static void product_edges(struct product *p, uint32_t state) {
 const struct dfa *dfa_and(struct rules *r, const struct dfa *a, const struct dfa *b) {
     if (a == NULL || b == NULL || r->st != ST_OK) return NULL;
     struct product p = {.m = {.r = r}, .a = a, .b = b};
-    p.left = scratch(r, DFA_MAX, sizeof *p.left);
-    p.right = scratch(r, DFA_MAX, sizeof *p.right);
     if (r->st == ST_OK) product_state(&p, 0, 0);
     for (uint32_t i = 0; r->st == ST_OK && i < p.m.d.n; i++) product_edges(&p, i);
     map_free(&p.by_pair);
+    mem_free(p.pair);
     return finished(&p.m);
 }
 

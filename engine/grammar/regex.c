@@ -1,6 +1,8 @@
 /* regex.c - see regex.h. A parser by recursive descent over groups (depth bounded). */
 #include "engine/grammar/regex.h"
 
+#include <assert.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "base/unicode.h"
@@ -127,18 +129,36 @@ static bool is_wide(char what, uint32_t c) {
     return unicode_is_space(c) || c == 0xFEFF || c == 0x180E || (c >= 0x1C && c <= 0x1F);
 }
 
+/* The ranges beyond ASCII of \d, \w and \s; found once. */
+enum { WIDE_MAX = 2048 };
+static struct wide {
+    char what;
+    size_t n;
+    struct char_range range[WIDE_MAX];
+} wide_sets[] = {{.what = 'd'}, {.what = 'w'}, {.what = 's'}};
+
+static void find_wide_sets(void) {
+    for (size_t i = 0; i < 3; i++) {
+        struct wide *w = &wide_sets[i];
+        for (uint32_t c = 0x1C; c <= CHAR_LAST; c++) {
+            uint32_t first = c;
+            while (c <= CHAR_LAST && (c >= 0x80 || w->what == 's') && is_wide(w->what, c)) c++;
+            if (c == first) continue;
+            assert(w->n < WIDE_MAX);
+            w->range[w->n++] = (struct char_range){first, c - 1};
+        }
+    }
+}
+
 /* \d \w \s; wide: everything that any engine would take for one. */
 static bool named_set(struct parser *p, char what, bool wide, struct charset *out) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    const struct wide *w = &wide_sets[what == 'd' ? 0 : what == 'w' ? 1 : 2];
+    pthread_once(&once, find_wide_sets);
     bool fine = what == 'd'   ? add_set(p, out, DIGITS, 1)
                 : what == 'w' ? add_set(p, out, WORDS, 4)
                               : add_set(p, out, SPACES, 2);
-    for (uint32_t c = what == 's' ? 0x1C : 0x80; wide && fine && c <= CHAR_LAST; c++) {
-        uint32_t first = c;
-        while (c <= CHAR_LAST && is_wide(what, c)) c++;
-        if (c > first) fine = charset_add(out, first, c - 1);
-    }
-    if (!fine && p->r->st == ST_OK) p->r->st = err_no_memory(p->r->e);
-    return fine;
+    return fine && (!wide || add_set(p, out, w->range, w->n));
 }
 
 /* \d, \D, ... at p->at - 1 (the letter has been eaten). in_negated: the class will be inverted. */
