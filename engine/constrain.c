@@ -206,6 +206,10 @@ token_id constraint_forced(struct constraint *c) {
     return id != TOKEN_NONE && grammar_run_accept(c->run, id) ? id : TOKEN_NONE;
 }
 
+bool constraint_is_over(const struct constraint *c) {
+    return c->phase == PHASE_GRAMMAR && c->ti->first_eog == TOKEN_NONE && grammar_run_ended(c->run);
+}
+
 /* ---- the engine's part ---- */
 
 struct token_index *engine_token_index(struct cria_engine *eng, struct err *e) {

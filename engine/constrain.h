@@ -27,5 +27,7 @@ token_id constraint_sample(struct constraint *c, struct sampler *s, const float 
 /* The only token that can come, taken; TOKEN_NONE: there is a choice. An end token is given if
  * nothing else can come. */
 token_id constraint_forced(struct constraint *c);
+/* The text is complete, nothing can follow, and the vocabulary has no end token to say so. */
+bool constraint_is_over(const struct constraint *c);
 
 #endif

@@ -200,24 +200,35 @@ static enum cria_done take_token(struct cria_generation *g, token_id id, const f
     return done;
 }
 
-/* Chooses and takes the next token, and behind it those that the grammar leaves no choice about:
- * they need no step of their own. With logprobs each waits for its logits. */
-static enum cria_done take_tokens(struct cria_generation *g, const float *logits) {
+/* The grammar is at its end, and there is no token to say so. */
+static enum cria_done end_without_token(struct cria_generation *g) {
+    struct sched *s = g->eng->sched;
+    pthread_mutex_lock(&s->lock);
+    textout_finish(g->textout);
+    pthread_mutex_unlock(&s->lock);
+    return CRIA_DONE_STOP;
+}
+
+/* Under a grammar: chooses and takes the next token, and behind it those that are left no choice
+ * about: they need no step of their own. With logprobs each waits for its logits. */
+static enum cria_done take_constrained(struct cria_generation *g, const float *logits) {
     struct constraint *c = g->constraint;
-    token_id id = c != NULL ? constraint_forced(c) : TOKEN_NONE; /* left over with logprobs */
-    if (id == TOKEN_NONE)
-        id = c != NULL ? constraint_sample(c, g->sampler, logits, &g->err)
-                       : sampler_sample(g->sampler, logits);
-    for (;;) {
-        if (id == TOKEN_NONE) {
-            g->failed = g->err.code;
-            return CRIA_RUNNING;
-        }
+    token_id id = constraint_forced(c); /* left over, with logprobs */
+    if (id == TOKEN_NONE && constraint_is_over(c)) return end_without_token(g);
+    if (id == TOKEN_NONE) id = constraint_sample(c, g->sampler, logits, &g->err);
+    while (id != TOKEN_NONE) {
         enum cria_done done = take_token(g, id, logits);
-        if (c == NULL || g->logprobs || done != CRIA_RUNNING || g->failed != ST_OK) return done;
+        if (g->logprobs || done != CRIA_RUNNING || g->failed != ST_OK) return done;
         id = constraint_forced(c);
-        if (id == TOKEN_NONE) return done;
+        if (id == TOKEN_NONE) return constraint_is_over(c) ? end_without_token(g) : done;
     }
+    g->failed = g->err.code;
+    return CRIA_RUNNING;
+}
+
+static enum cria_done take_next(struct cria_generation *g, const float *logits) {
+    if (g->constraint != NULL) return take_constrained(g, logits);
+    return take_token(g, sampler_sample(g->sampler, logits), logits);
 }
 
 /* ---- the step
@@ -267,7 +278,7 @@ static enum cria_done use_result(struct cria_generation *g, int64_t now) {
         g->stats.prompt_ns = now - g->started_ns;
         g->sampled_ns = now;
     }
-    enum cria_done done = take_tokens(g, engine_result(g->eng, g->result_row));
+    enum cria_done done = take_next(g, engine_result(g->eng, g->result_row));
     g->stats.eval_ns = os_time_mono_ns() - g->sampled_ns;
     return done;
 }

@@ -20,6 +20,7 @@ enum { TABLE_BYTES = 16 << 20 }; /* steps and masks of a grammar before it start
 struct tables { /* counted by the grammar and by the runs that stand in it; guarded by its lock */
     struct automaton a;
     unsigned refs;
+    size_t base; /* bytes that the runs have brought with them */
 };
 
 struct grammar {
@@ -61,7 +62,10 @@ static struct tables *tables_new(const struct rules *r, struct err *e) {
     return NULL;
 }
 
-static bool is_full(const struct tables *t) { return automaton_bytes(&t->a) > TABLE_BYTES; }
+/* What a deep nesting needs anyway does not count: moving it at each step would gain nothing. */
+static bool is_full(const struct tables *t) {
+    return automaton_bytes(&t->a) > TABLE_BYTES + 2 * t->base;
+}
 
 /* Tables that have grown too large, or failed, are left to the runs that stand in them. */
 static struct tables *fresh_tables(struct grammar *g) {
@@ -79,7 +83,9 @@ static void move_to_fresh(struct grammar_run *r) {
         return;
     }
     if (t == r->t) return;
+    const size_t before = automaton_bytes(&t->a);
     state_id s = automaton_copy(&t->a, &r->t->a, r->state);
+    t->base += automaton_bytes(&t->a) - before;
     if (t->a.st != ST_OK) {
         r->st = t->a.st;
         return;
