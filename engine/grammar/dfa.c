@@ -89,7 +89,10 @@ struct place { /* jump: to both; else: to `to`, if the character or the position
     uint32_t to, also; /* NO_PLACE */
     const struct charset *chars;
 };
-enum { PLACES_MAX = 100000 };
+enum {
+    PLACES_MAX = 100000,
+    WORK_MAX = 10000000 /* places looked at while subsets are made: a fraction of a second */
+};
 #define NO_PLACE UINT32_MAX
 
 struct graph {
@@ -170,7 +173,7 @@ static uint32_t place_expr(struct graph *g, const struct expr *x, uint32_t next)
     case EXPR_FINISH:
         return add_place(g, PLACE_FINISH, next, NO_PLACE);
     default:
-        assert(!"not in a regular expression");
+        assert(false && "not in a regular expression");
         return next;
     }
 }
@@ -186,7 +189,7 @@ struct subsets {
     struct maker m;
     struct subset *set; /* of each state */
     uint32_t *slot;     /* hash table: state plus 1; at most half full */
-    uint32_t cap_sets, n_slots, final;
+    uint32_t cap_sets, n_slots, final, work;
     bool *seen;            /* [places] */
     uint32_t *stack;       /* [places] */
     struct dfa_edge *edge; /* of the subset at hand: `to` is a place */
@@ -204,6 +207,7 @@ static void reach(struct subsets *s, uint32_t from, bool at_begin, bool at_end, 
         uint32_t at = s->stack[--n_stack];
         const struct place *p = &s->g->place[at];
         out[(*n)++] = at;
+        s->work++;
         uint32_t to[2] = {NO_PLACE, NO_PLACE};
         if (p->kind == PLACE_JUMP || (p->kind == PLACE_BEGIN && at_begin) ||
             (p->kind == PLACE_FINISH && at_end))
@@ -319,6 +323,10 @@ static bool gather_edges(struct subsets *s, const struct subset *set) {
 /* Cuts the overlapping edges at every border, and finds the state of each piece. */
 static void expand(struct subsets *s, uint32_t state, uint32_t *places, uint32_t *room) {
     struct rules *r = s->g->r;
+    if (s->work > WORK_MAX) {
+        rules_fail(r, ST_LIMIT, "a pattern is too complicated");
+        return;
+    }
     if (!gather_edges(s, &s->set[state])) {
         r->st = err_no_memory(r->e);
         return;

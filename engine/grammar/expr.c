@@ -124,6 +124,6 @@ void expr_emit(struct rules *r, const struct expr *x, uint32_t from, uint32_t to
         break;
     case EXPR_BEGIN:
     case EXPR_FINISH:
-        assert(!"anchors are for dfa_of_expr");
+        assert(false && "anchors are for dfa_of_expr");
     }
 }
