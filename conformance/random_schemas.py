@@ -9,7 +9,9 @@ time. The keywords are those that cria enforces; the schemas can all be satisfie
 """
 import argparse
 import concurrent.futures
+import hashlib
 import json
+import os
 import random
 import sys
 
@@ -207,6 +209,20 @@ def run(netloc, model, count, seed, n_predict=160, temperature=1.5, parallel=4):
     return complete, cut, failures
 
 
+def import_file(netloc, path):
+    """Uploads a GGUF file and makes a model of it; returns the model's name."""
+    with open(path, "rb") as file:
+        digest = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+    folder, name = os.path.split(os.path.abspath(path))
+    for request in ({"method": "POST", "path": "/api/blobs/" + digest, "file": name},
+                    {"method": "POST", "path": "/api/create",
+                     "json": {"model": "random-schemas", "files": {"model.gguf": digest}, "stream": False}}):
+        answer = send(netloc, request, folder, timeout=600)
+        if answer.status // 100 != 2:
+            raise SystemExit(f"{request['path']}: {answer.status} {answer.body[:300]!r}")
+    return "random-schemas"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bin", default="build/cria")
@@ -217,17 +233,8 @@ def main():
     parser.add_argument("--model", help="a GGUF file; else the embedded model")
     args = parser.parse_args()
     server = Server(args.bin, {"OLLAMA_NUM_PARALLEL": "4", "OLLAMA_CONTEXT_LENGTH": "512"}, builtin=True)
-    model = "cria-tiny"
-    if args.model:
-        with open(args.model, "rb") as file:
-            data = file.read()
-        import hashlib
-        digest = "sha256:" + hashlib.sha256(data).hexdigest()
-        send(server.netloc, {"method": "POST", "path": "/api/blobs/" + digest, "raw_bytes": data}, timeout=600)
-        model = "random-schemas"
-        send(server.netloc, {"method": "POST", "path": "/api/create",
-                             "json": {"model": model, "files": {"model.gguf": digest}, "stream": False}}, timeout=600)
     try:
+        model = import_file(server.netloc, args.model) if args.model else "cria-tiny"
         complete, cut, failures = run(server.netloc, model, args.count, args.seed, args.tokens, args.temperature)
     finally:
         server.stop()
