@@ -4,10 +4,12 @@
 
 #include <string.h>
 
+#include "api/constrain.h"
 #include "api/duration.h"
 #include "api/generate_impl.h"
 #include "api/request.h"
 #include "api/sampling.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/os.h"
 
@@ -117,23 +119,6 @@ static enum status load(struct gen *g, struct err *e) {
     return st;
 }
 
-/* The format of an answer: any value that asks for one is refused until the grammar is there. */
-static enum status check_format(const json *v, struct err *e) {
-    struct buf text = {0}, quoted = {0};
-    const char *name = json_string(v);
-    if (v == NULL || (name != NULL && *name == '\0')) return ST_OK;
-    if (json_kind(v) == JSON_OBJECT || (name != NULL && strcmp(name, "json") == 0))
-        return err_set(e, ST_INVALID, "format is not supported yet by this version of cria");
-    json_print(&text, v);
-    json_put_string(&quoted, text.data, text.len);
-    enum status st =
-        err_set(e, ST_INVALID,
-                "invalid format: %s; expected \"json\" or a valid JSON Schema object", quoted.data);
-    buf_free(&text);
-    buf_free(&quoted);
-    return st;
-}
-
 /* ---- the prompt ---- */
 
 /* The ids of an earlier answer, as text in front of the prompt. */
@@ -225,6 +210,20 @@ static size_t tokens_to_keep(const struct gen *g, const struct vocab *v) {
     return (size_t)keep + (vocab_special(v)->add_bos ? 1 : 0);
 }
 
+/* The grammar of the answer, checked before anything runs; what it cannot keep is logged. */
+static enum status constrain(struct gen *g, struct cria_request *request, struct buf *text,
+                             struct err *e) {
+    const struct template *t = gen_template(g);
+    const char *tag = t != NULL ? template_tool_tag(t) : NULL;
+    struct buf notes = {0};
+    enum status st = constrain_source(g->r, tag, text, &request->grammar, e);
+    if (st != ST_OK || request->grammar.kind == GRAMMAR_NONE) return st;
+    st = cria_grammar_check(runner_engine(g->runner), &request->grammar, &notes, e);
+    if (st == ST_OK && notes.len > 0) log_warn("format", "%s", notes.data);
+    buf_free(&notes);
+    return st;
+}
+
 static enum status start(struct gen *g, struct err *e) {
     struct cria_engine *engine = runner_engine(g->runner);
     const struct vocab *v = cria_engine_vocab(engine);
@@ -255,7 +254,11 @@ static enum status start(struct gen *g, struct err *e) {
                                    .n_visible = g->n_visible,
                                    .n_top_logprobs =
                                        g->r->logprobs ? (uint32_t)g->r->top_logprobs : 0};
+    struct buf grammar = {0};
+    if (st == ST_OK) st = constrain(g, &request, &grammar, e);
+    gen_thinking_tags(g, &request.think_open, &request.think_close, &request.in_thinking);
     if (st == ST_OK) st = cria_generation_start(&g->generation, engine, &request, e);
+    buf_free(&grammar);
     sampling_free(&sampling);
     if (st == ST_OK) cancel_attach(&g->cancel, g->generation);
     return st;
@@ -270,7 +273,7 @@ static bool has_images(const struct gen_request *r) {
 
 static enum status generate(struct gen *g, struct err *e) {
     g->f->late = true;
-    enum status st = check_format(g->r->format, e);
+    enum status st = constrain_check(g->r, e);
     if (st == ST_OK && has_images(g->r))
         st = err_set(e, ST_INVALID,
                      "Multimodal data provided, but model does not support multimodal requests.");

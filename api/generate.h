@@ -21,10 +21,11 @@ struct http_exchange;
 struct gen_request { /* texts are never NULL; json values may be (absent) */
     bool chat;
     const char *model;                               /* as sent */
-    const json *messages, *tools;                    /* chat */
+    const json *messages, *tools, *tool_choice;      /* chat */
     const char *prompt, *suffix, *system, *template; /* generate */
     const json *context, *images;
     const json *format, *options, *keep_alive, *think;
+    const json *grammar, *regex, *choice; /* cria's own: GBNF, an expression, a list of texts */
     bool stream, raw, truncate, shift, logprobs, debug;
     int64_t top_logprobs;
 };

@@ -46,6 +46,9 @@ static inline const struct template *gen_template(const struct gen *g) {
 
 /* By the model's config, or what its Jinja template tells: sets parser and visible. */
 enum status gen_choose_parser(struct gen *g, struct err *e);
+/* The tags between which the model thinks, if it does and they are known (else NULL); in: whether
+ * the prompt has opened it already. */
+void gen_thinking_tags(const struct gen *g, const char **open, const char **close, bool *in);
 /* Runs the generation to its end and hands out the pieces. */
 enum status gen_output(struct gen *g, struct err *e);
 

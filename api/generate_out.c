@@ -128,24 +128,36 @@ static bool prompt_ends_with(const struct gen *g, const char *tag) {
     return n >= k && memcmp(text->data + n - k, tag, k) == 0;
 }
 
-/* The thinking tags: a Go template tells them, for Jinja they are the usual ones. */
-static void thinking_tags(const struct gen *g, const char **open, const char **close) {
+/* A Go template tells its thinking tags; for Jinja and the built-in formats they are the usual
+ * ones, but for harmony, where all that comes before the final channel counts as thinking. */
+void gen_thinking_tags(const struct gen *g, const char **open, const char **close, bool *in) {
     const struct template *t = gen_template(g);
-    const bool jinja = g->own_template == NULL && g->model.way == WAY_JINJA;
-    *open = jinja ? "<think>" : t == NULL ? NULL : template_thinking_open(t);
-    *close = jinja ? "</think>" : t == NULL ? NULL : template_thinking_close(t);
+    const bool go = g->own_template != NULL || g->model.way == WAY_GO;
+    *open = !go ? "<think>" : t == NULL ? NULL : template_thinking_open(t);
+    *close = !go ? "</think>" : t == NULL ? NULL : template_thinking_close(t);
+    *in = false;
+    if (g->parser != NULL && strcmp(g->model.parser, "harmony") == 0) {
+        *open = "<|channel|>";
+        *close = "<|channel|>final<|message|>";
+        *in = true;
+    } else if (!g->think.on || *open == NULL || *close == NULL || **open == '\0' ||
+               **close == '\0') {
+        *open = *close = NULL;
+    } else {
+        *in = prompt_ends_with(g, *open);
+    }
 }
 
 static void begin(struct gen *g) {
     const char *open, *close;
+    bool in;
     if (g->parser != NULL) return;
-    thinking_tags(g, &open, &close);
-    g->thinks = g->think.on && open != NULL && close != NULL && *open != '\0' && *close != '\0';
+    gen_thinking_tags(g, &open, &close, &in);
+    g->thinks = open != NULL;
     g->calls = json_len(g->r->tools) > 0;
     if (g->thinks) {
         think_begin(&g->think_parser, open, close);
-        if (prompt_ends_with(g, open))
-            think_feed(&g->think_parser, open, strlen(open), &g->content, &g->thinking);
+        if (in) think_feed(&g->think_parser, open, strlen(open), &g->content, &g->thinking);
     }
     const bool go = g->own_template != NULL || g->model.way == WAY_GO;
     if (g->calls)

@@ -9,8 +9,9 @@
 struct native_request { /* members: see request.h */
     const json *model, *stream, *format, *keep_alive, *think, *options, *truncate, *shift,
         *logprobs, *top_logprobs, *debug;
+    const json *grammar, *regex, *choice; /* cria's own */
     const json *prompt, *suffix, *system, *template, *raw, *context, *images;
-    const json *messages, *tools;
+    const json *messages, *tools, *tool_choice; /* tool_choice: cria's own, as OpenAI's */
 };
 extern const struct fields native_chat_fields;
 

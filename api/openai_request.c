@@ -347,8 +347,10 @@ enum status openai_to_native(const struct openai_chat *r, struct buf *b, struct 
     if (st != ST_OK) return st;
     put_options(b, r);
     put_format(b, r->response_format);
-    /* "required" and named choices need the grammar; until then they mean "auto". */
-    if (strcmp(field_text(r->tool_choice), "none") != 0) put_value(b, "tools", r->tools);
+    if (strcmp(field_text(r->tool_choice), "none") != 0) {
+        put_value(b, "tools", r->tools);
+        put_value(b, "tool_choice", r->tool_choice);
+    }
     put_value(b, "logprobs", r->logprobs);
     put_value(b, "top_logprobs", r->top_logprobs);
     put_value(b, "_debug_render_only", r->debug);

@@ -23,6 +23,7 @@ route_fn route_generate, route_chat;
 /* clang-format off */
 #define SHARED_FIELDS                                                                             \
     PLAIN(model, FIELD_TEXT), PLAIN(stream, FIELD_FLAG), PLAIN(format, FIELD_ANY),                \
+    PLAIN(grammar, FIELD_ANY), PLAIN(regex, FIELD_ANY), PLAIN(choice, FIELD_ANY),                 \
     CHECKED(keep_alive, check_keep_alive), CHECKED(think, check_think),                           \
     MAP(options, "map[string]interface {}"), PLAIN(truncate, FIELD_FLAG),                         \
     PLAIN(shift, FIELD_FLAG), PLAIN(logprobs, FIELD_FLAG), PLAIN(top_logprobs, FIELD_INT),        \
@@ -45,6 +46,7 @@ static const struct field chat_field[] = {
     {"messages", FIELD_LIST, AT(messages), "[]api.Message", FIELD_STRUCT, "api.Alias",
      &message_fields, NULL},
     {"tools", FIELD_LIST, AT(tools), "api.Tools", FIELD_STRUCT, "api.Tool", &tool_fields, NULL},
+    PLAIN(tool_choice, FIELD_ANY),
 };
 static const struct fields generate_fields = {"GenerateRequest", "api.GenerateRequest",
                                               generate_field,
@@ -57,6 +59,7 @@ struct gen_request native_to_gen(const struct native_request *n, bool chat, bool
                                 .model = field_text(n->model),
                                 .messages = n->messages,
                                 .tools = n->tools,
+                                .tool_choice = n->tool_choice,
                                 .prompt = field_text(n->prompt),
                                 .suffix = field_text(n->suffix),
                                 .system = field_text(n->system),
@@ -64,6 +67,9 @@ struct gen_request native_to_gen(const struct native_request *n, bool chat, bool
                                 .context = n->context,
                                 .images = n->images,
                                 .format = n->format,
+                                .grammar = n->grammar,
+                                .regex = n->regex,
+                                .choice = n->choice,
                                 .options = n->options,
                                 .keep_alive = n->keep_alive,
                                 .think = n->think,

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "engine/grammar/grammar.h"
 #include "engine/sample/sampler.h"
 #include "engine/vocab/vocab.h"
 #include "kernels/dtype.h"
@@ -114,6 +115,11 @@ struct cria_request {
     const token_id
         *visible; /* special tokens whose text is output, too; borrowed while it starts */
     size_t n_visible;
+    struct grammar_source grammar; /* kind GRAMMAR_NONE: free. Borrowed during the start call */
+    /* Thinking comes before the constrained part: between these tags the text is free. NULL: none.
+     * Borrowed during the start call. */
+    const char *think_open, *think_close;
+    bool in_thinking; /* the prompt has opened it already */
 };
 
 struct cria_logprob {
@@ -147,6 +153,11 @@ struct cria_stats {
 struct cria_generation;
 enum status cria_generation_start(struct cria_generation **out, struct cria_engine *eng,
                                   const struct cria_request *r, struct err *e);
+/* Checks a grammar against this model as cria_generation_start would (and keeps it for that). notes
+ * (may be NULL) gets what of a schema is not enforced, a line each. ST_INVALID or ST_LIMIT: what is
+ * wrong with it, and where. Any thread. */
+enum status cria_grammar_check(struct cria_engine *eng, const struct grammar_source *source,
+                               struct buf *notes, struct err *e);
 /* Waits for the next piece of text (one chunk for each generated token that completes text) or the
  * end. After the last chunk further calls repeat it. */
 enum status cria_generation_next(struct cria_generation *g, struct cria_chunk *chunk,

@@ -7,6 +7,7 @@
 #include "base/os.h"
 #include "engine/engine_impl.h"
 #include "engine/file/gguf.h"
+#include "engine/grammar/token_index.h"
 
 /* ---- the step ----------------------------------------------------------------------------------
  */
@@ -208,6 +209,7 @@ static enum status open_gguf(struct cria_engine **out, struct gguf *g,
         return err_no_memory(e);
     }
     pthread_mutex_init(&eng->step_lock, NULL);
+    pthread_mutex_init(&eng->index_lock, NULL);
     enum status st = device_open(&eng->dev, p->backend, &dp, e);
     if (st == ST_OK && os_env("CHECK_TENSORS") != NULL) st = gguf_check_data(g, e);
     if (st != ST_OK)
@@ -247,6 +249,7 @@ void cria_engine_close(struct cria_engine *eng) {
     slots_close(eng);
     kv_close(eng->kv);
     program_free(&eng->prog);
+    token_index_close(eng->token_index);
     vocab_close(eng->vocab);
     model_free(eng->model);
     device_close(&eng->dev);
@@ -255,6 +258,7 @@ void cria_engine_close(struct cria_engine *eng) {
     mem_free(eng->rows.seq);
     mem_free(eng->chat_template);
     pthread_mutex_destroy(&eng->step_lock);
+    pthread_mutex_destroy(&eng->index_lock);
     mem_free(eng);
 }
 

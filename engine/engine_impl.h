@@ -3,6 +3,7 @@
  *   engine.c    opening, closing, the step: rows in, results out
  *   slots.c     sequence slots: who uses one, which idle one has the longest common prefix
  *   timeline.c  one sequence driven by hand
+ *   constrain.c grammars in generations
  *   sched.c     generations: the thread that makes steps of all running requests
  *
  * Two locks. step_lock guards everything that a step reads or writes (cache, slots, scratch memory)
@@ -51,6 +52,8 @@ struct cria_engine {
     cria_observe_fn *observe;
     void *observe_arg;
     pthread_mutex_t step_lock;
+    pthread_mutex_t index_lock;      /* of token_index */
+    struct token_index *token_index; /* made when a grammar is first asked for */
     struct sched *sched;
 };
 
@@ -77,6 +80,9 @@ void slot_release(struct cria_engine *eng, int slot); /* idle: kept for its pref
 /* Appends tokens to the slot and cells for them; drops idle slots if pages are short. */
 bool slot_extend(struct cria_engine *eng, int slot, const token_id *tokens, uint32_t n);
 void slot_truncate(struct cria_engine *eng, int slot, uint32_t n_tokens);
+
+/* The vocabulary as grammars need it; NULL: failed. Any thread. */
+struct token_index *engine_token_index(struct cria_engine *eng, struct err *e);
 
 /* ---- the scheduler ------------------------------------------------------------------------------
  */

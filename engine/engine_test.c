@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/os.h"
 #include "engine/cria.h"
@@ -332,6 +333,126 @@ static void test_open_without_memory(void **state) {
     }
 }
 
+/* ---- grammars ---- */
+
+static const char EXPRESSION[] = "(?:ab|a[b-d]{2})-[0-9]{3}(?:,[0-9]{3}){0,2}";
+
+/* The text that was generated, piece by piece. */
+static void append_text(const struct cria_engine *eng, const struct result *r, size_t from,
+                        struct buf *out) {
+    for (size_t i = from; i < r->n; i++) {
+        size_t len;
+        const char *piece = vocab_piece(cria_engine_vocab(eng), r->ids[i], false, &len);
+        buf_add(out, piece, len);
+    }
+}
+
+static bool matches(const char *expression, const char *text, size_t len) {
+    struct grammar_source source = {GRAMMAR_REGEX, expression, strlen(expression)};
+    struct grammar *g;
+    struct grammar_run *run;
+    assert_int_equal(grammar_compile(&g, &source, NULL, NULL), ST_OK);
+    assert_int_equal(grammar_run_open(&run, g, NULL), ST_OK);
+    bool yes = grammar_run_text(run, text, len) == len && grammar_run_accepts(run);
+    grammar_run_close(run);
+    grammar_unref(g);
+    return yes;
+}
+
+/* Under a grammar: the text fits, and is the same alone, in company, and with logprobs (where
+ * forced tokens wait for their logits). */
+static void check_grammar(float temperature) {
+    token_id prompt[4][12];
+    struct cria_request r[4];
+    struct cria_generation *g[4];
+    struct cria_engine *alone = open_engine(256, 1, 512), *eng = open_engine(256, 4, 7);
+    struct result want[4];
+    for (unsigned i = 0; i < 4; i++) {
+        make_prompt(prompt[i], 12, i + 1);
+        r[i] = request(prompt[i], 12, 60, temperature);
+        r[i].sampler.seed = i;
+        r[i].grammar = (struct grammar_source){GRAMMAR_REGEX, EXPRESSION, sizeof EXPRESSION - 1};
+        struct buf text = {0};
+        g[i] = start(alone, &r[i]);
+        assert_int_equal(drain(g[i]), CRIA_DONE_STOP);
+        want[i] = collect(g[i]);
+        append_text(alone, &want[i], 12, &text);
+        assert_true(matches(EXPRESSION, text.data, text.len));
+        buf_free(&text);
+    }
+    for (int logprobs = 0; logprobs < 2; logprobs++) {
+        for (int i = 0; i < 4; i++) {
+            r[i].logprobs = logprobs != 0;
+            g[i] = start(eng, &r[i]);
+        }
+        for (int i = 0; i < 4; i++) {
+            struct result got = collect(g[i]);
+            assert_same(&got, &want[i]);
+        }
+    }
+    cria_engine_close(eng);
+    cria_engine_close(alone);
+}
+
+static void test_grammar_greedy(void **state) {
+    (void)state;
+    check_grammar(0);
+}
+
+static void test_grammar_sampled(void **state) {
+    (void)state;
+    check_grammar(1.5f);
+}
+
+/* What the grammar leaves no choice about needs no step, also when it fills the context. */
+static void test_grammar_forces_and_shifts(void **state) {
+    (void)state;
+    struct cria_engine *eng = open_engine(32, 1, 16);
+    static const char words[] =
+        "root ::= <[40]> <[41]> <[42]> (<[50]> <[51]> <[52]> <[53]> | <[60]>)+";
+    token_id prompt[20];
+    make_prompt(prompt, 20, 5);
+    struct cria_request r = request(prompt, 20, 100, 1.0f);
+    r.grammar = (struct grammar_source){GRAMMAR_GBNF, words, sizeof words - 1};
+    r.shift = true;
+    r.n_keep = 4;
+    struct logit_bias bias[N_VOCAB];
+    forbid_end(eng, &r, bias);
+    struct result got = collect(start(eng, &r));
+    assert_true(got.n >= 110);
+    assert_true(got.ids[20] == 40 && got.ids[21] == 41 && got.ids[22] == 42);
+    for (size_t i = 23; i + 4 < got.n; i++)
+        assert_true(got.ids[i] == 50   ? got.ids[i + 3] == 53
+                    : got.ids[i] == 60 ? got.ids[i + 1] == 50 || got.ids[i + 1] == 60
+                                       : got.ids[i] <= 53);
+    cria_engine_close(eng);
+}
+
+static void test_refused_grammars(void **state) {
+    (void)state;
+    struct cria_engine *eng = open_engine(64, 1, 16);
+    struct cria_generation *g;
+    struct err e = {0};
+    token_id prompt[4];
+    make_prompt(prompt, 4, 5);
+    struct cria_request r = request(prompt, 4, 10, 0);
+    r.grammar = (struct grammar_source){GRAMMAR_GBNF, "root ::= x", 10};
+    const long live = mem_live();
+    assert_int_equal(cria_generation_start(&g, eng, &r, &e), ST_INVALID);
+    assert_non_null(strstr(e.msg, "rule x is not defined"));
+    assert_true(mem_live() >= live); /* the index of the vocabulary stays */
+    r.grammar = (struct grammar_source){GRAMMAR_GBNF, "root ::= [z-a]", 14};
+    g = start(eng, &r); /* matches nothing: found out when a token is wanted */
+    struct cria_chunk c;
+    enum status st;
+    do st = cria_generation_next(g, &c, &e);
+    while (st == ST_OK && c.done == CRIA_RUNNING);
+    assert_int_equal(st, ST_INVALID);
+    assert_non_null(strstr(e.msg, "can continue the grammar"));
+    cria_generation_free(g);
+    cria_engine_close(eng);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_company_greedy),
@@ -345,6 +466,10 @@ int main(void) {
         cmocka_unit_test(test_logprobs_of_every_token),
         cmocka_unit_test(test_timeline_truncate_and_go_on),
         cmocka_unit_test(test_open_without_memory),
+        cmocka_unit_test(test_grammar_greedy),
+        cmocka_unit_test(test_grammar_sampled),
+        cmocka_unit_test(test_grammar_forces_and_shifts),
+        cmocka_unit_test(test_refused_grammars),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

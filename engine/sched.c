@@ -17,8 +17,11 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/os.h"
+#include "engine/constrain.h"
 #include "engine/engine_impl.h"
 #include "engine/textout.h"
+
+enum { MAX_FORCED = 32 }; /* rows that a decoding generation may take before any prompt */
 
 /* One chunk for the reader: the text up to text_end, the logprobs up to lp_end. */
 struct record {
@@ -32,6 +35,7 @@ struct cria_generation {
     struct token_list tokens;     /* what the sequence should hold; the slot holds a first part */
     struct token_list history;    /* prompt and generated, also what a shift has dropped */
     struct sampler *sampler;
+    struct constraint *constraint; /* NULL: free */
     struct textout *textout;
     int64_t n_predict;
     int32_t n_keep;
@@ -156,7 +160,8 @@ static void shift_context(struct cria_generation *g) {
     uint32_t drop = (n_ctx - keep) / 2 != 0 ? (n_ctx - keep) / 2 : 1;
     memmove(t->ids + keep, t->ids + keep + drop, (t->len - keep - drop) * sizeof *t->ids);
     t->len -= drop;
-    slot_truncate(g->eng, g->slot, keep);
+    /* Forced tokens may wait to be evaluated: the slot can hold less than what is kept. */
+    if (keep < g->eng->slots[g->slot].tokens.len) slot_truncate(g->eng, g->slot, keep);
 }
 
 /* Whether the generation ends with the token just taken. */
@@ -178,9 +183,9 @@ static bool is_visible(const struct cria_generation *g, token_id id) {
     return i < g->n_visible;
 }
 
-static enum cria_done take_token(struct cria_generation *g, const float *logits) {
+/* Takes a chosen token. logits: of this place; NULL only without logprobs. */
+static enum cria_done take_token(struct cria_generation *g, token_id id, const float *logits) {
     struct sched *s = g->eng->sched;
-    const token_id id = sampler_sample(g->sampler, logits);
     const bool eog = vocab_is_eog(g->eng->vocab, id);
     size_t len = 0;
     const char *piece = eog ? "" : vocab_piece(g->eng->vocab, id, is_visible(g, id), &len);
@@ -202,6 +207,37 @@ static enum cria_done take_token(struct cria_generation *g, const float *logits)
         g->failed = ST_NO_MEMORY;
     }
     return done;
+}
+
+/* The grammar is at its end, and there is no token to say so. */
+static enum cria_done end_without_token(struct cria_generation *g) {
+    struct sched *s = g->eng->sched;
+    pthread_mutex_lock(&s->lock);
+    textout_finish(g->textout);
+    pthread_mutex_unlock(&s->lock);
+    return CRIA_DONE_STOP;
+}
+
+/* Under a grammar: chooses and takes the next token, and behind it those that are left no choice
+ * about: they need no step of their own. With logprobs each waits for its logits. */
+static enum cria_done take_constrained(struct cria_generation *g, const float *logits) {
+    struct constraint *c = g->constraint;
+    token_id id = constraint_forced(c); /* left over, with logprobs */
+    if (id == TOKEN_NONE && constraint_is_over(c)) return end_without_token(g);
+    if (id == TOKEN_NONE) id = constraint_sample(c, g->sampler, logits, &g->err);
+    while (id != TOKEN_NONE) {
+        enum cria_done done = take_token(g, id, logits);
+        if (g->logprobs || done != CRIA_RUNNING || g->failed != ST_OK) return done;
+        id = constraint_forced(c);
+        if (id == TOKEN_NONE) return constraint_is_over(c) ? end_without_token(g) : done;
+    }
+    g->failed = g->err.code;
+    return CRIA_RUNNING;
+}
+
+static enum cria_done take_next(struct cria_generation *g, const float *logits) {
+    if (g->constraint != NULL) return take_constrained(g, logits);
+    return take_token(g, sampler_sample(g->sampler, logits), logits);
 }
 
 /* ---- the step
@@ -239,6 +275,9 @@ static void build_step(struct sched *s, struct cria_engine *eng) {
     for (uint32_t i = 0; i < s->n_run; i++) s->run[i]->in_step = s->run[i]->wants_result = false;
     for (uint32_t i = 0; i < s->n_run; i++)
         if (n_pending(s->run[i]) == 1) add_rows(s->run[i], 1);
+    for (uint32_t i = 0; i < s->n_run; i++) /* those with forced tokens go before prompts */
+        if (!s->run[i]->in_step && s->run[i]->stats.n_generated > 0)
+            add_rows(s->run[i], MAX_FORCED);
     for (uint32_t i = 0; i < s->n_run; i++)
         if (!s->run[i]->in_step) add_rows(s->run[i], UINT32_MAX);
 }
@@ -248,7 +287,7 @@ static enum cria_done use_result(struct cria_generation *g, int64_t now) {
         g->stats.prompt_ns = now - g->started_ns;
         g->sampled_ns = now;
     }
-    enum cria_done done = take_token(g, engine_result(g->eng, g->result_row));
+    enum cria_done done = take_next(g, engine_result(g->eng, g->result_row));
     g->stats.eval_ns = os_time_mono_ns() - g->sampled_ns;
     return done;
 }
@@ -428,6 +467,14 @@ static enum status open_sampler(struct cria_generation *g, const struct cria_req
     return st;
 }
 
+static enum status constrain(struct cria_generation *g, const struct cria_request *r,
+                             struct err *e) {
+    struct err local = {0};
+    struct token_index *ti = engine_token_index(g->eng, &local);
+    enum status st = ti != NULL ? constraint_open(&g->constraint, ti, r, &local) : local.code;
+    return st == ST_OK ? st : err_set(e, st, "%s", local.msg);
+}
+
 static enum status generation_fill(struct cria_generation *g, const struct cria_request *r,
                                    struct err *e) {
     const int64_t limit = 10 * (int64_t)g->eng->n_ctx;
@@ -439,6 +486,7 @@ static enum status generation_fill(struct cria_generation *g, const struct cria_
     g->stats.n_prompt = (uint32_t)r->n_prompt;
     enum status st = copy_stops(g, r, e);
     if (st == ST_OK) st = open_sampler(g, r, e);
+    if (st == ST_OK && r->grammar.kind != GRAMMAR_NONE) st = constrain(g, r, e);
     for (size_t i = 0; st == ST_OK && i < r->n_prompt; i++) {
         if (!token_list_add(&g->tokens, r->prompt[i]) || !token_list_add(&g->history, r->prompt[i]))
             st = err_no_memory(e);
@@ -453,6 +501,7 @@ static void generation_drop(struct cria_generation *g) {
     mem_free(g->visible);
     textout_close(g->textout);
     sampler_close(g->sampler);
+    constraint_close(g->constraint);
     token_list_free(&g->tokens);
     token_list_free(&g->history);
     buf_free(&g->text);

@@ -71,6 +71,19 @@ void candidates_list(struct candidates *cs) {
     cs->listed = true;
 }
 
+void candidates_mask(struct candidates *cs, const uint32_t *mask) {
+    assert(!cs->listed && cs->n == cs->n_vocab);
+    size_t n = 0;
+    for (size_t w = 0; w < (cs->n_vocab + 31) / 32; w++)
+        for (uint32_t bits = mask[w]; bits != 0; bits &= bits - 1) {
+            size_t id = 32 * w + (size_t)__builtin_ctz(bits);
+            if (id < cs->n_vocab) cs->c[n++] = make_candidate(id, cs->logits[id]);
+        }
+    assert(n > 0);
+    cs->n = n;
+    cs->listed = true;
+}
+
 float *candidates_edit(struct candidates *cs) {
     assert(!cs->listed);
     if (cs->logits != cs->work) memcpy(cs->work, cs->logits, cs->n_vocab * sizeof *cs->work);

@@ -383,9 +383,25 @@ void sampler_accept(struct sampler *s, token_id id) {
     adaptive_accept(&s->adaptive, id);
 }
 
+/* Bias and penalties change single logits and look at no others: they can run before the mask has
+ * made a list of what is left. */
+static bool is_by_token(const struct stage *stage) {
+    return stage->run == run_bias || stage->run == run_penalties;
+}
+
 token_id sampler_sample(struct sampler *s, const float *logits) {
+    return sampler_sample_masked(s, logits, NULL);
+}
+
+token_id sampler_sample_masked(struct sampler *s, const float *logits, const uint32_t *mask) {
     candidates_load(&s->cs, logits);
-    for (size_t i = 0; i < s->n_stages; i++) s->chain[i]->run(s);
+    for (size_t i = 0; i < s->n_stages; i++) {
+        if (mask != NULL && !is_by_token(s->chain[i])) {
+            candidates_mask(&s->cs, mask);
+            mask = NULL;
+        }
+        s->chain[i]->run(s);
+    }
     assert(s->cs.listed && s->cs.chosen < s->cs.n);
     return s->cs.c[s->cs.chosen].id;
 }

@@ -56,6 +56,9 @@ void sampler_accept(struct sampler *s, token_id id); /* prompt tokens and every 
 /* Chooses a token; logits[n_vocab] are not changed. Among equals the lower id comes first; NaN
  * counts as -inf. Calling it twice for one step (grammar) draws twice. */
 token_id sampler_sample(struct sampler *s, const float *logits);
+/* The same among the tokens whose bit is set in the mask (32 to a word, at least one): the others
+ * are gone before the chain begins. */
+token_id sampler_sample_masked(struct sampler *s, const float *logits, const uint32_t *mask);
 uint32_t sampler_seed(const struct sampler *s); /* the seed in use, also a drawn one */
 
 /* Log probabilities over the raw logits (spec/sampling.md 6): the n most likely in falling order

@@ -42,7 +42,9 @@ struct candidates {
 bool candidates_open(struct candidates *cs, size_t n_vocab); /* false: no memory, nothing kept */
 void candidates_close(struct candidates *cs);                /* a zeroed struct is fine */
 void candidates_load(struct candidates *cs, const float *logits); /* borrowed for the step */
-void candidates_list(struct candidates *cs);   /* writes the list out if it is not */
+void candidates_list(struct candidates *cs); /* writes the list out if it is not */
+/* Lists the tokens whose bit is set (32 to a word); at least one is. Not listed before. */
+void candidates_mask(struct candidates *cs, const uint32_t *mask);
 float *candidates_edit(struct candidates *cs); /* not listed: the logits, writable */
 void candidates_sort(struct candidates *cs);
 void candidates_softmax(struct candidates *cs); /* p of each, in the present order */

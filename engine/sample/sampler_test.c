@@ -723,8 +723,45 @@ static void logprobs_list_equals_the_plain_sort(void **state) {
     }
 }
 
+/* Masked sampling is sampling from logits of which the others are -inf. */
+static void masked(void **state) {
+    (void)state;
+    enum { N = 300 };
+    float raw[N], cut[N];
+    uint32_t mask[(N + 31) / 32];
+    for (uint32_t seed = 1; seed < 200; seed++) {
+        struct sampler_params p = sampler_default_params();
+        struct sampler *a = NULL, *b = NULL;
+        struct rng rng;
+        rng_seed(&rng, seed);
+        memset(mask, 0, sizeof mask);
+        for (uint32_t i = 0; i < N; i++) {
+            bool in = rng_u32(&rng) % (seed % 7 + 1) == 0 || i == seed % N;
+            raw[i] = rng_float(&rng) * 10.0f - 5.0f;
+            cut[i] = in ? raw[i] : -INFINITY;
+            if (in) mask[i / 32] |= 1u << (i % 32);
+        }
+        p.seed = seed;
+        p.temperature = seed % 3 == 0 ? 0.0f : 1.0f;
+        p.top_k = 1 + (int32_t)(seed % 5);
+        p.repeat_penalty = 1.3f;
+        assert_int_equal(sampler_open(&a, &p, N, 512, NULL), ST_OK);
+        assert_int_equal(sampler_open(&b, &p, N, 512, NULL), ST_OK);
+        for (int i = 0; i < 5; i++) {
+            token_id x = sampler_sample_masked(a, raw, mask);
+            assert_true(mask[x / 32] >> (x % 32) & 1);
+            assert_int_equal(x, sampler_sample(b, cut));
+            sampler_accept(a, x);
+            sampler_accept(b, x);
+        }
+        sampler_close(a);
+        sampler_close(b);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(masked),
         cmocka_unit_test(rng_has_the_published_value),
         cmocka_unit_test(rng_reals_are_made_of_words),
         cmocka_unit_test(rng_reals_stay_below_one),
