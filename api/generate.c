@@ -216,7 +216,11 @@ static enum status constrain(struct gen *g, struct cria_request *request, struct
     const struct template *t = gen_template(g);
     const char *tag = t != NULL ? template_tool_tag(t) : NULL;
     struct buf notes = {0};
+    if (g->parser != NULL) tag = parser_json_tag(g->parser_name);
     enum status st = constrain_source(g->r, tag, text, &request->grammar, e);
+    if (st == ST_OK && request->grammar.kind == GRAMMAR_TOOLS && g->parser != NULL && tag == NULL)
+        return err_set(e, ST_INVALID, "tool_choice: calls in the format '%s' cannot be forced",
+                       g->parser_name);
     if (st != ST_OK || request->grammar.kind == GRAMMAR_NONE) return st;
     st = cria_grammar_check(runner_engine(g->runner), &request->grammar, &notes, e);
     if (st == ST_OK && notes.len > 0) log_warn("format", "%s", notes.data);

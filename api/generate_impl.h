@@ -31,6 +31,7 @@ struct gen {
 
     /* output; see generate_out.c */
     struct parser *parser;         /* of the model's format; NULL: the two generic ones below */
+    const char *parser_name;       /* static, or the model's */
     token_id visible[GEN_VISIBLE]; /* special tokens that it must see */
     size_t n_visible;
     bool thinks, calls; /* the generic parsers are in use */

@@ -191,6 +191,7 @@ enum status gen_choose_parser(struct gen *g, struct err *e) {
         token_id id = vocab_find(v, info->preserved[i], strlen(info->preserved[i]));
         if (id >= 0) g->visible[g->n_visible++] = id;
     }
+    g->parser_name = name;
     return parser_open(&g->parser, name, &in, e);
 }
 

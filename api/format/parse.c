@@ -183,6 +183,12 @@ const struct parser_info *parser_info(const char *name) {
     return t != NULL ? &t->info : NULL;
 }
 
+const char *parser_json_tag(const char *name) {
+    const struct parser_type *t = find_type(name);
+    const struct family *f = t != NULL ? t->family : NULL;
+    return f != NULL && (f->call == call_json || f->call == call_json_vl) ? f->tool_open : NULL;
+}
+
 const struct parser_info *parser_info_at(size_t i) {
     return i < sizeof types / sizeof *types ? &types[i].info : NULL;
 }

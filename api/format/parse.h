@@ -24,6 +24,9 @@ struct parser_info {
 };
 const struct parser_info *parser_info(const char *name); /* NULL: no such parser */
 const struct parser_info *parser_info_at(size_t i);      /* NULL behind the last */
+/* The tag behind which the format wants a call as {"name", "arguments"} ("<tool_call>", ended by
+ * its closing tag); NULL: it writes calls in another way. */
+const char *parser_json_tag(const char *name);
 
 struct parser_input {      /* borrowed while the parser lives */
     const json *tools;     /* of the request; NULL: none */
