@@ -1,4 +1,5 @@
-/* answer.h - JSON answers and errors in the words of each dialect (spec/api.md 1.5, 1.6, 4). */
+/* answer.h - JSON answers, errors and streams in the words of each dialect (spec/api.md 1.5, 1.6,
+ * 4, 11). */
 #ifndef CRIA_API_ANSWER_H
 #define CRIA_API_ANSWER_H
 
@@ -8,7 +9,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-enum dialect { DIALECT_NATIVE, DIALECT_OPENAI };
+enum dialect { DIALECT_NATIVE, DIALECT_OPENAI, DIALECT_RESPONSES, DIALECT_ANTHROPIC };
 
 #define TYPE_JSON "application/json"
 #define TYPE_JSON_UTF8 "application/json; charset=utf-8"
@@ -25,8 +26,14 @@ void answer_error(struct http_exchange *x, enum dialect d, int status, const cha
 void answer_err(struct http_exchange *x, enum dialect d, const struct err *e);
 /* {"error":"..."} in the form of the dialect, appended. */
 void put_error(struct buf *b, enum dialect d, int status, const char *message);
+/* PREFIX and 24 random hexadecimal digits. */
+void put_random_id(struct buf *b, const char *prefix);
 
 /* ---- streams: NDJSON or SSE; the head goes out with the first item ---- */
+
+/* SSE items of Responses and Anthropic have names. An error after the first item is an item of its
+ * own: native a line, OpenAI `data: {"error":...}`, Anthropic `event: error`; of Responses the
+ * caller makes it (response.failed). OpenAI's streams end with [DONE], but not after an error. */
 
 struct stream {
     struct http_exchange *x;
@@ -34,7 +41,9 @@ struct stream {
     bool started;
 };
 enum status stream_item(struct stream *s, const struct buf *item); /* one JSON object */
+/* The same with a name: `event: NAME`; NULL: none. */
+enum status stream_event(struct stream *s, const char *name, const struct buf *item);
 void stream_error(struct stream *s, int status, const char *message);
-void stream_end(struct stream *s); /* SSE: [DONE] */
+void stream_end(struct stream *s);
 
 #endif

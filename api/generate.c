@@ -77,6 +77,10 @@ static enum status set_think(struct gen *g, struct err *e) {
     g->think.set = true;
     g->think.on = flag;
     if (!flag) return ST_OK;
+    if (!can && g->r->any_think) {
+        g->think.set = g->think.on = false;
+        return ST_OK;
+    }
     if (!can) return err_set(e, ST_INVALID, "\"%s\" does not support thinking", g->r->model);
     g->think.named = level != NULL;
     g->think.level = level != NULL ? level : "medium";
@@ -103,7 +107,10 @@ static enum status check_capabilities(const struct gen *g, struct err *e) {
 static enum status read_options(struct gen *g, struct err *e) {
     g->options = options_default();
     enum status st = options_apply(&g->options, g->model.stored.params, &g->arena, e);
-    return st == ST_OK ? options_apply(&g->options, g->r->options, &g->arena, e) : st;
+    if (st == ST_OK) st = options_apply(&g->options, g->r->options, &g->arena, e);
+    if (g->options.seed >= 0 && g->options.seed < INT64_MAX - g->r->n_before)
+        g->options.seed += g->r->n_before;
+    return st;
 }
 
 static enum status load(struct gen *g, struct err *e) {
@@ -152,7 +159,7 @@ static enum status render(struct gen *g, struct err *e) {
     struct prompt_input in = {.model = &g->model,
                               .vocab = cria_engine_vocab(engine),
                               .n_ctx = cria_engine_info(engine)->n_ctx,
-                              .truncate = r->truncate,
+                              .truncate = r->truncate && !r->count,
                               .projector = g->model.stored.n_projectors > 0,
                               .think = g->think,
                               .harmony = strcmp(g->model.parser, "harmony") == 0,
@@ -171,14 +178,24 @@ static enum status render(struct gen *g, struct err *e) {
     return st;
 }
 
-static enum status send_rendered(struct gen *g) {
+static enum status tokenize(struct gen *g, struct err *e) {
+    const struct vocab *v = cria_engine_vocab(runner_engine(g->runner));
     const struct buf *text = &g->prompt.text;
+    return prompt_tokenize(v, text->len > 0 ? text->data : "", text->len, g->prompt.writes_bos,
+                           &g->tokens, e);
+}
+
+static enum status send_rendered(struct gen *g, struct err *e) {
+    const struct buf *text = &g->prompt.text;
+    enum status st = tokenize(g, e);
+    if (st != ST_OK) return st;
     struct gen_piece p = {.content = "",
                           .thinking = "",
                           .tool_calls = "",
                           .logprobs = "",
                           .rendered = text->len > 0 ? text->data : "",
                           .rendered_len = text->len,
+                          .n_prompt = g->tokens.len,
                           .n_images = g->prompt.n_images};
     return g->sink->piece(g->sink->arg, &p);
 }
@@ -234,9 +251,7 @@ static enum status start(struct gen *g, struct err *e) {
     const struct options *o = &g->options;
     uint32_t n_ctx = cria_engine_info(engine)->n_ctx;
     bool shift = g->r->shift && !catalog_is_family(&g->model, "deepseek2");
-    const struct buf *text = &g->prompt.text;
-    enum status st = prompt_tokenize(v, text->len > 0 ? text->data : "", text->len,
-                                     g->prompt.writes_bos, &g->tokens, e);
+    enum status st = tokenize(g, e);
     if (st != ST_OK) return st;
     size_t keep = tokens_to_keep(g, v);
     st = shorten(g, n_ctx, keep, shift, e);
@@ -304,7 +319,7 @@ static enum status run(struct gen *g, struct err *e) {
         return send_empty(g, "load");
     }
     if ((st = render(g, e)) != ST_OK) return st;
-    return g->r->debug ? send_rendered(g) : generate(g, e);
+    return g->r->debug || g->r->count ? send_rendered(g, e) : generate(g, e);
 }
 
 static void release(struct gen *g) {

@@ -77,6 +77,7 @@ static enum status send(struct gen *g, struct gen_piece *p, struct err *e) {
     p->thinking_len = g->thinking.len;
     p->tool_calls = text_of(&g->tool_calls);
     p->logprobs = text_of(&g->logprobs);
+    p->n_prompt = g->tokens.len;
     enum status st = g->sink->piece(g->sink->arg, p);
     for (size_t i = 0; i < sizeof b / sizeof *b; i++) buf_clear(b[i]);
     return st == ST_OK ? ST_OK : err_set(e, ST_CANCELLED, "request canceled");
@@ -243,6 +244,13 @@ static void put_context_ids(struct gen *g, struct buf *b) {
     buf_free(&text);
 }
 
+/* The generation's own text of it ends with the generation, the options' does not. */
+static const char *stop_of(const struct gen *g, const char *hit) {
+    for (size_t i = 0; hit != NULL && i < g->options.n_stop; i++)
+        if (strcmp(g->options.stop[i], hit) == 0) return g->options.stop[i];
+    return NULL;
+}
+
 static struct gen_stats stats_of(const struct gen *g) {
     const struct cria_stats *s = cria_generation_stats(g->generation);
     int64_t load = g->ready_ns - g->start_ns;
@@ -252,7 +260,8 @@ static struct gen_stats stats_of(const struct gen *g) {
                               .prompt_ns = s->prompt_ns > 0 ? s->prompt_ns : 1,
                               .eval_ns = s->eval_ns > 0 ? s->eval_ns : 1,
                               .n_prompt = s->n_prompt,
-                              .n_generated = s->n_generated};
+                              .n_generated = s->n_generated,
+                              .stop_hit = stop_of(g, s->stop_hit)};
 }
 
 static enum status finish(struct gen *g, enum cria_done done, struct err *e) {

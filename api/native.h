@@ -13,7 +13,7 @@ struct native_request { /* members: see request.h */
     const json *prompt, *suffix, *system, *template, *raw, *context, *images;
     const json *messages, *tools, *tool_choice; /* tool_choice: cria's own, as OpenAI's */
 };
-extern const struct fields native_chat_fields;
+extern const struct fields native_chat_fields, native_generate_fields;
 
 /* stream: the dialect's default. */
 struct gen_request native_to_gen(const struct native_request *n, bool chat, bool stream);

@@ -287,13 +287,14 @@ static const struct field tool_parameters_field[] = {
     {"properties", FIELD_MAP, FIELD_NOT_STORED, "map[string]api.ToolProperty", FIELD_ANY, NULL,
      NULL, NULL},
 };
-static const struct fields tool_parameters = {"ToolFunctionParameters", NULL, tool_parameters_field,
+const struct fields tool_parameters_fields = {"ToolFunctionParameters",
+                                              "api.ToolFunctionParameters", tool_parameters_field,
                                               N(tool_parameters_field)};
 static const struct field tool_function_field[] = {
     PLAIN("name", FIELD_TEXT),
     PLAIN("description", FIELD_TEXT),
     {"parameters", FIELD_STRUCT, FIELD_NOT_STORED, "api.ToolFunctionParameters", FIELD_ANY, NULL,
-     &tool_parameters, NULL},
+     &tool_parameters_fields, NULL},
 };
 static const struct fields tool_function = {"ToolFunction", NULL, tool_function_field,
                                             N(tool_function_field)};

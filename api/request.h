@@ -71,7 +71,8 @@ enum status check_image(const json *v, struct err *e);     /* base64 text */
 bool base64_check(const char *text, size_t len, size_t *bad);
 
 /* Tables that several requests share. */
-extern const struct fields message_fields; /* api.Message */
-extern const struct fields tool_fields;    /* api.Tool */
+extern const struct fields message_fields;         /* api.Message */
+extern const struct fields tool_fields;            /* api.Tool */
+extern const struct fields tool_parameters_fields; /* api.ToolFunctionParameters */
 
 #endif

@@ -48,7 +48,7 @@ static const struct field chat_field[] = {
     {"tools", FIELD_LIST, AT(tools), "api.Tools", FIELD_STRUCT, "api.Tool", &tool_fields, NULL},
     PLAIN(tool_choice, FIELD_ANY),
 };
-static const struct fields generate_fields = {"GenerateRequest", "api.GenerateRequest",
+const struct fields native_generate_fields = {"GenerateRequest", "api.GenerateRequest",
                                               generate_field,
                                               sizeof generate_field / sizeof *generate_field};
 const struct fields native_chat_fields = {"ChatRequest", "api.ChatRequest", chat_field,
@@ -196,5 +196,5 @@ static void run(const struct route_call *c, const struct fields *fields, bool ch
     json_free(root);
 }
 
-void route_generate(const struct route_call *c) { run(c, &generate_fields, false); }
+void route_generate(const struct route_call *c) { run(c, &native_generate_fields, false); }
 void route_chat(const struct route_call *c) { run(c, &native_chat_fields, true); }

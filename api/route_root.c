@@ -1,9 +1,10 @@
-/* route_root.c - GET /, /api/version, /api/status: what a client asks to see who is there. */
+/* route_root.c - GET /, /api/version, /api/status, /health: what a client asks to see who is there.
+ */
 #include "api/server_impl.h"
 #include "base/json.h"
 #include "base/version.h"
 
-route_fn route_root, route_version, route_status;
+route_fn route_root, route_version, route_status, route_health;
 
 void route_root(const struct route_call *c) {
     /* Clients compare this text to tell whether a server of this kind is running. */
@@ -21,4 +22,10 @@ void route_status(const struct route_call *c) {
     buf_printf(&b, "{\"cloud\":{\"disabled\":%s,\"source\":\"%s\"}}", off ? "true" : "false",
                off ? "env" : "none");
     answer_json(c->x, 200, TYPE_JSON_UTF8, &b);
+}
+
+/* For probes: no model is loaded or looked at. A server that is closing answers 503 before any
+ * route is found. */
+void route_health(const struct route_call *c) {
+    http_answer_text(c->x, 200, TYPE_JSON_UTF8, "{\"status\":\"ok\"}");
 }

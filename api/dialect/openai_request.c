@@ -1,10 +1,9 @@
 /* openai_request.c - the body of /v1/chat/completions as the body of /api/chat. JSON to JSON: what
  * the native decoder then checks, checks both dialects. */
-#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
-#include "api/openai.h"
+#include "api/dialect/openai.h"
 #include "api/think.h"
 
 /* ---- fields ---- */
@@ -41,7 +40,7 @@ static const struct fields message_fields_openai = {"Message", NULL, message_fie
 static const struct field effort_field[] = {INNER(effort, FIELD_TEXT)};
 static const struct fields effort_fields = {"Reasoning", NULL, effort_field, 1};
 static const struct field usage_field[] = {INNER(include_usage, FIELD_FLAG)};
-static const struct fields usage_fields = {"StreamOptions", NULL, usage_field, 1};
+const struct fields openai_usage_fields = {"StreamOptions", NULL, usage_field, 1};
 static const struct field format_field[] = {INNER(type, FIELD_TEXT), INNER(json_schema, FIELD_ANY)};
 static const struct fields format_fields = {"ResponseFormat", NULL, format_field, 2};
 
@@ -60,20 +59,22 @@ static const struct field chat_field[] = {
     PLAIN(logprobs, FIELD_FLAG),
     PLAIN(top_logprobs, FIELD_INT),
     PLAIN(tool_choice, FIELD_ANY),
-    PLAIN(n, FIELD_ANY),
+    PLAIN(n, FIELD_INT),
+    PLAIN(logit_bias, FIELD_ANY),
+    {"options", FIELD_MAP, AT(options), "map[string]interface {}", FIELD_ANY, NULL, NULL, NULL},
     {"_debug_render_only", FIELD_FLAG, AT(debug), NULL, FIELD_ANY, NULL, NULL, NULL},
     {"reasoning", FIELD_STRUCT, AT(reasoning), "openai.Reasoning", FIELD_ANY, NULL, &effort_fields,
      NULL},
     {"stream_options", FIELD_STRUCT, AT(stream_options), "openai.StreamOptions", FIELD_ANY, NULL,
-     &usage_fields, NULL},
+     &openai_usage_fields, NULL},
     {"response_format", FIELD_STRUCT, AT(response_format), "openai.ResponseFormat", FIELD_ANY, NULL,
      &format_fields, NULL},
     {"messages", FIELD_LIST, AT(messages), "[]openai.Message", FIELD_STRUCT, "openai.Message",
      &message_fields_openai, NULL},
     {"tools", FIELD_LIST, AT(tools), "[]api.Tool", FIELD_STRUCT, "api.Tool", &tool_fields, NULL},
 };
-const struct fields openai_chat_fields = {"ChatCompletionRequest", "openai.ChatCompletionRequest",
-                                          chat_field, N(chat_field)};
+static const struct fields openai_chat_fields = {
+    "ChatCompletionRequest", "openai.ChatCompletionRequest", chat_field, N(chat_field)};
 
 /* ---- messages ---- */
 
@@ -82,10 +83,6 @@ struct writer {
     const json *messages; /* the request's */
     bool first;
 };
-
-static void put_string(struct buf *b, const char *key, const char *text) {
-    json_put_field(b, key, text);
-}
 
 /* The name of the earlier tool call with this id; "" if there is none. */
 static const char *call_name(const json *messages, const json *until, const char *id) {
@@ -98,26 +95,23 @@ static const char *call_name(const json *messages, const json *until, const char
 }
 
 static enum status put_calls(struct buf *b, const json *calls, struct err *e) {
+    enum status st = ST_OK;
     long long index = 0;
     json_put_key(b, "tool_calls");
-    for (const json *c = json_first(calls); c != NULL; c = json_next(c), index++) {
+    buf_chr(b, '[');
+    for (const json *c = json_first(calls); c != NULL && st == ST_OK; c = json_next(c), index++) {
         const json *f = json_get(c, "function");
         const char *args = field_text(json_get(f, "arguments"));
         json *tree = json_parse(args, strlen(args), &json_default_limits, NULL, NULL);
-        bool ok = json_kind(tree) == JSON_OBJECT;
-        buf_str(b, index == 0 ? "[{" : ",{");
-        put_string(b, "id", field_text(json_get(c, "id")));
-        buf_printf(b, ",\"function\":{\"index\":%lld",
-                   (long long)field_int(json_get(c, "index"), index));
-        put_string(b, "name", field_text(json_get(f, "name")));
-        json_put_key(b, "arguments");
-        if (ok) json_print(b, tree);
-        buf_str(b, "}}");
+        if (index > 0) buf_chr(b, ',');
+        put_call(b, field_text(json_get(c, "id")), field_int(json_get(c, "index"), index),
+                 field_text(json_get(f, "name")), tree);
+        if (json_kind(tree) != JSON_OBJECT)
+            st = err_set(e, ST_INVALID, "invalid tool call arguments");
         json_free(tree);
-        if (!ok) return err_set(e, ST_INVALID, "invalid tool call arguments");
     }
     buf_chr(b, ']');
-    return ST_OK;
+    return st;
 }
 
 /* What belongs to the last native message of an OpenAI one. */
@@ -126,39 +120,19 @@ static enum status put_rest(const struct writer *w, const json *m, struct err *e
                *name = field_text(json_get(m, "name"));
     const json *calls = json_get(m, "tool_calls");
     const char *reasoning = field_text(json_get(m, "reasoning"));
-    if (*reasoning != '\0') put_string(w->out, "thinking", reasoning);
+    if (*reasoning != '\0') json_put_field(w->out, "thinking", reasoning);
     if (strcasecmp(field_text(json_get(m, "role")), "tool") == 0) {
         if (*name == '\0' && *id != '\0') name = call_name(w->messages, m, id);
-        if (*name != '\0') put_string(w->out, "tool_name", name);
+        if (*name != '\0') json_put_field(w->out, "tool_name", name);
     }
-    if (*id != '\0') put_string(w->out, "tool_call_id", id);
+    if (*id != '\0') json_put_field(w->out, "tool_call_id", id);
     return json_len(calls) > 0 ? put_calls(w->out, calls, e) : ST_OK;
 }
 
 static void open_message(struct writer *w, const json *m) {
     buf_str(w->out, w->first ? "{" : ",{");
     w->first = false;
-    put_string(w->out, "role", field_text(json_get(m, "role")));
-}
-
-/* The data of "data:image/png;base64,DATA"; NULL with e set if it is not one. */
-static const char *image_data(const char *url, struct err *e) {
-    static const char *const prefix[] = {"data:image/jpeg;base64,", "data:image/jpg;base64,",
-                                         "data:image/png;base64,", "data:image/webp;base64,",
-                                         "data:;base64,"};
-    size_t bad;
-    if (strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0) {
-        err_set(e, ST_INVALID,
-                "image URLs are not currently supported, please use base64 encoded data instead");
-        return NULL;
-    }
-    for (size_t i = 0; i < N(prefix); i++) {
-        size_t n = strlen(prefix[i]);
-        if (strncmp(url, prefix[i], n) == 0 && base64_check(url + n, strlen(url + n), &bad))
-            return url + n;
-    }
-    err_set(e, ST_INVALID, "invalid image input");
-    return NULL;
+    json_put_field(w->out, "role", field_text(json_get(m, "role")));
 }
 
 static const char *audio_data(const json *audio, struct err *e) {
@@ -179,7 +153,7 @@ static const char *audio_data(const json *audio, struct err *e) {
 
 static enum status put_image(struct buf *b, const char *data) {
     if (data == NULL) return ST_INVALID;
-    put_string(b, "content", "");
+    json_put_field(b, "content", "");
     json_put_key(b, "images");
     buf_chr(b, '[');
     json_put_string(b, data, strlen(data));
@@ -194,7 +168,7 @@ static enum status put_part(const struct writer *w, const json *part, struct err
     if (json_kind(part) == JSON_OBJECT && strcmp(type, "text") == 0) {
         const char *text = json_string(json_get(part, "text"));
         if (text == NULL) return err_set(e, ST_INVALID, "invalid message format");
-        put_string(w->out, "content", text);
+        json_put_field(w->out, "content", text);
         return ST_OK;
     }
     if (strcmp(type, "image_url") == 0) {
@@ -232,7 +206,7 @@ static enum status put_message(struct writer *w, const json *m, struct err *e) {
     if (kind != JSON_STRING && !(kind == JSON_NULL && calls))
         return err_set(e, ST_INVALID, "invalid message content type: %s", go_type[kind]);
     open_message(w, m);
-    put_string(w->out, "content", field_text(content));
+    json_put_field(w->out, "content", field_text(content));
     enum status st = put_rest(w, m, e);
     buf_chr(w->out, '}');
     return st;
@@ -252,65 +226,9 @@ static enum status put_messages(struct buf *b, const json *messages, struct err 
 
 /* ---- options and the rest ---- */
 
-static void put_number(struct buf *b, const char *name, const json *v, const char *fallback) {
-    if (v == NULL && fallback == NULL) return;
-    json_put_key(b, name);
-    if (v != NULL)
-        json_print(b, v);
-    else
-        buf_str(b, fallback);
-}
-
-static void put_stop(struct buf *b, const json *stop) {
-    const char *one = json_string(stop);
-    bool first = true;
-    if (one == NULL && json_len(stop) == 0) return;
-    json_put_key(b, "stop");
-    buf_chr(b, '[');
-    if (one != NULL) json_put_string(b, one, strlen(one));
-    for (const json *v = one == NULL ? json_first(stop) : NULL; v != NULL; v = json_next(v)) {
-        size_t len;
-        const char *text = json_string_n(v, &len);
-        if (text == NULL) continue;
-        if (!first) buf_chr(b, ',');
-        first = false;
-        json_put_string(b, text, len);
-    }
-    buf_chr(b, ']');
-}
-
-static void put_options(struct buf *b, const struct openai_chat *r) {
-    json_put_key(b, "options");
-    buf_chr(b, '{');
-    put_number(b, "temperature", r->temperature, "1.0");
-    put_number(b, "top_p", r->top_p, "1.0");
-    put_number(b, "seed", r->seed, NULL);
-    put_number(b, "frequency_penalty", r->frequency_penalty, NULL);
-    put_number(b, "presence_penalty", r->presence_penalty, NULL);
-    put_number(b, "num_predict",
-               r->max_completion_tokens != NULL ? r->max_completion_tokens : r->max_tokens, NULL);
-    put_stop(b, r->stop);
-    buf_chr(b, '}');
-}
-
 static enum status put_think(struct buf *b, const struct openai_chat *r, struct err *e) {
-    static const struct {
-        const char *effort, *think;
-    } row[] = {{"none", "false"},        {"minimal", "\"low\""}, {"low", "\"low\""},
-               {"medium", "\"medium\""}, {"high", "\"high\""},   {"max", "\"max\""},
-               {"xhigh", "\"max\""},     {"ultra", "\"max\""}};
     const char *effort = field_text(json_get(r->reasoning, "effort"));
-    if (*effort == '\0') effort = field_text(r->reasoning_effort);
-    if (*effort == '\0') return ST_OK;
-    for (size_t i = 0; i < N(row); i++) {
-        if (strcmp(row[i].effort, effort) != 0) continue;
-        buf_printf(b, ",\"think\":%s", row[i].think);
-        return ST_OK;
-    }
-    return err_set(e, ST_INVALID,
-                   "invalid reasoning value: \"%.100s\" (must be \"minimal\", \"low\", \"medium\", "
-                   "\"high\", \"xhigh\", \"ultra\", \"max\", or \"none\")",
-                   effort);
+    return put_effort(b, *effort != '\0' ? effort : field_text(r->reasoning_effort), e);
 }
 
 static bool is_word(const char *text, const char *word) { /* trimmed, without case */
@@ -331,29 +249,46 @@ static void put_format(struct buf *b, const json *format) {
     }
 }
 
-static void put_value(struct buf *b, const char *key, const json *v) {
-    if (v == NULL) return;
-    json_put_key(b, key);
-    json_print(b, v);
+enum status check_n(const json *n, struct err *e) {
+    int64_t v = field_int(n, 1);
+    if (v >= 1 && v <= MAX_CHOICES) return ST_OK;
+    return err_set(e, ST_INVALID, "n must be between 1 and %d", MAX_CHOICES);
 }
 
-enum status openai_to_native(const struct openai_chat *r, struct buf *b, struct err *e) {
+static enum status translate(const void *request, struct buf *b, struct err *e) {
+    const struct openai_chat *r = request;
+    struct tool_choice choice;
+    struct buf tools = {0};
     buf_chr(b, '{');
-    put_string(b, "model", field_text(r->model));
+    json_put_field(b, "model", field_text(r->model));
     enum status st = put_messages(b, r->messages, e);
-    if (st == ST_OK && field_int(r->n, 1) > 1)
-        st = err_set(e, ST_INVALID, "n > 1 is not supported");
+    if (st == ST_OK) st = check_n(r->n, e);
     if (st == ST_OK) st = put_think(b, r, e);
+    if (st == ST_OK) st = read_tool_choice(r->tool_choice, &choice, e);
     if (st != ST_OK) return st;
-    put_options(b, r);
+    put_options(b, &(struct dialect_options){.options = r->options,
+                                             .temperature = r->temperature,
+                                             .top_p = r->top_p,
+                                             .seed = r->seed,
+                                             .frequency_penalty = r->frequency_penalty,
+                                             .presence_penalty = r->presence_penalty,
+                                             .num_predict = r->max_completion_tokens != NULL
+                                                                ? r->max_completion_tokens
+                                                                : r->max_tokens,
+                                             .stop = r->stop,
+                                             .logit_bias = r->logit_bias,
+                                             .defaults = OPENAI_DEFAULTS});
     put_format(b, r->response_format);
-    if (strcmp(field_text(r->tool_choice), "none") != 0) {
-        put_value(b, "tools", r->tools);
-        put_value(b, "tool_choice", r->tool_choice);
-    }
+    if (json_len(r->tools) > 0) json_print(&tools, r->tools);
+    put_tools(b, &tools, &choice);
     put_value(b, "logprobs", r->logprobs);
     put_value(b, "top_logprobs", r->top_logprobs);
     put_value(b, "_debug_render_only", r->debug);
     buf_str(b, field_flag(r->stream, false) ? ",\"stream\":true}" : ",\"stream\":false}");
-    return b->failed ? err_no_memory(e) : ST_OK;
+    st = tools.failed ? err_no_memory(e) : ST_OK;
+    buf_free(&tools);
+    return st;
 }
+
+const struct dialect_reader dialect_openai_chat = {DIALECT_OPENAI, &openai_chat_fields,
+                                                   sizeof(struct openai_chat), true, translate};
