@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "api/native.h"
-#include "api/openai.h"
 
 static enum status decode(const char *text, struct native_request *r, json **root, struct err *e) {
     *r = (struct native_request){0};
@@ -92,42 +91,8 @@ static void test_base64(void **state) {
     }
 }
 
-/* The native body that an OpenAI body means. */
-static void test_openai(void **state) {
-    (void)state;
-    const struct {
-        const char *text, *native;
-    } row[] = {
-        {"{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"max_tokens\":3,"
-         "\"max_completion_tokens\":2,\"stop\":\"x\",\"reasoning_effort\":\"none\"}",
-         "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],\"think\":false,"
-         "\"options\":{\"temperature\":1.0,\"top_p\":1.0,\"num_predict\":2,\"stop\":[\"x\"]},"
-         "\"stream\":false}"},
-        {"{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},{"
-         "\"type\":"
-         "\"image_url\",\"image_url\":\"data:;base64,aGk=\"}]}],\"temperature\":0,\"stream\":true,"
-         "\"response_format\":{\"type\":\" JSON_object \"}}",
-         "{\"model\":\"\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"user\","
-         "\"content\":\"\",\"images\":[\"aGk=\"]}],\"options\":{\"temperature\":0,\"top_p\":1.0},"
-         "\"format\":\"json\",\"stream\":true}"},
-    };
-    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
-        struct openai_chat r = {0};
-        struct buf out = {0};
-        json *root;
-        assert_int_equal(
-            request_decode(&openai_chat_fields, row[i].text, strlen(row[i].text), &r, &root, NULL),
-            ST_OK);
-        assert_int_equal(openai_to_native(&r, &out, NULL), ST_OK);
-        assert_string_equal(out.data, row[i].native);
-        buf_free(&out);
-        json_free(root);
-    }
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_keys), cmocka_unit_test(test_errors),
-                                       cmocka_unit_test(test_base64),
-                                       cmocka_unit_test(test_openai)};
+                                       cmocka_unit_test(test_base64)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

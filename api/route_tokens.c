@@ -92,7 +92,7 @@ static void put_piece(struct buf *b, const struct vocab *v, token_id id) {
     const char *piece = vocab_piece(v, id, true, &len);
     buf_printf(b, "{\"id\":%d", id);
     json_put_key(b, "piece");
-    if (utf8_complete_prefix(piece, len) == len) {
+    if (utf8_valid(piece, len)) {
         json_put_string(b, piece, len);
     } else {
         for (size_t i = 0; i < len; i++)

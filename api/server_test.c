@@ -33,10 +33,14 @@ static char folder[] = "/tmp/cria-server-test-XXXXXX";
 static int setup(void **state) {
     (void)state;
     struct err e;
-    struct store_builtin builtin = {.name = "scripted"};
+    /* The last character of the conversation tells the model what to say. */
+    struct store_builtin builtin = {
+        .name = "scripted",
+        .template = "{{ range .Messages }}<|{{ .Role }}|>{{ .Content }}{{ end }}"};
     struct server_params p = {.n_threads = 12};
     if (!os_file_exists(MODEL)) return 0;
     unsetenv("CRIA_BUILTIN");
+    setenv("CRIA_NUM_PARALLEL", "4", 1); /* streams of all dialects at once */
     if (mkdtemp(folder) == NULL || os_map_open(&weights, MODEL, &e) != ST_OK) return -1;
     if (store_open(&store, folder, &e) != ST_OK) return -1;
     builtin.gguf = weights.data;
@@ -156,23 +160,60 @@ static void test_many(void **state) {
     }
 }
 
-/* The last test: nothing is left to talk to. */
+static void test_dialects(void **state) {
+    NEEDS_MODEL;
+#define SAY(text)                                                                                  \
+    "\"model\":\"scripted\",\"messages\":[{\"role\":\"user\",\"content\":\"" text "\"}]"
+    assert_true(answers("/v1/completions", "{\"model\":\"scripted\",\"prompt\":\"1\"}",
+                        "\"text\":\"Hello there friend.\""));
+    assert_true(answers("/v1/responses", "{\"model\":\"scripted\",\"input\":\"1\"}",
+                        "\"text\":\"Hello there friend.\""));
+    assert_true(answers("/v1/messages", "{\"max_tokens\":9," SAY("1") "}",
+                        "\"text\":\"Hello there friend.\""));
+    assert_true(answers("/v1/messages/count_tokens", "{" SAY("1") "}", "{\"input_tokens\":"));
+    assert_true(answers("/v1/messages", "{" SAY("1") "}", "max_tokens is required"));
+    assert_true(answers("/tokenize", "{\"model\":\"scripted\",\"content\":\"1\"}", "\"count\":"));
+    assert_true(answers("/apply-template", "{" SAY("1") "}", "\"prompt\":"));
+}
+
+/* The last test: nothing is left to talk to. A stream that has begun tells its error in the way of
+ * its dialect. */
 static void test_end_in_a_stream(void **state) {
     NEEDS_MODEL;
+#define MANY "\"stream\":true,\"options\":{\"num_predict\":100000}"
+    static const struct {
+        const char *path, *body, *end;
+    } row[] = {
+        {"/api/generate", ENDLESS, "{\"error\":\"request canceled\"}\n"},
+        {"/v1/chat/completions", "{" SAY("r") "," MANY "}",
+         "data: {\"error\":{\"message\":\"request canceled\",\"type\":\"api_error\""},
+        {"/v1/responses", "{\"model\":\"scripted\",\"input\":\"r\"," MANY "}",
+         "event: response.failed\ndata: {\"type\":\"response.failed\","},
+        {"/v1/messages", "{\"max_tokens\":100000," SAY("r") "," MANY "}",
+         "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":"
+         "\"request canceled\"}"}};
+    enum { N_ROWS = sizeof row / sizeof *row };
     char part[256];
-    int fd = post("/api/generate", ENDLESS);
-    assert_true(recv(fd, part, sizeof part, 0) > 0);
+    int fd[N_ROWS];
+    for (size_t i = 0; i < N_ROWS; i++) {
+        fd[i] = post(row[i].path, row[i].body);
+        assert_true(recv(fd[i], part, sizeof part, 0) > 0);
+    }
     double start = os_time_mono();
     server_close(server);
     server = NULL;
     assert_true(os_time_mono() - start < 5);
-    char *rest = answer(fd);
-    assert_non_null(strstr(rest, "{\"error\":\"request canceled\"}"));
-    mem_free(rest);
+    for (size_t i = 0; i < N_ROWS; i++) {
+        char *rest = answer(fd[i]);
+        if (strstr(rest, row[i].end) == NULL) fail_msg("%s: %s", row[i].path, rest);
+        assert_null(strstr(rest, "[DONE]"));
+        mem_free(rest);
+    }
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_answers),
+                                       cmocka_unit_test(test_dialects),
                                        cmocka_unit_test(test_hang_up), cmocka_unit_test(test_many),
                                        cmocka_unit_test(test_end_in_a_stream)};
     return cmocka_run_group_tests(tests, setup, teardown);

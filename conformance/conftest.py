@@ -1,7 +1,9 @@
 """Fixtures of the tests with real clients: one server for all of them, with the embedded model and one
 scripted model of the golden data. CRIA_BIN names the binary (default build/cria)."""
+import json
 import os
 
+import anthropic
 import ollama
 import openai
 import pytest
@@ -9,7 +11,8 @@ import pytest
 from transport import Server
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SCRIPTED_FILE = os.path.join(HERE, "..", "golden", "api", "models", "chat-a.gguf")
+SETS = os.path.join(HERE, "..", "golden", "api")
+SCRIPTED_FILE = os.path.join(SETS, "models", "chat-a.gguf")
 BUILTIN, SCRIPTED = "cria-tiny", "smoke/scripted"  # what the scripted one says: golden/api/README.md
 
 
@@ -41,6 +44,11 @@ def oai(server):
 
 
 @pytest.fixture(scope="session")
+def claude(server):
+    return anthropic.Anthropic(base_url="http://" + server.netloc, api_key="any", timeout=120, max_retries=0)
+
+
+@pytest.fixture(scope="session")
 def tiny(client):
     """The embedded model."""
     names = [m.model for m in client.list().models]
@@ -56,3 +64,12 @@ def scripted(client):
     client.create(model=SCRIPTED, files={"model.gguf": digest}, parameters={"temperature": 0},
                   template="{{- range .Messages }}<|{{ .Role }}|>{{ .Content }}{{ end }}")
     return SCRIPTED
+
+
+@pytest.fixture(scope="session")
+def both(client, scripted):
+    """The same with a template that has tools and thinking: fix/both of golden/api."""
+    with open(os.path.join(SETS, "fixtures.json"), encoding="utf-8") as f:
+        create = json.load(f)["models"]["fix/both"]["create"]
+    client.create(model="smoke/both", from_=scripted, **create)
+    return "smoke/both"

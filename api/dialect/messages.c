@@ -251,21 +251,32 @@ void route_messages(const struct route_call *c) {
     dialect_free(&r);
 }
 
+/* Without messages there is no prompt: the piece tells that the model was loaded. */
 static enum status take_count(void *arg, const struct gen_piece *p) {
     struct http_exchange *x = arg;
     struct buf b = {0};
+    if (p->rendered == NULL) {
+        answer_error(x, DIALECT_ANTHROPIC, 400, TYPE_JSON, "messages is required");
+        return ST_OK;
+    }
     buf_printf(&b, "{\"input_tokens\":%zu}\n", p->n_prompt);
     answer_json(x, 200, TYPE_JSON, &b);
     return ST_OK;
 }
 
+/* The peer has no such route; its recorded answer is kept where nothing can be counted (README.md,
+ * "Deviations"). */
 void route_count_tokens(const struct route_call *c) {
     struct messages_request m;
     struct dialect_request r;
     struct gen_failure f;
     if (!dialect_read(c, &dialect_count_tokens, &m, &r)) return;
+    r.gen.stream = false;
     r.gen.count = r.gen.any_think = true;
-    if (!gen_run(c->server, c->x, &r.gen, &(struct gen_sink){c->x, take_count}, &f))
+    bool ok = gen_run(c->server, c->x, &r.gen, &(struct gen_sink){c->x, take_count}, &f);
+    if (!ok && f.err.code == ST_NOT_FOUND)
+        http_answer_text(c->x, 404, TYPE_TEXT, "404 page not found");
+    else if (!ok)
         dialect_answer_failure(c->x, DIALECT_ANTHROPIC, &f);
     dialect_free(&r);
 }
