@@ -82,6 +82,22 @@ def test_tools(claude, both):
     assert [b.type for b in r.content] == ["text"] and "<tool_call>" in r.content[0].text
 
 
+@pytest.mark.parametrize("choice", [{"type": "any"}, {"type": "tool", "name": "get_weather"}])
+def test_forced_calls(claude, tiny, choice):
+    r = claude.messages.create(model=tiny, max_tokens=200, messages=say("Tell me a story."), tools=[WEATHER],
+                               tool_choice=choice, thinking={"type": "disabled"})
+    calls = [b for b in r.content if b.type == "tool_use"]
+    assert r.stop_reason == "tool_use" and all(set(c.input) == {"city"} for c in calls)
+
+
+def test_format(claude, tiny):
+    schema = {"type": "object", "properties": {"age": {"type": "integer", "minimum": 0, "maximum": 99}},
+              "required": ["age"], "additionalProperties": False}
+    r = claude.messages.create(model=tiny, max_tokens=60, messages=say("How old?"), thinking={"type": "disabled"},
+                               extra_body={"output_config": {"format": {"type": "json_schema", "schema": schema}}})
+    assert 0 <= json.loads(r.content[0].text)["age"] <= 99
+
+
 def test_thinking(claude, scripted, both):
     thinking = {"type": "enabled", "budget_tokens": 1024}
     with claude.messages.stream(model=both, max_tokens=2000, messages=say("7"), thinking=thinking) as stream:

@@ -59,6 +59,17 @@ def test_options_are_taken(oai, client, scripted):
         ask(extra_body={"options": {"seed": "x"}})
 
 
+def test_logit_bias(oai, server, scripted):
+    """After "a" the model says "Either", next best "Or"."""
+    either = next(i for i in range(256, 400) if post(server, "/detokenize", {"model": scripted, "tokens": [i]}) ==
+                  (200, {"content": "Either"}))  # no merges make it: text cannot tell the token
+    for bias, text in (({}, "Either way"), ({str(either): -100}, "Or")):
+        whole = oai.chat.completions.create(model=scripted, messages=say("a"), temperature=0, logit_bias=bias)
+        assert whole.choices[0].message.content.startswith(text)
+        whole = oai.completions.create(model=scripted, prompt="a", temperature=0, logit_bias=bias)
+        assert whole.choices[0].text.startswith(text)
+
+
 def test_no_tools(oai, both):
     tool = {"type": "function", "function": {"name": "get_weather", "parameters": {
         "type": "object", "properties": {"city": {"type": "string"}}}}}

@@ -2,6 +2,7 @@
 import json
 
 import openai
+import pydantic
 import pytest
 
 WEATHER = {"type": "function", "name": "get_weather", "description": "Weather of a city", "strict": True,
@@ -69,6 +70,24 @@ def test_tools(oai, both, stream):
     assert r.output_text == "Hello there friend."
     r = oai.responses.create(model=both, input="5", tools=[WEATHER], tool_choice="none")
     assert [item.type for item in r.output] == ["message"] and r.tool_choice == "none"
+
+
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "name": "get_weather"}])
+def test_forced_calls(oai, tiny, choice):
+    r = oai.responses.create(model=tiny, input="Tell me a story.", tools=[WEATHER], tool_choice=choice,
+                             max_output_tokens=200, reasoning={"effort": "none"})
+    calls = [item for item in r.output if item.type == "function_call"]
+    assert calls and all(set(json.loads(c.arguments)) == {"city"} for c in calls)
+
+
+def test_parse(oai, tiny):
+    class Person(pydantic.BaseModel):
+        name: str = pydantic.Field(max_length=20)
+        age: int = pydantic.Field(ge=0, le=150)
+
+    r = oai.responses.parse(model=tiny, input="Who are you?", text_format=Person, temperature=0, max_output_tokens=200,
+                            reasoning={"effort": "none"})
+    assert isinstance(r.output_parsed, Person)
 
 
 def test_errors(oai, scripted):

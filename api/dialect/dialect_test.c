@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/dialect/call_names.h"
 #include "api/dialect/dialect.h"
 #include "base/mem.h"
 
@@ -152,6 +153,25 @@ static void test_errors(void **state) {
     }
 }
 
+/* Ids come again; the last call before the result counts. */
+static void test_names(void **state) {
+    (void)state;
+    struct call_names c = {.n = 0};
+    static const char *const id[] = {"b", "a", "b", "a", "c"}, *const name[] = {"1", "2", "3", "4",
+                                                                                "5"};
+    for (size_t i = 0; i < 5; i++)
+        assert_int_equal(call_names_add(&c, id[i], name[i], 2 * i, NULL), ST_OK);
+    call_names_sort(&c);
+    assert_string_equal(call_names_find(&c, "b", 0), "");
+    assert_string_equal(call_names_find(&c, "b", 1), "1");
+    assert_string_equal(call_names_find(&c, "b", 4), "1");
+    assert_string_equal(call_names_find(&c, "b", 5), "3");
+    assert_string_equal(call_names_find(&c, "a", 99), "4");
+    assert_string_equal(call_names_find(&c, "c", 99), "5");
+    assert_string_equal(call_names_find(&c, "d", 99), "");
+    call_names_free(&c);
+}
+
 /* Whichever allocation fails: an error, or the whole request; nothing is left behind. */
 static void test_no_memory(void **state) {
     (void)state;
@@ -176,7 +196,7 @@ static void test_no_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_meaning),
-                                       cmocka_unit_test(test_errors),
+                                       cmocka_unit_test(test_errors), cmocka_unit_test(test_names),
                                        cmocka_unit_test(test_no_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

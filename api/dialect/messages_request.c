@@ -1,6 +1,7 @@
 /* messages_request.c - the body of /v1/messages as the body of /api/chat. */
 #include <string.h>
 
+#include "api/dialect/call_names.h"
 #include "api/dialect/messages.h"
 
 #define N(a) (sizeof(a) / sizeof *(a))
@@ -91,6 +92,8 @@ static const struct fields messages_fields = {"MessagesRequest", "anthropic.Mess
 struct writer { /* a list of native messages */
     struct buf *out;
     bool first;
+    struct call_names names; /* of the tool calls in all messages */
+    size_t place;            /* of the message that is being written */
 };
 
 static void open_message(struct writer *w, const char *role) {
@@ -145,21 +148,23 @@ static enum status add_result(const json *content, struct buf *text, struct buf 
     return st;
 }
 
-/* The name of the tool that an earlier message called with this id; "" if there is none. */
-static const char *tool_name(const json *messages, const json *until, const char *id) {
-    const char *name = "";
-    for (const json *m = json_first(messages); m != NULL && m != until; m = json_next(m))
-        for (const json *c = json_first(json_get(m, "content")); c != NULL; c = json_next(c))
-            if (is_type(c, "tool_use") && strcmp(field_text(json_get(c, "id")), id) == 0)
-                name = field_text(json_get(c, "name"));
-    return name;
+static enum status find_names(struct writer *w, const json *messages, struct err *e) {
+    enum status st = ST_OK;
+    size_t place = 0;
+    for (const json *m = json_first(messages); m != NULL; m = json_next(m), place++)
+        for (const json *b = json_first(json_get(m, "content")); b != NULL && st == ST_OK;
+             b = json_next(b))
+            if (is_type(b, "tool_use"))
+                st = call_names_add(&w->names, field_text(json_get(b, "id")),
+                                    field_text(json_get(b, "name")), place, e);
+    call_names_sort(&w->names);
+    return st;
 }
 
-static enum status put_result(struct writer *w, const json *messages, const json *m,
-                              const json *block, struct err *e) {
+static enum status put_result(struct writer *w, const json *block, struct err *e) {
     struct buf text = {0}, images = {0};
     const char *id = field_text(json_get(block, "tool_use_id"));
-    const char *name = tool_name(messages, m, id);
+    const char *name = call_names_find(&w->names, id, w->place);
     enum status st = add_result(json_get(block, "content"), &text, &images, e);
     open_message(w, "tool");
     put_text(w->out, "content", text.data == NULL ? "" : text.data, text.len);
@@ -208,8 +213,7 @@ static void put_parts(struct writer *w, const char *role, struct parts *p) {
 }
 
 /* Results of tools become messages of their own, in front of what else the message says. */
-static enum status put_message(struct writer *w, const json *messages, const json *m,
-                               struct err *e) {
+static enum status put_message(struct writer *w, const json *m, struct err *e) {
     const json *content = json_get(m, "content");
     const json *blocks = json_kind(content) == JSON_ARRAY ? json_first(content) : NULL;
     struct parts p = {.n_calls = 0};
@@ -219,7 +223,7 @@ static enum status put_message(struct writer *w, const json *messages, const jso
     for (const json *b = blocks; b != NULL && st == ST_OK; b = json_next(b)) {
         if (!is_type(b, "tool_result")) continue;
         results = true;
-        st = put_result(w, messages, m, b, e);
+        st = put_result(w, b, e);
     }
     for (const json *b = blocks; b != NULL && st == ST_OK; b = json_next(b))
         st = add_block(&p, b, e);
@@ -249,14 +253,17 @@ static void put_system(struct writer *w, const json *system) {
 }
 
 static enum status put_messages(struct buf *b, const struct messages_request *r, struct err *e) {
-    struct writer w = {b, true};
-    enum status st = ST_OK;
+    struct writer w = {.out = b, .first = true};
+    enum status st = find_names(&w, r->messages, e);
     json_put_key(b, "messages");
     buf_chr(b, '[');
     put_system(&w, r->system);
-    for (const json *m = json_first(r->messages); m != NULL && st == ST_OK; m = json_next(m))
-        if (json_kind(m) == JSON_OBJECT) st = put_message(&w, r->messages, m, e);
+    for (const json *m = json_first(r->messages); m != NULL && st == ST_OK; m = json_next(m)) {
+        if (json_kind(m) == JSON_OBJECT) st = put_message(&w, m, e);
+        w.place++;
+    }
     buf_chr(b, ']');
+    call_names_free(&w.names);
     return st;
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "api/dialect/call_names.h"
 #include "api/dialect/openai.h"
 #include "api/think.h"
 
@@ -80,18 +81,21 @@ static const struct fields openai_chat_fields = {
 
 struct writer {
     struct buf *out;
-    const json *messages; /* the request's */
     bool first;
+    struct call_names names; /* of the tool calls in all messages */
+    size_t place;            /* of the message that is being written */
 };
 
-/* The name of the earlier tool call with this id; "" if there is none. */
-static const char *call_name(const json *messages, const json *until, const char *id) {
-    const char *name = "";
-    for (const json *m = json_first(messages); m != NULL && m != until; m = json_next(m))
-        for (const json *c = json_first(json_get(m, "tool_calls")); c != NULL; c = json_next(c))
-            if (strcmp(field_text(json_get(c, "id")), id) == 0)
-                name = field_text(json_get(json_get(c, "function"), "name"));
-    return name;
+static enum status find_names(struct writer *w, const json *messages, struct err *e) {
+    enum status st = ST_OK;
+    size_t place = 0;
+    for (const json *m = json_first(messages); m != NULL; m = json_next(m), place++)
+        for (const json *c = json_first(json_get(m, "tool_calls")); c != NULL && st == ST_OK;
+             c = json_next(c))
+            st = call_names_add(&w->names, field_text(json_get(c, "id")),
+                                field_text(json_get(json_get(c, "function"), "name")), place, e);
+    call_names_sort(&w->names);
+    return st;
 }
 
 static enum status put_calls(struct buf *b, const json *calls, struct err *e) {
@@ -122,7 +126,7 @@ static enum status put_rest(const struct writer *w, const json *m, struct err *e
     const char *reasoning = field_text(json_get(m, "reasoning"));
     if (*reasoning != '\0') json_put_field(w->out, "thinking", reasoning);
     if (strcasecmp(field_text(json_get(m, "role")), "tool") == 0) {
-        if (*name == '\0' && *id != '\0') name = call_name(w->messages, m, id);
+        if (*name == '\0' && *id != '\0') name = call_names_find(&w->names, id, w->place);
         if (*name != '\0') json_put_field(w->out, "tool_name", name);
     }
     if (*id != '\0') json_put_field(w->out, "tool_call_id", id);
@@ -213,14 +217,17 @@ static enum status put_message(struct writer *w, const json *m, struct err *e) {
 }
 
 static enum status put_messages(struct buf *b, const json *messages, struct err *e) {
-    struct writer w = {b, messages, true};
-    enum status st = ST_OK;
+    struct writer w = {.out = b, .first = true};
     if (json_len(messages) == 0) return err_set(e, ST_INVALID, "[] is too short - 'messages'");
+    enum status st = find_names(&w, messages, e);
     json_put_key(b, "messages");
     buf_chr(b, '[');
-    for (const json *m = json_first(messages); m != NULL && st == ST_OK; m = json_next(m))
+    for (const json *m = json_first(messages); m != NULL && st == ST_OK; m = json_next(m)) {
         st = put_message(&w, m, e);
+        w.place++;
+    }
     buf_chr(b, ']');
+    call_names_free(&w.names);
     return st;
 }
 

@@ -1,6 +1,7 @@
 /* responses_request.c - the body of /v1/responses as the body of /api/chat. */
 #include <string.h>
 
+#include "api/dialect/call_names.h"
 #include "api/dialect/responses.h"
 
 #define N(a) (sizeof(a) / sizeof *(a))
@@ -144,11 +145,12 @@ static const struct fields responses_fields = {"ResponsesRequest", "openai.Respo
 
 struct writer {
     struct buf *out;
-    const json *items;
     bool first;
-    bool open;           /* an assistant message that calls may still join */
-    long long n_calls;   /* in it */
-    struct buf thinking; /* of the next assistant message */
+    bool open;               /* an assistant message that calls may still join */
+    long long n_calls;       /* in it */
+    struct buf thinking;     /* of the next assistant message */
+    struct call_names names; /* of all calls */
+    size_t place;            /* of the item that is being written */
 };
 
 static void close_message(struct writer *w) {
@@ -251,16 +253,20 @@ static enum status put_function_call(struct writer *w, const json *item, struct 
     return ST_OK;
 }
 
-static const char *call_name(const struct writer *w, const json *until, const char *id) {
-    const char *name = "";
-    for (const json *m = json_first(w->items); m != NULL && m != until; m = json_next(m))
-        if (kind_of(m) == ITEM_CALL && strcmp(field_text(json_get(m, "call_id")), id) == 0)
-            name = field_text(json_get(m, "name"));
-    return name;
+static enum status find_names(struct writer *w, const json *items, struct err *e) {
+    enum status st = ST_OK;
+    size_t place = 0;
+    for (const json *m = json_first(items); m != NULL && st == ST_OK; m = json_next(m), place++)
+        if (kind_of(m) == ITEM_CALL)
+            st = call_names_add(&w->names, field_text(json_get(m, "call_id")),
+                                field_text(json_get(m, "name")), place, e);
+    call_names_sort(&w->names);
+    return st;
 }
 
 static enum status put_call_output(struct writer *w, const json *item, struct err *e) {
-    const char *id = field_text(json_get(item, "call_id")), *name = call_name(w, item, id);
+    const char *id = field_text(json_get(item, "call_id")),
+               *name = call_names_find(&w->names, id, w->place);
     open_message(w, "tool");
     enum status st = put_content(w->out, json_get(item, "output"), e);
     if (*name != '\0') json_put_field(w->out, "tool_name", name);
@@ -297,21 +303,24 @@ static enum status put_item(struct writer *w, const json *item, struct err *e) {
 
 static enum status put_messages(struct buf *b, const struct responses_request *r, struct err *e) {
     const char *text = json_string(r->input), *system = field_text(r->instructions);
-    struct writer w = {.out = b, .items = text == NULL ? r->input : NULL, .first = true};
-    enum status st = ST_OK;
+    const json *items = text == NULL ? r->input : NULL;
+    struct writer w = {.out = b, .first = true};
+    enum status st = find_names(&w, items, e);
     /* Without input there is nothing to answer: the model is only loaded. */
     bool any = text != NULL ? *text != '\0' : json_len(r->input) > 0;
     json_put_key(b, "messages");
     buf_chr(b, '[');
     if (*system != '\0' && any) put_simple(&w, "system", system);
     if (text != NULL && any) put_simple(&w, "user", text);
-    for (const json *item = json_first(w.items); item != NULL && st == ST_OK;
-         item = json_next(item))
-        st = put_item(&w, item, e);
+    for (const json *m = json_first(items); m != NULL && st == ST_OK; m = json_next(m)) {
+        st = put_item(&w, m, e);
+        w.place++;
+    }
     close_message(&w);
     buf_chr(b, ']');
     if (w.thinking.failed) b->failed = true;
     buf_free(&w.thinking);
+    call_names_free(&w.names);
     return st;
 }
 
