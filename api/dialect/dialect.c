@@ -149,6 +149,16 @@ enum status put_effort(struct buf *b, const char *effort, struct err *e) {
 
 /* ---- tools ---- */
 
+void add_list(struct buf *list) { buf_chr(list, list->len == 0 ? '[' : ','); }
+
+void add_web_search(struct buf *tools) {
+    add_list(tools);
+    buf_str(tools, "{\"type\":\"function\",\"function\":{\"name\":\"web_search\",\"description\":"
+                   "\"Search the web for current information\",\"parameters\":{\"type\":\"object\","
+                   "\"required\":[\"query\"],\"properties\":{\"query\":{\"type\":\"string\","
+                   "\"description\":\"The search query\"}}}}}");
+}
+
 void put_tools(struct buf *b, const struct buf *tools, const struct tool_choice *c) {
     if (c->use == TOOLS_NONE || tools->len == 0) return;
     json_put_key(b, "tools");

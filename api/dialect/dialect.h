@@ -59,6 +59,11 @@ void put_options(struct buf *b, const struct dialect_options *o);
 /* `think` by the name of an effort; "" gives nothing. ST_INVALID: no such effort. */
 enum status put_effort(struct buf *b, const char *effort, struct err *e);
 
+/* Appends an element to a list that is being written: "[" or "," first. */
+void add_list(struct buf *list);
+/* The function that stands for the peer's built-in search, as an element of `tools`. */
+void add_web_search(struct buf *tools);
+
 /* `tools` (a JSON list as text) and `tool_choice`, both left out for TOOLS_NONE. */
 enum tool_use { TOOLS_AUTO, TOOLS_NONE, TOOLS_REQUIRED, TOOLS_NAMED };
 struct tool_choice {

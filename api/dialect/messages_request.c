@@ -106,8 +106,6 @@ static bool is_type(const json *block, const char *type) {
     return strcmp(field_text(json_get(block, "type")), type) == 0;
 }
 
-static void add_list(struct buf *list) { buf_chr(list, list->len == 0 ? '[' : ','); }
-
 static void put_list(struct buf *b, const char *key, struct buf *list) {
     if (list->len == 0) return;
     json_put_key(b, key);
@@ -269,30 +267,23 @@ static enum status put_messages(struct buf *b, const struct messages_request *r,
 
 /* ---- tools ---- */
 
-/* What a server without cloud tells the model of the peer's built-in tool. */
-static const char web_search[] =
-    "{\"type\":\"object\",\"required\":[\"query\"],\"properties\":{\"query\":{\"type\":\"string\","
-    "\"description\":\"The search query\"}}}";
-
 static enum status add_tool(struct buf *b, const json *tool, struct err *e) {
     const char *name = field_text(json_get(tool, "name"));
-    const json *schema = json_get(tool, "input_schema"), *about = json_get(tool, "description");
-    bool search = strncmp(field_text(json_get(tool, "type")), "web_search", 10) == 0;
+    const json *schema = json_get(tool, "input_schema");
     struct err why;
+    if (strncmp(field_text(json_get(tool, "type")), "web_search", 10) == 0) {
+        add_web_search(b);
+        return ST_OK;
+    }
     if (schema != NULL && request_decode_tree(&tool_parameters_fields, schema, NULL, &why) != ST_OK)
         return err_set(e, ST_INVALID, "invalid input_schema for tool \"%.100s\": %s", name,
                        why.msg);
     add_list(b);
     buf_str(b, "{\"type\":\"function\",\"function\":{");
-    json_put_field(b, "name", search ? "web_search" : name);
-    if (search)
-        json_put_field(b, "description", "Search the web for current information");
-    else
-        put_value(b, "description", about);
+    json_put_field(b, "name", name);
+    put_value(b, "description", json_get(tool, "description"));
     json_put_key(b, "parameters");
-    if (search)
-        buf_str(b, web_search);
-    else if (json_kind(schema) == JSON_OBJECT)
+    if (json_kind(schema) == JSON_OBJECT)
         json_print(b, schema);
     else
         buf_str(b, "{\"type\":\"object\",\"properties\":{}}");

@@ -189,7 +189,7 @@ static enum status put_content(struct buf *b, const json *v, struct err *e) {
                 st = ST_INVALID;
                 break;
             }
-            buf_chr(&images, images.len == 0 ? '[' : ',');
+            add_list(&images);
             json_put_string(&images, data, strlen(data));
         } else {
             buf_str(&text, field_text(json_get(p, "text")));
@@ -331,7 +331,7 @@ static void add_function(struct buf *b, const char *space, const json *tool) {
     const json *parameters = json_get(tool, "parameters");
     buf_printf(&name, "%s%s", space, *space == '\0' ? "" : ".");
     buf_str(&name, field_text(json_get(tool, "name")));
-    buf_chr(b, b->len == 0 ? '[' : ',');
+    add_list(b);
     buf_str(b, "{\"type\":\"function\",\"function\":{");
     put_text(b, "name", name.data == NULL ? "" : name.data, name.len);
     put_value(b, "description", json_get(tool, "description"));
@@ -343,14 +343,6 @@ static void add_function(struct buf *b, const char *space, const json *tool) {
     buf_str(b, "}}");
     if (name.failed) b->failed = true;
     buf_free(&name);
-}
-
-static void add_web_search(struct buf *b) {
-    buf_chr(b, b->len == 0 ? '[' : ',');
-    buf_str(b, "{\"type\":\"function\",\"function\":{\"name\":\"web_search\",\"description\":"
-               "\"Search the web for current information\",\"parameters\":{\"type\":\"object\","
-               "\"required\":[\"query\"],\"properties\":{\"query\":{\"type\":\"string\","
-               "\"description\":\"The search query\"}}}}}");
 }
 
 /* Functions, also those of namespaces, and the search; others are dropped, as in the peer. */
