@@ -173,23 +173,15 @@ static void check_micro(struct set *s, const json *row) {
     template_free(t);
 }
 
-/* What cria's own named template makes of a row of the same format. */
-static void check_own_named(struct set *s, const json *row, const struct template_data *d) {
-    static const char *const same[][2] = {
-        {"chatml", "chatml"},
-        {"llama3-instruct", "llama3"},
-        {"gemma-instruct", "gemma"},
-        {"gemma3-instruct", "gemma3"},
-    };
-    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
-        char id[256];
-        if (strcmp(string_of(row, "template"), same[i][0]) != 0) continue;
-        const struct named_template *named = named_template_find(same[i][1]);
-        snprintf(id, sizeof id, "cria's %s: %s", same[i][1], string_of(row, "conversation"));
-        struct template *t = parse(s->c, id, named->text, NULL);
-        if (t != NULL) check_prompt(s->c, id, t, row, d);
-        template_free(t);
-    }
+/* What cria's own template of the row's name makes of it; own/ has other names. */
+static void check_own_prompt(struct set *s, const json *row, const struct template_data *d) {
+    const struct named_template *named = named_template_find(string_of(row, "template"));
+    char id[256];
+    if (named == NULL) return;
+    snprintf(id, sizeof id, "cria's %s: %s", named->name, string_of(row, "conversation"));
+    struct template *t = parse(s->c, id, named->text, NULL);
+    if (t != NULL) check_prompt(s->c, id, t, row, d);
+    template_free(t);
 }
 
 static void check_bundled(struct set *s, const json *row) {
@@ -199,7 +191,7 @@ static void check_bundled(struct set *s, const json *row) {
     const json *tools =
         json_get(json_get(s->conversations, "tools"), string_of(conversation, "tools"));
     struct template_data d = data_of(row, json_get(conversation, "messages"), tools);
-    check_own_named(s, row, &d);
+    check_own_prompt(s, row, &d);
     char *text = read_named(s, name);
     if (text == NULL) {
         check_skip(s->c, id, "its template is third-party and not here (--base)");
@@ -225,11 +217,12 @@ static bool flag(const json *row, const char *key) {
 
 static const char *shown(const char *s) { return s != NULL ? s : ""; }
 
+/* vars: whether the row's list of identifiers is that of this very text. */
 static void check_meta_row(struct check *c, const char *id, const struct template *t,
-                           const json *row) {
+                           const json *row, bool vars) {
     const char *open = shown(template_thinking_open(t)), *close = shown(template_thinking_close(t));
     const char *wrong = NULL;
-    if (!same_vars(t, json_get(row, "vars"))) wrong = "vars";
+    if (vars && !same_vars(t, json_get(row, "vars"))) wrong = "vars";
     if (strcmp(open, string_of(row, "think_open")) != 0) wrong = "think_open";
     if (strcmp(close, string_of(row, "think_close")) != 0) wrong = "think_close";
     if (strcmp(template_tool_tag(t), string_of(row, "tool_tag")) != 0) wrong = "tool_tag";
@@ -241,19 +234,60 @@ static void check_meta_row(struct check *c, const char *id, const struct templat
                close, template_tool_tag(t));
 }
 
+/* cria's own template of this name can do what the recorded one can. */
+static void check_own_meta(struct set *s, const json *row, const char *name) {
+    const struct named_template *named = named_template_find(name);
+    char id[256];
+    if (named == NULL) return;
+    snprintf(id, sizeof id, "cria's %s: meta", name);
+    struct template *t = parse(s->c, id, named->text, NULL);
+    if (t != NULL) check_meta_row(s->c, id, t, row, false);
+    template_free(t);
+}
+
 static void check_meta(struct set *s, const json *row) {
     static const char prefix[] = "bundled:";
     const char *id = string_of(row, "id"), *text = json_string(json_get(row, "template"));
-    char *named = text == NULL ? read_named(s, id + strlen(prefix)) : NULL;
-    if (text == NULL) text = named;
+    char *named = NULL;
+    if (text == NULL && strncmp(id, prefix, strlen(prefix)) == 0) {
+        check_own_meta(s, row, id + strlen(prefix));
+        text = named = read_named(s, id + strlen(prefix));
+    }
     if (text == NULL) {
         check_skip(s->c, id, "its template is third-party and not here (--base)");
         return;
     }
     struct template *t = parse(s->c, id, text, row);
-    if (t != NULL) check_meta_row(s->c, id, t, row);
+    if (t != NULL) check_meta_row(s->c, id, t, row, true);
     template_free(t);
     mem_free(named);
+}
+
+static bool same_strings(const json *a, const json *b) {
+    a = json_first(a);
+    b = json_first(b);
+    for (; a != NULL && b != NULL; a = json_next(a), b = json_next(b))
+        if (strcmp(shown(json_string(a)), shown(json_string(b))) != 0) return false;
+    return a == NULL && b == NULL;
+}
+
+/* A row that found a name gives its stop list. The marks may miss a text that was changed, but what
+ * they find has that name. (What they find in texts too far from all named ones is a matter of
+ * cria's: no distance is computed.) */
+static void check_named(struct set *s, const json *row) {
+    const char *id = string_of(row, "id"), *name = json_string(json_get(row, "name"));
+    const char *text = json_string(json_get(row, "text"));
+    const struct named_template *named = name != NULL ? named_template_find(name) : NULL;
+    if (name == NULL) return;
+    if (!check_that(s->c, named != NULL, id, "cria has no template %s", name)) return;
+    json *params =
+        json_parse(named->params, strlen(named->params), &json_default_limits, NULL, NULL);
+    check_that(s->c, same_strings(json_get(params, "stop"), json_get(row, "stop")), id,
+               "other stop texts for %s", name);
+    const struct named_template *found =
+        text != NULL ? named_template_detect(text, strlen(text)) : NULL;
+    if (found != NULL) check_that(s->c, found == named, id, "found %s, want %s", found->name, name);
+    json_free(params);
 }
 
 /* ---- the set ---- */
@@ -284,6 +318,7 @@ void check_templates(struct check *c, const char *dir) {
     each_row(&s, "go_micro.jsonl", check_micro);
     each_row(&s, "go_meta.jsonl", check_meta);
     each_row(&s, "go_bundled.jsonl", check_bundled);
+    each_row(&s, "autodetect.jsonl", check_named);
     check_prompts(c, dir);
     check_jinja(c, dir);
     json_free(s.conversations);

@@ -516,12 +516,34 @@ static void check_detect(const char *jinja, const char *want) {
 }
 
 static void test_named(void **state) {
+    static const char *const texts[][2] = {
+        {"chatml", "{{ '<|im_start|>' + role }}"},
+        {"llama3-instruct", "<|start_header_id|>"},
+        {"gemma-instruct", "{{ '<start_of_turn>' }}"},
+        {"gemma3-instruct", "{% set first_user_prefix = '' %}<start_of_turn>"},
+        {"alfred", "<start_user>{{ m }}<end_message>"},
+        {"command-r", "{{ '<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>' }}"},
+        {"llama2-chat", "[INST] <<SYS>>"},
+        {"mistral-instruct", "[INST] "},
+        {"codellama-70b-instruct", "Source: {{ m }} <step> "},
+        {"openchat", "GPT4 Correct User: "},
+        {"phi-3", "<|user|>\n{{ m }}<|end|>\n<|assistant|>"},
+        {"zephyr", "<|user|>\n{{ m + eos_token }}<|assistant|>"},
+        {"magicoder", "@@ Instruction\n"},
+        {"solar-instruct", "### System:\n{{ s }}### User:\n"},
+        {"alpaca", "### Instruction:\n{{ m }}### Response:\n"},
+        {"starcoder2-instruct", "### Instruction\n{{ m }}### Response\n"},
+        {"vicuna", "USER: {{ m }}ASSISTANT:"},
+        {"granite-instruct", "Question:\n{{ m }}Answer:\n"},
+        {"falcon-instruct", "User: {{ m }}Falcon:"},
+        {"chatqa", "User: {{ m }}Assistant:"},
+    };
     (void)state;
-    check_detect("{{ '<|im_start|>' + role }}", "chatml");
-    check_detect("<|start_header_id|>", "llama3");
-    check_detect("{{ '<start_of_turn>' }}", "gemma");
-    check_detect("{% set first_user_prefix = '' %}<start_of_turn>", "gemma3");
-    check_detect("[INST]", NULL);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        check_detect(texts[i][1], texts[i][0]);
+        assert_non_null(named_template_find(texts[i][0]));
+    }
+    check_detect("{{ messages[0].content }}", NULL);
     check_detect("", NULL);
     assert_null(named_template_detect(NULL, 0));
     assert_null(named_template_find("nope"));
@@ -539,7 +561,7 @@ static void test_named(void **state) {
 }
 
 static void test_named_prompt(void **state) {
-    const struct named_template *n = named_template_find("gemma");
+    const struct named_template *n = named_template_find("gemma-instruct");
     struct buf out = {0};
     (void)state;
     assert_int_equal(render_chat(n->text, &template_default_limits, &out, NULL), ST_OK);
