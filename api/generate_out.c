@@ -210,21 +210,34 @@ static enum status take_formatted(struct gen *g, const char *text, size_t len, b
     return st;
 }
 
-static enum status take_chunk(struct gen *g, const struct cria_chunk *chunk, struct err *e) {
+/* The piece through the parsers that know only the template's tags. */
+static void take_generic(struct gen *g, const char *text, size_t len, bool done) {
     struct buf content = {0};
-    put_logprobs(&g->logprobs, cria_engine_vocab(runner_engine(g->runner)), chunk);
-    buf_add(&g->answer, chunk->text, chunk->len);
-    if (g->parser != NULL) return take_formatted(g, chunk->text, chunk->len, false, e);
-    if (g->thinks)
-        think_feed(&g->think_parser, chunk->text, chunk->len, &content, &g->thinking);
-    else
-        buf_add(&content, chunk->text, chunk->len);
+    if (g->thinks) {
+        think_feed(&g->think_parser, text, len, &content, &g->thinking);
+        if (done) think_flush(&g->think_parser, &content, &g->thinking);
+    } else {
+        buf_add(&content, text, len);
+    }
     if (g->calls)
         tool_feed(&g->tool_parser, text_of(&content), content.len, &g->content, &g->tool_calls);
     else
         buf_add(&g->content, text_of(&content), content.len);
     buf_free(&content);
-    return ST_OK;
+}
+
+static enum status take_chunk(struct gen *g, const struct cria_chunk *chunk, struct err *e) {
+    put_logprobs(&g->logprobs, cria_engine_vocab(runner_engine(g->runner)), chunk);
+    buf_add(&g->answer, chunk->text, chunk->len);
+    bool done = chunk->done != CRIA_RUNNING;
+    enum status st = ST_OK;
+    if (g->parser == NULL) {
+        take_generic(g, chunk->text, chunk->len, done);
+    } else {
+        st = take_formatted(g, chunk->text, chunk->len, false, e);
+        if (st == ST_OK && done) st = take_formatted(g, "", 0, true, e);
+    }
+    return st;
 }
 
 /* ---- the end ---- */
@@ -296,8 +309,6 @@ enum status gen_output(struct gen *g, struct err *e) {
         if (st != ST_OK) return st;
         if (chunk.done == CRIA_DONE_CANCELLED) return err_set(e, ST_CANCELLED, "request canceled");
         st = take_chunk(g, &chunk, e);
-        if (st == ST_OK && chunk.done != CRIA_RUNNING && g->parser != NULL)
-            st = take_formatted(g, "", 0, true, e);
         if (st == ST_OK && g->r->stream) st = send_stream(g, chunk.len > 0, e);
     } while (st == ST_OK && chunk.done == CRIA_RUNNING);
     return st == ST_OK ? finish(g, chunk.done, e) : st;

@@ -21,6 +21,7 @@ static void think(const char *text, size_t cut1, size_t cut2, const char *conten
     think_feed(&p, text, cut1, &c, &t);
     think_feed(&p, text + cut1, cut2 - cut1, &c, &t);
     think_feed(&p, text + cut2, strlen(text) - cut2, &c, &t);
+    think_flush(&p, &c, &t);
     think_end(&p);
     assert_string_equal(c.len > 0 ? c.data : "", content);
     assert_string_equal(t.len > 0 ? t.data : "", thinking);
@@ -38,6 +39,15 @@ static void test_think(void **state) {
                {"<think>never closed", "", "never closed"},
                {"<think>a</thin</think>b", "b", "a</thin"},
                {"<thank>", "<thank>", ""},
+               {"<think>a</thi", "", "a</thi"}, /* what is held at the end is text after all */
+               {"<think><", "", "<"},
+               {"<think> \n", "", ""},
+               {"<think>a</think> \n", "", "a"},
+               {"<think>a</think>b</think", "b</think", "a"},
+               {"<thin", "<thin", ""},
+               {" \n <", " \n <", ""},
+               {" \n ", " \n ", ""},
+               {"", "", ""},
                {"<think>\xC2\xA0"
                 "a</think>",
                 "", "a"}};

@@ -109,4 +109,11 @@ void think_feed(struct think_parser *p, const char *text, size_t len, struct buf
     }
 }
 
+void think_flush(struct think_parser *p, struct buf *content, struct buf *thinking) {
+    bool inside = p->state == THINK_SKIP_IN || p->state == THINK_INSIDE;
+    buf_add(inside ? thinking : content, p->held.data, p->held.len);
+    buf_cut(&p->held, 0);
+    p->state = THINK_DONE;
+}
+
 void think_end(struct think_parser *p) { buf_free(&p->held); }

@@ -18,7 +18,11 @@ void think_begin(struct think_parser *p, const char *open, const char *close);
 /* Takes the next piece; what is known now is appended to the two buffers. */
 void think_feed(struct think_parser *p, const char *text, size_t len, struct buf *content,
                 struct buf *thinking);
-void think_end(struct think_parser *p); /* held text is dropped, as in the peer */
+/* The end of the answer: a tag that was begun and never finished is text after all, as is white
+ * space that waited for a tag. (The peer loses it: spec/chat-formats.md 2.) Nothing may be fed
+ * behind it. */
+void think_flush(struct think_parser *p, struct buf *content, struct buf *thinking);
+void think_end(struct think_parser *p); /* frees; text still held is dropped */
 
 /* Bytes of white space (Unicode) at the beginning of the text. */
 size_t text_skip_space(const char *s, size_t n);
