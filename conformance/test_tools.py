@@ -236,3 +236,27 @@ def test_a_template_that_raises(client, tiny, tmp_path):
     client.create(model="tools/raises", files={"model.gguf": client.create_blob(str(path))})
     with pytest.raises(Exception, match="only questions, user"):
         client.chat("tools/raises", QUESTION)
+
+
+@pytest.mark.parametrize("jinja, name", [
+    ("{% for m in messages %}{{ '<|user|>\\n' + m.content + eos_token }}<|assistant|>{% endfr %}", "zephyr"),
+    ("{% for m in messages %}USER: {{ m.content }} ASSISTANT:{% endfr %}", "vicuna"),
+    ("{% for m in messages %}{{ m.content }}{% endfr %}", None),  # nothing tells the format
+    ("{% for m in messages %}USER: {{ m.content }} ASSISTANT:{% endfor %}", None),  # it can be read
+])
+def test_named_template(client, tiny, tmp_path, jinja, name):
+    """A GGUF whose own template cannot be read gets the named one that its labels tell of."""
+    path = tmp_path / "model.gguf"
+    with open(TINY_FILE, "rb") as f:
+        path.write_bytes(with_key(f.read(), "tokenizer.chat_template", jinja))
+    items = client.create(model="tools/detected", files={"model.gguf": client.create_blob(str(path))},
+                          stream=True)
+    said = [i.status for i in items if i.status.startswith("using autodetected template")]
+    assert said == ([f"using autodetected template {name}"] if name else [])
+    shown = client.show("tools/detected")
+    assert ("stop" in (shown.parameters or "")) == (name is not None)
+    if name:
+        assert "range .Messages" in shown.template
+    answer = client.chat("tools/detected", QUESTION, options={"temperature": 0, "num_predict": 3})
+    assert answer.done and answer.eval_count > 0
+    client.delete("tools/detected")
