@@ -102,9 +102,5 @@ void model_record(const struct model *m, struct recorder *p, enum program_kind k
     if (m->arch->end != NULL) x = m->arch->end(&f, x);
     x = p_rows(p, "wanted", x);
     x = block_norm(&f, "norm", x, (struct weight){m->output_norm, m->output_norm_b});
-    if (kind == PROGRAM_LOGITS)
-        x = logits(&f, x);
-    else if (m->cls_output != NULL)
-        x = p_linear1(p, "scores", x, (struct weight){m->cls_output, NULL});
-    *output = x;
+    *output = kind == PROGRAM_LOGITS ? logits(&f, x) : x;
 }

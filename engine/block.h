@@ -47,6 +47,12 @@ val block_ffn(struct forward *f, uint32_t il, val x);
 val block_ffn_dense(struct forward *f, const struct layer *l, val x);
 val block_experts(struct forward *f, const struct layer *l, val x, val logits);
 
+/* block_encoder.c: what the bert family shares. */
+val block_encoder_begin(struct forward *f, val x);              /* token type 0, norm */
+val block_encoder_layer(struct forward *f, uint32_t il, val x); /* norms behind each half */
+void block_encoder_defaults(struct hparams *hp);                /* not causal */
+enum status block_no_rope(struct model *m, struct err *e);      /* a `derive` */
+
 /* block_ple.c: per-layer embeddings of gemma3n and gemma4. */
 val block_ple_begin(struct forward *f, val x);             /* fills f->per_layer, returns x */
 val block_ple_gate(struct forward *f, uint32_t il, val x); /* what layer il adds to the stream */
@@ -142,6 +148,28 @@ val block_ple_gate(struct forward *f, uint32_t il, val x); /* what layer il adds
     TENSOR("inp_gate.weight", ple_gate, "n_embd,n_embd_layer", TENSOR_PLE),                        \
         TENSOR("proj.weight", ple_proj, "n_embd_layer,n_embd", TENSOR_PLE),                        \
         TENSOR("post_norm.weight", ple_norm, "n_embd", TENSOR_PLE)
+#define GLOBALS_CLS /* rerank head, behind pooling */                                              \
+    GLOBAL("cls.weight", cls, "n_embd,*", TENSOR_OPTIONAL),                                        \
+        GLOBAL("cls.bias", cls_b, "*", TENSOR_OPTIONAL),                                           \
+        GLOBAL("cls.norm.weight", cls_norm, "*", TENSOR_OPTIONAL),                                 \
+        GLOBAL("cls.output.weight", cls_output, "*,*", TENSOR_OPTIONAL),                           \
+        GLOBAL("cls.output.bias", cls_output_b, "*", TENSOR_OPTIONAL)
+#define GLOBALS_DENSE /* projections behind pooling */                                             \
+    GLOBAL("dense_2.weight", dense_2, "n_embd,*", TENSOR_OPTIONAL),                                \
+        GLOBAL("dense_2.bias", dense_2_b, "*", TENSOR_OPTIONAL),                                   \
+        GLOBAL("dense_3.weight", dense_3, "*,*", TENSOR_OPTIONAL),                                 \
+        GLOBAL("dense_3.bias", dense_3_b, "*", TENSOR_OPTIONAL)
+#define GLOBALS_ENCODER                                                                            \
+    GLOBAL("token_embd.weight", token_embd, "n_embd,n_vocab", 0),                                  \
+        GLOBAL("token_types.weight", token_types, "n_embd,*", TENSOR_OPTIONAL),                    \
+        GLOBAL("token_embd_norm.weight", embd_norm, "n_embd", 0),                                  \
+        GLOBAL("token_embd_norm.bias", embd_norm_b, "n_embd", TENSOR_OPTIONAL), GLOBALS_CLS
+#define BLOCK_ENCODER /* norms behind attention and feed-forward */                                \
+    BLOCK_QKV, BLOCK_ATTN_OUT, TENSOR("attn_output.bias", wo_b, "n_embd", TENSOR_OPTIONAL),        \
+        TENSOR("attn_output_norm.weight", attn_out_norm, "n_embd", 0),                             \
+        TENSOR("attn_output_norm.bias", attn_out_norm_b, "n_embd", TENSOR_OPTIONAL),               \
+        TENSOR("layer_output_norm.weight", layer_out_norm, "n_embd", 0),                           \
+        TENSOR("layer_output_norm.bias", layer_out_norm_b, "n_embd", TENSOR_OPTIONAL)
 #define BLOCK_MLA                                                                                  \
     TENSOR("attn_norm.weight", attn_norm, "n_embd", 0),                                            \
         TENSOR("attn_q_a.weight", wq_a, "n_embd,q_rank", TENSOR_LOW_Q),                            \

@@ -83,8 +83,9 @@ static struct qkv project(struct forward *f, const struct layer *l, uint32_t il,
 }
 
 static void norm_qk(struct forward *f, const struct layer *l, struct qkv *a) {
-    a->q = block_norm(f, "q_norm", a->q, (struct weight){l->q_norm, NULL});
-    if (a->k != VAL_NONE) a->k = block_norm(f, "k_norm", a->k, (struct weight){l->k_norm, NULL});
+    a->q = block_norm(f, "q_norm", a->q, (struct weight){l->q_norm, l->q_norm_b});
+    if (a->k != VAL_NONE)
+        a->k = block_norm(f, "k_norm", a->k, (struct weight){l->k_norm, l->k_norm_b});
 }
 
 static void turn_qk(struct forward *f, const struct layer *l, struct qkv *a) {
@@ -107,10 +108,13 @@ val block_attn(struct forward *f, uint32_t il, val x) {
                                     .head_dim_v = l->head_dim_v,
                                     .window = l->window ? hp->n_swa : 0,
                                     .chunked = l->window && style->chunked,
+                                    .symmetric = l->window && style->symmetric,
                                     .scale = hp->attn_scale != 0 ? hp->attn_scale
                                                                  : 1.0f / sqrtf((float)l->head_dim),
                                     .softcap = hp->attn_softcap,
-                                    .sinks = l->sinks};
+                                    .alibi = style->alibi,
+                                    .sinks = l->sinks,
+                                    .biases = l->attn_bias};
     struct qkv a = project(f, l, il, x);
     if (!style->qk_norm_late) norm_qk(f, l, &a);
     if (style->v_norm && a.v != VAL_NONE) a.v = block_norm_plain(f, "v_norm", a.v, l->head_dim_v);

@@ -9,9 +9,13 @@ struct mlp {
     const char *name;
 };
 
+static enum act block_act(const struct forward *f) {
+    return f->m->hp.act != ACT_NONE ? f->m->hp.act : f->m->arch->style.act;
+}
+
 static val mlp(struct forward *f, const struct mlp *w, val x) {
     static const char *const name[] = {"gate", "up"};
-    const enum act act = f->m->arch->style.act;
+    const enum act act = block_act(f);
     const uint32_t n_ff = (uint32_t)w->down.w->dim[0];
     val out[2], hidden;
     if (w->gate.w != NULL) {
@@ -43,7 +47,7 @@ static val experts_hidden(struct forward *f, const struct layer *l, val x, val i
     const struct weight w[] = {{l->experts_gate, l->experts_gate_b},
                                {l->experts_up, l->experts_up_b}};
     const uint32_t n_used = f->m->hp.n_expert_used;
-    const enum act act = f->m->arch->style.act;
+    const enum act act = block_act(f);
     val out[2];
     if (l->experts_gate_up != NULL) {
         const struct weight both = {l->experts_gate_up, NULL};

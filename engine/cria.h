@@ -36,15 +36,24 @@ struct cria_engine_params {
     uint32_t n_batch;    /* rows of a step (micro-batch); n_parallel at least */
     uint32_t n_outputs;  /* rows of a step whose logits can be asked for; n_parallel at least */
     enum dtype kv_type;  /* DT_F16, DT_F32; any other that can be written, slower */
-    bool embeddings;     /* rows give the model's embedding (or rerank scores) in place of logits */
+    bool embeddings;     /* timelines give the rows' last hidden state in place of logits */
 };
 struct cria_engine_params cria_engine_default_params(void); /* n_parallel 1, n_batch 512, F16 */
+
+enum cria_pooling {                 /* <arch>.pooling_type */
+                    CRIA_POOL_NONE, /* unset, or a vector for each token */
+                    CRIA_POOL_MEAN,
+                    CRIA_POOL_CLS, /* the first token's vector */
+                    CRIA_POOL_LAST,
+                    CRIA_POOL_RANK /* first or last, through a head: scores of labels */
+};
 
 struct cria_model_info { /* borrowed from the engine */
     const char *arch;    /* general.architecture */
     uint32_t n_ctx_train, n_embd, n_vocab, n_layer;
     uint32_t n_output;          /* floats of a result row: n_vocab, or the embedding's size */
-    uint32_t pooling;           /* <arch>.pooling_type: 0 none, 1 mean, 2 cls, 3 last, 4 rank */
+    enum cria_pooling pooling;  /* as the file says */
+    bool causal;                /* else an encoder: embeddings only */
     uint64_t n_params;          /* elements of all tensors */
     const char *file_type;      /* "Q4_K_M", "F16", ..., "unknown" */
     const char *chat_template;  /* Jinja text of the file; NULL if none */
@@ -94,6 +103,28 @@ typedef void cria_observe_fn(void *arg, const char *weight, size_t n_cols, size_
                              const float *x);
 /* fn NULL: no longer. Not while something is evaluated by generations. */
 void cria_engine_observe(struct cria_engine *eng, cria_observe_fn *fn, void *arg);
+
+/* ---- embeddings: vectors of texts ---------------------------------------------------------------
+ */
+
+struct cria_text { /* token ids, as the tokenizer gives them, its special tokens included */
+    const token_id *ids;
+    size_t n; /* 1 .. n_ctx */
+};
+struct cria_embed_request {
+    const struct cria_text *texts; /* borrowed during the call */
+    size_t n_texts;
+    enum cria_pooling pooling;    /* NONE: a vector for each token */
+    bool normalize;               /* each vector divided by its length; zeros stay */
+    bool (*cancelled)(void *arg); /* asked between steps; NULL: never */
+    void *arg;
+};
+/* Any number of texts; as many as fit go through the model in one step (spec/models/common.md 8).
+ * A vector does not depend on the other texts. From any thread, beside generations. out: the
+ * vectors, one behind the other. ST_LIMIT: a text is too long; ST_CANCELLED. */
+uint32_t cria_embed_width(const struct cria_engine *eng, enum cria_pooling pooling);
+enum status cria_embed(struct cria_engine *eng, const struct cria_embed_request *r, float *out,
+                       struct err *e);
 
 /* ---- generation: a request --------------------------------------------------------------------
  */

@@ -36,27 +36,45 @@ uint32_t rows_add(struct cria_engine *eng, uint32_t slot, uint32_t index, token_
     return r->batch.n_outputs++;
 }
 
-enum status engine_step(struct cria_engine *eng, struct err *e) {
-    const struct step s = {.prog = &eng->prog,
-                           .batch = &eng->rows.batch,
-                           .kv = &eng->kv->cache,
+void step_enter(struct cria_engine *eng) {
+    pthread_mutex_lock(&eng->turn_lock);
+    pthread_mutex_lock(&eng->step_lock);
+    pthread_mutex_unlock(&eng->turn_lock);
+}
+
+enum status engine_run(struct cria_engine *eng, const struct program *prog, struct kv *kv,
+                       const float *embd, uint32_t n_results, struct err *e) {
+    struct batch batch = eng->rows.batch;
+    batch.embd = embd;
+    const struct step s = {.prog = prog,
+                           .batch = &batch,
+                           .kv = kv != NULL ? &kv->cache : NULL,
                            .n_rows = {eng->rows.batch.n_tokens, eng->rows.batch.n_outputs},
                            .scratch = eng->scratch,
                            .observer = eng->observe != NULL ? &eng->observer : NULL};
     enum status st = eng->dev.backend->run(&eng->dev, &s, e);
-    if (st != ST_OK || eng->results == NULL || eng->rows.batch.n_outputs == 0) return st;
-    const struct value *out = &eng->prog.vals[eng->prog.output];
-    return eng->dev.backend->download(
-        &eng->dev, eng->results, (unsigned char *)eng->scratch + out->off,
-        (size_t)eng->rows.batch.n_outputs * out->pitch * sizeof(float), e);
+    if (st != ST_OK || eng->results == NULL || n_results == 0) return st;
+    const struct value *out = &prog->vals[prog->output];
+    return eng->dev.backend->download(&eng->dev, eng->results,
+                                      (unsigned char *)eng->scratch + out->off,
+                                      (size_t)n_results * out->pitch * sizeof(float), e);
 }
 
-const float *engine_result(const struct cria_engine *eng, uint32_t row) {
-    const struct value *out = &eng->prog.vals[eng->prog.output];
+enum status engine_step(struct cria_engine *eng, struct err *e) {
+    return engine_run(eng, &eng->prog, eng->kv, NULL, eng->rows.batch.n_outputs, e);
+}
+
+const float *engine_output(const struct cria_engine *eng, const struct program *prog,
+                           uint32_t row) {
+    const struct value *out = &prog->vals[prog->output];
     const void *base = eng->results != NULL
                            ? (const void *)eng->results
                            : (const void *)((const unsigned char *)eng->scratch + out->off);
     return (const float *)base + (size_t)row * out->pitch;
+}
+
+const float *engine_result(const struct cria_engine *eng, uint32_t row) {
+    return engine_output(eng, &eng->prog, row);
 }
 
 static enum status rows_open(struct cria_engine *eng, struct err *e) {
@@ -100,6 +118,8 @@ static void apply_params(struct cria_engine *eng, const struct cria_engine_param
     /* Every generation can have its row and its result in each step: nobody starves. */
     eng->n_batch = p->n_batch > eng->n_parallel ? p->n_batch : eng->n_parallel;
     eng->n_outputs = p->n_outputs > eng->n_parallel ? p->n_outputs : eng->n_parallel;
+    /* A text whose tokens see each other is evaluated in one step. */
+    if (!eng->model->hp.causal && eng->n_batch < eng->n_ctx) eng->n_batch = eng->n_ctx;
     if (eng->n_outputs > eng->n_batch) eng->n_outputs = eng->n_batch;
 }
 
@@ -116,15 +136,21 @@ static enum status record(struct cria_engine *eng, bool embeddings, struct err *
     struct recorder r = {.prog = &eng->prog};
     const uint32_t max_rows[ROWS_KINDS] = {eng->n_batch, eng->n_outputs};
     val output;
+    embeddings = embeddings || !eng->model->hp.causal;
     model_record(eng->model, &r, embeddings ? PROGRAM_EMBEDDING : PROGRAM_LOGITS, eng->n_ctx,
                  &output);
     enum status st = program_seal(&r, output, max_rows, e);
     if (st != ST_OK) return st;
-    eng->scratch = eng->dev.backend->alloc(&eng->dev, eng->prog.scratch);
+    size_t scratch = eng->prog.scratch;
+    size_t results = (size_t)eng->n_outputs * eng->prog.vals[output].pitch * sizeof(float);
+    if (scratch < embed_scratch(eng)) scratch = embed_scratch(eng);
+    if (results < embed_results(eng)) results = embed_results(eng);
+    eng->scratch = eng->dev.backend->alloc(&eng->dev, scratch);
     if (eng->scratch == NULL)
-        return err_set(e, ST_NO_MEMORY, "no memory for %zu bytes of scratch", eng->prog.scratch);
+        return err_set(e, ST_NO_MEMORY, "no memory for %zu bytes of scratch", scratch);
+    eng->info.scratch_bytes = scratch;
     if (eng->dev.uses_host_memory) return ST_OK;
-    eng->results = mem_array((size_t)eng->n_outputs * eng->prog.vals[output].pitch, sizeof(float));
+    eng->results = mem_array(results, 1);
     return eng->results != NULL ? ST_OK : err_no_memory(e);
 }
 
@@ -166,7 +192,8 @@ static enum status fill_info(struct cria_engine *eng, struct err *e) {
                                          .n_vocab = m->hp.n_vocab,
                                          .n_layer = m->hp.n_layer,
                                          .n_output = eng->prog.vals[eng->prog.output].width,
-                                         .pooling = m->hp.pooling,
+                                         .pooling = (enum cria_pooling)m->hp.pooling,
+                                         .causal = m->hp.causal,
                                          .n_params = gguf_parameter_count(m->gguf),
                                          .file_type = gguf_file_type_name(m->gguf),
                                          .chat_template = eng->chat_template,
@@ -177,7 +204,7 @@ static enum status fill_info(struct cria_engine *eng, struct err *e) {
                                          .n_threads = eng->dev.n_threads,
                                          .weights_bytes = m->weights_bytes,
                                          .kv_bytes = eng->kv->bytes,
-                                         .scratch_bytes = eng->prog.scratch};
+                                         .scratch_bytes = eng->info.scratch_bytes};
     count_costs(eng);
     return ST_OK;
 }
@@ -191,8 +218,10 @@ static enum status open_parts(struct cria_engine *eng, struct gguf *g,
     if (st == ST_OK) st = rows_open(eng, e);
     if (st == ST_OK) st = slots_open(eng, e);
     if (st == ST_OK)
-        st =
-            kv_open(&eng->kv, eng->model, eng->n_ctx, eng->n_parallel, eng->n_slots, p->kv_type, e);
+        /* Encoders have no timelines and generations: embeddings bring their own cache. */
+        st = kv_open(&eng->kv, eng->model, eng->model->hp.causal ? eng->n_ctx : 1,
+                     eng->model->hp.causal ? eng->n_parallel : 1, eng->n_slots, p->kv_type, e);
+    if (st == ST_OK) st = embed_open(eng, p->kv_type, e);
     if (st == ST_OK) st = record(eng, p->embeddings, e);
     if (st == ST_OK) st = fill_info(eng, e);
     if (st == ST_OK) st = sched_open(eng, e);
@@ -210,6 +239,7 @@ static enum status open_gguf(struct cria_engine **out, struct gguf *g,
     }
     pthread_mutex_init(&eng->step_lock, NULL);
     pthread_mutex_init(&eng->index_lock, NULL);
+    pthread_mutex_init(&eng->turn_lock, NULL);
     enum status st = device_open(&eng->dev, p->backend, &dp, e);
     if (st == ST_OK && os_env("CHECK_TENSORS") != NULL) st = gguf_check_data(g, e);
     if (st != ST_OK)
@@ -247,6 +277,7 @@ void cria_engine_close(struct cria_engine *eng) {
     sched_close(eng);
     if (eng->scratch != NULL) eng->dev.backend->release(&eng->dev, eng->scratch);
     slots_close(eng);
+    embed_close(eng);
     kv_close(eng->kv);
     program_free(&eng->prog);
     token_index_close(eng->token_index);
@@ -259,6 +290,7 @@ void cria_engine_close(struct cria_engine *eng) {
     mem_free(eng->chat_template);
     pthread_mutex_destroy(&eng->step_lock);
     pthread_mutex_destroy(&eng->index_lock);
+    pthread_mutex_destroy(&eng->turn_lock);
     mem_free(eng);
 }
 

@@ -5,6 +5,7 @@
  *   timeline.c  one sequence driven by hand
  *   constrain.c grammars in generations
  *   sched.c     generations: the thread that makes steps of all running requests
+ *   embed.c     vectors of texts, many in a step
  *
  * Two locks. step_lock guards everything that a step reads or writes (cache, slots, scratch memory)
  * and is held during a step. lock guards the lists of generations and their output; it is held
@@ -39,8 +40,9 @@ struct cria_engine {
     struct vocab *vocab;
     struct program prog;
     struct kv *kv;
-    void *scratch;  /* device memory of the program */
-    float *results; /* where results are downloaded; NULL if the host sees scratch */
+    struct embedder *embed; /* its own programs and cache */
+    void *scratch;          /* device memory of the programs, one at a time */
+    float *results;         /* where results are downloaded; NULL if the host sees scratch */
     struct row_batch rows;
     struct slot *slots;
     uint32_t n_slots, n_active; /* slots in use by timelines and generations */
@@ -51,11 +53,15 @@ struct cria_engine {
     struct step_observer observer; /* of all steps; product NULL: none */
     cria_observe_fn *observe;
     void *observe_arg;
-    pthread_mutex_t step_lock;
+    pthread_mutex_t step_lock, turn_lock;
     pthread_mutex_t index_lock;      /* of token_index */
     struct token_index *token_index; /* made when a grammar is first asked for */
     struct sched *sched;
 };
+
+/* Takes step_lock in order of arrival: the scheduler, which wants it again at once after each step,
+ * lets others in between. Unlock step_lock as usual. */
+void step_enter(struct cria_engine *eng);
 
 /* ---- the step (step_lock held) ------------------------------------------------------------- */
 
@@ -66,6 +72,11 @@ bool rows_full(const struct cria_engine *eng);
 uint32_t rows_add(struct cria_engine *eng, uint32_t slot, uint32_t index, token_id token,
                   bool wanted);
 enum status engine_step(struct cria_engine *eng, struct err *e);
+/* The same for another program on another cache (may be NULL); embd: see struct batch. Results are
+ * n rows of the program's output. */
+enum status engine_run(struct cria_engine *eng, const struct program *prog, struct kv *kv,
+                       const float *embd, uint32_t n_results, struct err *e);
+const float *engine_output(const struct cria_engine *eng, const struct program *prog, uint32_t row);
 const float *engine_result(const struct cria_engine *eng, uint32_t row); /* until the next step */
 
 /* ---- slots (step_lock held) -------------------------------------------------------------------
@@ -83,6 +94,15 @@ void slot_truncate(struct cria_engine *eng, int slot, uint32_t n_tokens);
 
 /* The vocabulary as grammars need it; NULL: failed. Any thread. */
 struct token_index *engine_token_index(struct cria_engine *eng, struct err *e);
+
+/* ---- embeddings -------------------------------------------------------------------------------
+ */
+
+/* Records the programs; needs the batch sizes. Scratch memory comes from the engine. */
+enum status embed_open(struct cria_engine *eng, enum dtype kv_type, struct err *e);
+void embed_close(struct cria_engine *eng);
+size_t embed_scratch(const struct cria_engine *eng);
+size_t embed_results(const struct cria_engine *eng); /* bytes */
 
 /* ---- the scheduler ------------------------------------------------------------------------------
  */

@@ -45,7 +45,8 @@ static const struct hparam_spec common_hparams[] = {
     HP_RANGE("expert_group_count", HP_U32, n_group, 0, MAX_EXPERT),
     HP_RANGE("expert_group_used_count", HP_U32, n_group_used, 0, MAX_EXPERT),
     HP_RANGE("expert_weights_scale", HP_F32, weights_scale, -1e6, 1e6),
-    HP("pooling_type", HP_U32, pooling),
+    HP_RANGE("pooling_type", HP_U32, pooling, 0, POOLING_RANK),
+    HP("attention.causal", HP_BOOL, causal),
     {0},
 };
 static const struct hparam_spec common_layer_hparams[] = {
@@ -385,6 +386,7 @@ enum status hparams_load(struct model *m, struct err *e) {
                              .yarn_beta_slow = 1,
                              .yarn_mscale = 1,
                              .moe_step = 1,
+                             .causal = true,
                              .norm_weights = m->arch->style.norm_weights};
     if (m->arch->defaults != NULL) m->arch->defaults(&m->hp);
     enum status st = read_hparams(m, first_hparams, e);

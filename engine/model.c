@@ -23,6 +23,7 @@ const struct arch *const archs[] = {
 
 /* ---- shapes ---------------------------------------------------------------------------------- */
 
+enum { MAX_HEAD_OUT = 1 << 20 }; /* labels, or elements of a projection */
 enum { DIM_ANY = -1 };
 
 /* The value of a dimension's name for layer l (outside of the blocks: a layer of zeros). */
@@ -52,6 +53,7 @@ static int64_t dim_value(const struct model *m, const struct layer *l, const cha
         {"n_ff", l->n_ff},
         {"n_ff_up", l->ffn_gate != NULL ? l->n_ff : 2 * (int64_t)l->n_ff}, /* fused: both halves */
         {"n_expert", hp->n_expert},
+        {"n_bucket", hp->n_bucket},
         {"n_ff_exp", l->n_ff_exp},
         {"2*n_ff_exp", 2 * (int64_t)l->n_ff_exp},
         {"n_ff_shared", l->n_ff_shared},
@@ -161,7 +163,8 @@ static enum status load_tensor(struct model *m, struct layer *l, uint32_t il,
     struct tensor *made = NULL;
     if (!is_wanted(m, l, il, s->flags)) return ST_OK;
     if (l != NULL)
-        snprintf(name, sizeof name, "blk.%u.%s", il, s->name);
+        snprintf(name, sizeof name, "%sblk.%u.%s",
+                 m->arch->block_prefix != NULL ? m->arch->block_prefix : "", il, s->name);
     else
         snprintf(name, sizeof name, "%s", s->name);
     const struct gguf_tensor *g = gguf_find_tensor(m->gguf, name);
@@ -208,6 +211,33 @@ static enum status join_qkv_bias(struct model *m, uint32_t il, struct err *e) {
     return t->data != NULL ? ST_OK : err_no_memory(e);
 }
 
+/* Each matrix behind pooling takes what the one before gives, and adds a bias of its own size. */
+static enum status check_head(const struct model *m, struct err *e) {
+    const struct tensor *const chain[][2] = {{m->cls, m->cls_b},
+                                             {m->cls_output, m->cls_output_b},
+                                             {m->dense_2, m->dense_2_b},
+                                             {m->dense_3, m->dense_3_b}};
+    int64_t width = m->hp.n_embd;
+    for (size_t i = 0; i < sizeof chain / sizeof chain[0]; i++) {
+        const struct tensor *w = chain[i][0], *b = chain[i][1];
+        if (i == 2) width = m->hp.n_embd; /* projections and rerank heads exclude each other */
+        if (w == NULL) continue;
+        if (w->dim[0] != width || w->dim[1] < 1 || w->dim[1] > MAX_HEAD_OUT)
+            return err_set(e, ST_FORMAT,
+                           "tensor '%s' has wrong shape {%" PRId64 ",%" PRId64
+                           "}, expected %" PRId64 " columns",
+                           w->name, w->dim[0], w->dim[1], width);
+        width = w->dim[1];
+        if (b != NULL && b->dim[0] != width)
+            return err_set(e, ST_FORMAT, "tensor '%s' has %" PRId64 " elements, expected %" PRId64,
+                           b->name, b->dim[0], width);
+        if (w == m->cls && m->cls_norm != NULL && m->cls_norm->dim[0] != width)
+            return err_set(e, ST_FORMAT, "tensor '%s' has %" PRId64 " elements, expected %" PRId64,
+                           m->cls_norm->name, m->cls_norm->dim[0], width);
+    }
+    return ST_OK;
+}
+
 static enum status load_tensors(struct model *m, struct err *e) {
     enum status st = ST_OK;
     for (const struct tensor_spec *s = m->arch->globals; st == ST_OK && s->name != NULL; s++)
@@ -218,7 +248,8 @@ static enum status load_tensors(struct model *m, struct err *e) {
         if (st == ST_OK) st = join_qkv_bias(m, il, e);
     }
     if (m->output == NULL) m->output = m->token_embd; /* tied */
-    return st;
+    if (st == ST_OK && m->arch->loaded != NULL) st = m->arch->loaded(m, e);
+    return st == ST_OK ? check_head(m, e) : st;
 }
 
 /* ---- the whole ---------------------------------------------------------------------------------

@@ -31,7 +31,11 @@ struct hparams { /* one per model; per-layer values are in struct layer */
     float attn_scale;                              /* 0: 1 / sqrt(head_dim) */
     float attn_softcap, logit_softcap;             /* 0: none */
     bool qk_norm_plain; /* q and k of layers with rope are normed behind it, without a weight */
-    uint32_t pooling;   /* 0 none, 1 mean, 2 cls, 3 last, 4 rank */
+    uint32_t pooling;   /* enum pooling */
+    bool causal;        /* rows see what is before them, not all of their sequence */
+    enum act act;       /* ACT_NONE: the style's */
+    uint32_t moe_every; /* nomic-bert-moe: layer il has experts if il mod this is 1; 0: none */
+    uint32_t n_bucket;  /* t5: relative positions */
 
     float rope_base, rope_freq_scale, rope_attn_factor;
     float rope_base_swa; /* 0: as the style says */
@@ -84,6 +88,9 @@ struct layer { /* one block; tensors that the file does not have are NULL */
     const struct tensor *layer_scale, *ple_gate, *ple_proj, *ple_norm;
     const struct tensor *altup_correct, *altup_scale, *altup_predict, *altup_router, *altup_norm;
     const struct tensor *laurel_l, *laurel_r, *laurel_norm;
+    /* encoders */
+    const struct tensor *q_norm_b, *k_norm_b, *attn_out_norm, *attn_out_norm_b;
+    const struct tensor *layer_out_norm, *layer_out_norm_b, *attn_bias;
 };
 
 struct arch;
@@ -93,12 +100,15 @@ struct model {
     struct hparams hp;
     struct layer *layers; /* [n_layer] */
     const struct tensor *token_embd, *pos_embd, *output, *output_b, *output_norm, *output_norm_b;
-    const struct tensor *rope_freqs, *rope_long, *rope_short; /* [n_rot/2] frequency factors */
-    const struct tensor *cls_output;                          /* rerank head */
-    const struct tensor *ple_embd, *ple_proj, *ple_norm;      /* per-layer embeddings */
-    const struct tensor *altup_proj, *altup_unembd;           /* gemma3n */
-    struct arena arena;                                       /* tensors, names, vectors */
-    struct device *dev;                                       /* borrowed; holds the weights */
+    const struct tensor *rope_freqs, *rope_long, *rope_short;   /* [n_rot/2] frequency factors */
+    const struct tensor *token_types, *embd_norm, *embd_norm_b; /* encoders */
+    /* Behind pooling: the rerank head, or projections. */
+    const struct tensor *cls, *cls_b, *cls_norm, *cls_output, *cls_output_b;
+    const struct tensor *dense_2, *dense_2_b, *dense_3, *dense_3_b;
+    const struct tensor *ple_embd, *ple_proj, *ple_norm; /* per-layer embeddings */
+    const struct tensor *altup_proj, *altup_unembd;      /* gemma3n */
+    struct arena arena;                                  /* tensors, names, vectors */
+    struct device *dev;                                  /* borrowed; holds the weights */
     void **dev_mem; /* owned device memory, if the device cannot read the file in place */
     size_t n_dev_mem;
     size_t weights_bytes;
@@ -160,6 +170,10 @@ struct block_style { /* what block_layer() reads beside the tensors that are the
     enum rope_kind rope;
     enum act act; /* of the gate */
     enum norm_kind norm;
+    float alibi;         /* largest bias of ALiBi; 0: none */
+    bool symmetric;      /* windows reach to both sides */
+    bool softmax_scores; /* rerank scores are probabilities of labels */
+    enum act cls_act;    /* of the rerank head; ACT_NONE: tanh */
     bool scale_embd;     /* token embeddings times sqrt(n_embd) */
     bool parallel;       /* attention and feed-forward read the same row and are added together */
     bool v_norm;         /* each head of v is normed, without a weight */
@@ -184,11 +198,13 @@ struct arch {
     const struct hparam_spec *layer_hparams;    /* the same of struct layer; NULL: none */
     const struct tensor_spec *globals, *blocks; /* end with name NULL */
     struct block_style style;
-    uint32_t swa_period; /* window layers unless the file says otherwise; 0: no windows */
+    const char *block_prefix; /* before "blk.N."; NULL: nothing */
+    uint32_t swa_period;      /* window layers unless the file says otherwise; 0: no windows */
     /* Rules that no key expresses, each NULL for none. `defaults`: before keys are read.
      * `derive`: behind the common ones; `n_vocab`, `layers` are there. */
     void (*defaults)(struct hparams *hp);
     enum status (*derive)(struct model *m, struct err *e);
+    enum status (*loaded)(struct model *m, struct err *e); /* tensors are there */
     /* Recording (engine/block.h), each NULL for the common way. */
     val (*begin)(struct forward *f, val x);              /* what follows the embedding */
     val (*layer)(struct forward *f, uint32_t il, val x); /* block_layer */
@@ -210,10 +226,16 @@ enum status hparams_load(struct model *m, struct err *e);
 enum status model_load(struct model **out, struct gguf *g, struct device *dev, struct err *e);
 void model_free(struct model *m); /* NULL is fine */
 
+enum pooling { POOLING_NONE, POOLING_MEAN, POOLING_CLS, POOLING_LAST, POOLING_RANK };
+
 /* Records the forward pass: logits for the wanted rows, or their embeddings (the vector after the
- * final norm, through the rerank head if there is one). n_ctx chooses longrope's factors. */
+ * final norm). n_ctx chooses longrope's factors. */
 enum program_kind { PROGRAM_LOGITS, PROGRAM_EMBEDDING };
 void model_record(const struct model *m, struct recorder *p, enum program_kind kind, uint32_t n_ctx,
                   val *output);
+/* What a pooled vector goes through (common.md 8): rows of n_embd are given as `embd` of a batch,
+ * results are rows of ROWS_TOKENS. model_has_head: whether there is anything. */
+bool model_has_head(const struct model *m);
+void model_record_head(const struct model *m, struct recorder *p, val *output);
 
 #endif

@@ -282,6 +282,8 @@ val p_attn(struct recorder *p, const char *name, val q, val cells, const struct 
     val y = new_value(p, name, a->n_head * a->head_dim_v, ROWS_TOKENS);
     struct op *op = simple_op(p, OP_ATTN, q, cells, y);
     op->w[0] = a->sinks;
+    op->w[1] = a->biases;
+    if (a->biases != NULL) op->p.attn.n_bucket = (uint32_t)a->biases->dim[1];
     op->p.attn.layer = a->layer;
     op->p.attn.n_head = a->n_head;
     op->p.attn.n_head_kv = a->n_head_kv;
@@ -289,6 +291,7 @@ val p_attn(struct recorder *p, const char *name, val q, val cells, const struct 
     op->p.attn.head_dim_v = a->head_dim_v;
     op->p.attn.window = a->window;
     op->p.attn.chunked = a->chunked;
+    op->p.attn.symmetric = a->symmetric;
     op->p.attn.latent = a->latent;
     op->p.attn.scale = a->scale;
     op->p.attn.softcap = a->softcap;

@@ -70,9 +70,10 @@ val p_rope(struct recorder *p, const char *name, val x, uint32_t n_head, uint32_
 struct attn_style {
     uint32_t layer; /* whose cache it is: the layer's own or an earlier one's */
     uint32_t n_head, n_head_kv, head_dim, head_dim_v, window;
-    bool chunked, latent;
+    bool chunked, symmetric, latent;
     float scale, softcap, alibi;
-    const struct tensor *sinks; /* [n_head] or NULL */
+    const struct tensor *sinks;  /* [n_head] or NULL */
+    const struct tensor *biases; /* T5: {n_head, n_bucket} or NULL */
 };
 void p_kv_store(struct recorder *p, val k, val v, const struct attn_style *a);
 struct kv_part { /* a part of the cells of one plane, filled by one value */

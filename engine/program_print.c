@@ -84,8 +84,13 @@ static void print_attn(const struct op *op, struct buf *b) {
     buf_printf(b, "  %u heads on %u of %u, scale %g", op->p.attn.n_head, op->p.attn.n_head_kv,
                op->p.attn.head_dim, (double)op->p.attn.scale);
     if (op->p.attn.window != 0)
-        buf_printf(b, ", %s %u", op->p.attn.chunked ? "chunks of" : "window", op->p.attn.window);
+        buf_printf(b, ", %s %u",
+                   op->p.attn.chunked     ? "chunks of"
+                   : op->p.attn.symmetric ? "window around"
+                                          : "window",
+                   op->p.attn.window);
     if (op->p.attn.latent) buf_printf(b, ", values in keys, %u", op->p.attn.head_dim_v);
+    if (op->p.attn.n_bucket != 0) buf_printf(b, ", %u buckets", op->p.attn.n_bucket);
     if (op->p.attn.alibi != 0) buf_printf(b, ", alibi %g", (double)op->p.attn.alibi);
     if (op->p.attn.softcap != 0) buf_printf(b, ", softcap %g", (double)op->p.attn.softcap);
 }
@@ -123,6 +128,7 @@ static void print_glu(const struct op *op, struct buf *b) {
 static void print_embed(const struct op *op, struct buf *b) {
     if (op->p.embed.scale != 1) buf_printf(b, "  scale %g", (double)op->p.embed.scale);
     if (op->p.embed.kind == EMBED_POSITIONS) buf_str(b, "  by position");
+    if (op->p.embed.kind == EMBED_FIRST) buf_str(b, "  row 0");
 }
 
 static void print_act(const struct op *op, struct buf *b) {

@@ -372,7 +372,7 @@ static void *sched_thread(void *arg) {
     struct cria_engine *eng = arg;
     struct sched *s = eng->sched;
     while (wait_for_work(s)) {
-        pthread_mutex_lock(&eng->step_lock);
+        step_enter(eng);
         drop_cancelled(s);
         admit(s, eng);
         bool worked = make_step(s, eng);
@@ -418,7 +418,7 @@ void sched_close(struct cria_engine *eng) {
 
 static enum status check_request(const struct cria_engine *eng, const struct cria_request *r,
                                  struct err *e) {
-    if (eng->info.n_output != eng->info.n_vocab || vocab_size(eng->vocab) == 0)
+    if (!eng->info.causal || eng->info.n_output != eng->info.n_vocab || vocab_size(eng->vocab) == 0)
         return err_set(e, ST_UNSUPPORTED, "this engine gives embeddings, no text");
     if (r->n_prompt == 0) return err_set(e, ST_INVALID, "the prompt has no tokens");
     if (r->n_prompt > eng->n_ctx - 1)

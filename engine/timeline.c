@@ -10,6 +10,8 @@ struct cria_timeline {
 };
 
 enum status cria_timeline_open(struct cria_timeline **out, struct cria_engine *eng, struct err *e) {
+    if (!eng->model->hp.causal)
+        return err_set(e, ST_UNSUPPORTED, "the model's tokens see all of their text: no timelines");
     struct cria_timeline *tl = mem_zalloc(1, sizeof *tl);
     if (tl == NULL) return err_no_memory(e);
     pthread_mutex_lock(&eng->step_lock);

@@ -200,31 +200,76 @@ static void check_two(struct set *s, const json *two) {
     mem_free(tokens[1]);
 }
 
-static void softmax(float *x, uint32_t n) {
-    float max = x[argmax(x, n)], sum = 0;
-    for (uint32_t i = 0; i < n; i++) sum += x[i] = expf(x[i] - max);
-    for (uint32_t i = 0; i < n; i++) x[i] /= sum;
+/* Vectors of `n` texts at once; the caller frees. NULL: failed, and said so. */
+static float *embed(struct set *s, const struct cria_text *texts, size_t n,
+                    enum cria_pooling pooling, bool normalize) {
+    const uint32_t width = cria_embed_width(s->eng, pooling);
+    struct err e = {0};
+    size_t rows = pooling == CRIA_POOL_NONE ? 0 : n;
+    for (size_t i = 0; pooling == CRIA_POOL_NONE && i < n; i++) rows += texts[i].n;
+    float *out = mem_zalloc(rows * width, sizeof *out);
+    const struct cria_embed_request r = {
+        .texts = texts, .n_texts = n, .pooling = pooling, .normalize = normalize};
+    if (check_that(s->c, cria_embed(s->eng, &r, out, &e) == ST_OK, s->name, "%s", e.msg))
+        return out;
+    mem_free(out);
+    return NULL;
 }
 
-/* Embedding and rerank models: the pooled vector, and the vectors of all tokens. */
-static void check_pooled(struct set *s, const json *prompt, bool rerank) {
-    uint32_t n, dim = s->n_out, pooling = cria_engine_info(s->eng)->pooling;
+static void compare_embedding(struct set *s, const json *prompt, const char *key,
+                              const struct cria_text *text, enum cria_pooling pooling,
+                              bool normalize) {
+    const uint32_t width = cria_embed_width(s->eng, pooling);
+    const json *offset = json_get(prompt, key);
+    if (offset == NULL) return;
+    const size_t n = pooling == CRIA_POOL_NONE ? text->n * width : width;
+    float *got = embed(s, text, 1, pooling, normalize);
+    if (got != NULL) compare(s, key, got, truth_at(s, offset, n), n, s->limit);
+    mem_free(got);
+}
+
+/* Embedding and rerank models: the pooled vector, normalised too, and the vectors of all tokens. A
+ * file that names no pooling was recorded with its last token's. */
+static void check_pooled(struct set *s, const json *prompt) {
+    const struct cria_model_info *info = cria_engine_info(s->eng);
+    uint32_t n;
     token_id *tokens = int_list(json_get(prompt, "tokens"), &n);
-    float *rows = mem_array((size_t)n * dim, sizeof *rows);
-    if (!rerank && pooling != 3) {
-        check_skip(s->c, s->name, "pooling other than of the last token");
-    } else if (eval(s, tokens, n, n, rows)) {
-        float *last = rows + (size_t)(n - 1) * dim;
-        if (json_get(prompt, "token_embd_offset") != NULL)
-            compare(s, "token vectors", rows,
-                    truth_at(s, json_get(prompt, "token_embd_offset"), (size_t)n * dim),
-                    (size_t)n * dim, s->limit);
-        if (rerank) softmax(last, dim);
-        compare(s, "pooled", last, truth_at(s, json_get(prompt, "pooled_offset"), dim), dim,
-                s->limit);
-    }
-    mem_free(rows);
+    const struct cria_text text = {tokens, n};
+    const enum cria_pooling pooling =
+        info->pooling != CRIA_POOL_NONE ? info->pooling : CRIA_POOL_LAST;
+    compare_embedding(s, prompt, "pooled_offset", &text, pooling, false);
+    compare_embedding(s, prompt, "normalized_offset", &text, pooling, true);
+    compare_embedding(s, prompt, "token_embd_offset", &text, CRIA_POOL_NONE, false);
     mem_free(tokens);
+}
+
+/* Many texts at once: each gives the bits that it gives alone. */
+static void check_packed(struct set *s, const json *prompts) {
+    enum { COPIES = 40, MAX = 8 };
+    const struct cria_model_info *info = cria_engine_info(s->eng);
+    struct cria_text texts[COPIES * MAX];
+    float *alone[MAX] = {NULL};
+    uint32_t n = 0, len;
+    const enum cria_pooling pooling =
+        info->pooling != CRIA_POOL_NONE ? info->pooling : CRIA_POOL_MEAN;
+    const uint32_t width = cria_embed_width(s->eng, pooling);
+    for (const json *p = json_first(prompts); p != NULL && n < MAX; p = json_next(p), n++) {
+        token_id *ids = int_list(json_get(p, "tokens"), &len);
+        texts[n] = (struct cria_text){ids, len};
+        alone[n] = embed(s, &texts[n], 1, pooling, false);
+    }
+    for (uint32_t i = n; i < COPIES * n; i++) texts[i] = texts[i % n];
+    float *all = embed(s, texts, (size_t)COPIES * n, pooling, false);
+    for (uint32_t i = 0; all != NULL && i < COPIES * n; i++)
+        check_that(s->c,
+                   alone[i % n] != NULL &&
+                       memcmp(all + (size_t)i * width, alone[i % n], width * sizeof *all) == 0,
+                   s->name, "text %u of many at once has another vector than alone", i);
+    mem_free(all);
+    for (uint32_t i = 0; i < n; i++) {
+        mem_free(alone[i]);
+        mem_free((void *)(uintptr_t)texts[i].ids);
+    }
 }
 
 static bool has_quantized(const json *doc) {
@@ -240,8 +285,9 @@ static void run_kind(struct set *s) {
         if (causal)
             check_prompt(s, p);
         else
-            check_pooled(s, p, strcmp(kind, "rerank") == 0);
+            check_pooled(s, p);
     }
+    if (!causal) check_packed(s, json_get(s->doc, "prompts"));
     s->first_pos = 0;
     if (json_get(s->doc, "two_sequences") != NULL) check_two(s, json_get(s->doc, "two_sequences"));
 }

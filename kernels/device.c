@@ -82,8 +82,7 @@ static uint64_t expert_cost(const struct tensor *w, uint64_t rows, uint32_t n_us
 static void attn_cost(const struct step *s, const struct op *op, struct op_cost *c) {
     const struct tensor *k = &s->kv->k[op->p.attn.layer], *v = &s->kv->v[op->p.attn.layer];
     for (uint32_t t = 0; t < s->batch->n_tokens; t++) {
-        uint64_t cells = s->batch->kv_len[t];
-        cells -= step_first_cell(s, t, op->p.attn.window, op->p.attn.chunked);
+        uint64_t cells = step_end_cell(s, t, op) - step_first_cell(s, t, op);
         if (op->in[1] != VAL_NONE && cells > s->prog->vals[op->in[1]].width)
             cells = s->prog->vals[op->in[1]].width;
         c->kv_bytes +=

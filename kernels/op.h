@@ -46,9 +46,10 @@ enum act {
 enum norm_kind { NORM_RMS, NORM_LAYER }; /* LAYER: the mean is subtracted first */
 
 enum embed_kind {
-    EMBED_TOKENS,   /* by token; a row of the caller's embd where the token is -1 */
-    EMBED_IDS,      /* by token; row 0 where the token is -1 */
-    EMBED_POSITIONS /* by position */
+    EMBED_TOKENS,    /* by token; a row of the caller's embd where the token is -1 */
+    EMBED_IDS,       /* by token; row 0 where the token is -1 */
+    EMBED_POSITIONS, /* by position */
+    EMBED_FIRST      /* row 0 for all: what is the same for every token */
 };
 
 enum rope_kind { ROPE_NORM, ROPE_NEOX }; /* pairs (2i, 2i+1), or (i, i + n_rot/2) */
@@ -120,8 +121,10 @@ union op_params { /* the member named like the op */
         uint32_t layer, n_head, n_head_kv, head_dim, head_dim_v;
         uint32_t window; /* cells visible, the row's own included; 0: all */
         bool chunked;    /* instead: cells from position floor(pos / window) * window on */
+        bool symmetric;  /* instead: cells not further away than window / 2, on both sides */
         bool latent;     /* values are the first head_dim_v elements of the keys */
         float scale, softcap, alibi; /* alibi: the largest bias; 0: none */
+        uint32_t n_bucket;           /* T5: rows of the table of biases by distance, w[1] */
     } attn;
     struct {
         uint32_t layer, n_head, head_dim;

@@ -40,7 +40,8 @@ struct batch {
     const uint32_t *seq;   /* [n_tokens] index in kv.seq */
     const uint32_t *index; /* [n_tokens] the row's place in its sequence: its logical cell */
     const uint32_t
-        *kv_len; /* [n_tokens] cells of the sequence the row may see: index + 1 if causal */
+        *kv_len; /* [n_tokens] cells of the sequence the row may see: index + 1 if causal,
+                  * else all of its sequence, which then is in this step as a whole */
     const uint32_t *output; /* [n_outputs] rows whose results are wanted */
 };
 
@@ -69,13 +70,19 @@ static inline float *step_row(const struct step *s, val v, uint32_t r) {
     const struct value *x = &s->prog->vals[v];
     return (float *)(void *)(s->scratch + x->off) + (size_t)r * x->pitch;
 }
-/* First cell that row t sees under a window. */
-static inline uint32_t step_first_cell(const struct step *s, uint32_t t, uint32_t window,
-                                       bool chunked) {
-    uint32_t index = s->batch->index[t], back = window - 1;
+/* The cells first .. end - 1 that row t sees in an ATTN op. */
+static inline uint32_t step_first_cell(const struct step *s, uint32_t t, const struct op *op) {
+    const uint32_t index = s->batch->index[t], window = op->p.attn.window;
+    uint32_t back = window - 1;
     if (window == 0) return 0;
-    if (chunked) back = (uint32_t)s->batch->pos[t] % window;
+    if (op->p.attn.chunked) back = (uint32_t)s->batch->pos[t] % window;
+    if (op->p.attn.symmetric) back = window / 2;
     return index > back ? index - back : 0;
+}
+static inline uint32_t step_end_cell(const struct step *s, uint32_t t, const struct op *op) {
+    const uint32_t end = s->batch->kv_len[t], half = op->p.attn.window / 2;
+    if (op->p.attn.window == 0 || !op->p.attn.symmetric) return end;
+    return end - s->batch->index[t] > half + 1 ? s->batch->index[t] + half + 1 : end;
 }
 static inline uint32_t step_rows(const struct step *s, val v) {
     return s->n_rows[s->prog->vals[v].rows];

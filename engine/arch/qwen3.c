@@ -15,7 +15,7 @@ static const struct hparam_spec vl_hparams[] = {
 
 static const struct tensor_spec globals[] = {
     GLOBALS_STD,
-    GLOBAL("cls.output.weight", cls_output, "n_embd,*", TENSOR_OPTIONAL),
+    GLOBALS_CLS,
     {0},
 };
 
@@ -27,7 +27,7 @@ const struct arch arch_qwen3 = {
     .hparams = hparams,
     .globals = globals,
     .blocks = blocks,
-    .style = {.rope = ROPE_NEOX, .act = ACT_SILU},
+    .style = {.rope = ROPE_NEOX, .act = ACT_SILU, .softmax_scores = true},
 };
 const struct arch arch_qwen3vl = {
     /* of a text all four positions are equal: plain rope */
@@ -35,5 +35,5 @@ const struct arch arch_qwen3vl = {
     .hparams = vl_hparams,
     .globals = globals,
     .blocks = blocks,
-    .style = {.rope = ROPE_NEOX, .act = ACT_SILU},
+    .style = {.rope = ROPE_NEOX, .act = ACT_SILU, .softmax_scores = true},
 };

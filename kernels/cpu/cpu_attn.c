@@ -178,8 +178,8 @@ static void attn_task(const struct cpu_worker *w, const struct op *op, uint32_t 
         .v = op->p.attn.latent ? &s->kv->k[layer] : &s->kv->v[layer],
         .seq = &s->kv->seq[b->seq[t]],
         .head_kv = head_kv,
-        .begin = step_first_cell(s, t, op->p.attn.window, op->p.attn.chunked),
-        .end = b->kv_len[t],
+        .begin = step_first_cell(s, t, op),
+        .end = step_end_cell(s, t, op),
         .sinks = op->w[0] != NULL ? (const float *)op->w[0]->data + first : NULL,
         .index = b->index[t],
     };
@@ -201,6 +201,10 @@ void cpu_attn(struct cpu_worker *w, const struct op *op) {
     const uint32_t heads = task_heads(op), parts = (group + heads - 1) / heads;
     const uint32_t per_row = n_head_kv * parts, n = w->step->batch->n_tokens * per_row;
     assert(op->p.attn.n_head % n_head_kv == 0);
+    if (op->w[1] != NULL) { /* T5's biases: rare */
+        cpu_by_rows(w, op);
+        return;
+    }
     for (uint32_t task = cpu_task(w); task < n; task = cpu_task(w)) {
         uint32_t head_kv = task % per_row / parts, begin = task % parts * heads;
         uint32_t n_heads = group - begin < heads ? group - begin : heads;

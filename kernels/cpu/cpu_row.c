@@ -19,6 +19,7 @@ void cpu_embed(struct cpu_worker *w, const struct op *op) {
             if (t >= begin) memcpy(y, b->embd + given * width, width * sizeof *y);
             given++; /* rows of other workers are counted too */
         } else if (t >= begin) {
+            if (op->p.embed.kind == EMBED_FIRST) at = 0;
             type->decode(tensor_row(table, at >= 0 ? at : 0), y, width);
             if (op->p.embed.scale != 1.0f) w->isa->scale(y, y, width, op->p.embed.scale, 0);
         }

@@ -81,7 +81,7 @@ struct view {
 };
 
 static void find_cells(const struct step *s, const struct op *op, uint32_t t, struct view *v) {
-    const uint32_t end = s->batch->kv_len[t];
+    const uint32_t end = step_end_cell(s, t, op);
     v->seq = &s->kv->seq[s->batch->seq[t]];
     v->index = s->batch->index[t];
     v->n = 0;
@@ -91,8 +91,7 @@ static void find_cells(const struct step *s, const struct op *op, uint32_t t, st
             v->cell[v->n++] = (uint32_t)list[i];
         return;
     }
-    for (uint32_t c = step_first_cell(s, t, op->p.attn.window, op->p.attn.chunked); c < end; c++)
-        v->cell[v->n++] = c;
+    for (uint32_t c = step_first_cell(s, t, op); c < end; c++) v->cell[v->n++] = c;
 }
 
 /* ALiBi (Press et al. 2022): the bias of a head for each cell of distance. */
@@ -101,6 +100,19 @@ static double alibi_slope(const struct op *op, uint32_t h) {
     while (n2 * 2 <= op->p.attn.n_head) n2 *= 2;
     double max = (double)op->p.attn.alibi;
     return h < n2 ? pow(2, -max / n2 * (h + 1)) : pow(2, -max / 2 / n2 * (2 * (h - n2) + 1));
+}
+
+/* T5's bias of a head for a key `r` cells behind the query (Raffel et al. 2020; bidirectional): a
+ * bucket for each small distance, then ever wider ones up to 128. */
+static double bucket_bias(const struct op *op, uint32_t h, int64_t r) {
+    const uint32_t side = op->p.attn.n_bucket / 2, exact = side / 2;
+    const uint64_t far = (uint64_t)(r < 0 ? -r : r);
+    double b = (double)far;
+    if (far >= exact)
+        b = fmin(side - 1,
+                 floor(exact + log((double)far / exact) * (side - exact) / log(128.0 / exact)));
+    const uint32_t row = (uint32_t)b + (r > 0 ? side : 0);
+    return (double)((const float *)tensor_row(op->w[1], row))[h];
 }
 
 /* Scores of one query head against the visible cells, as probabilities in v->p. A sink is one more
@@ -120,6 +132,8 @@ static void attn_probs(const struct step *s, const struct op *op, const struct v
         if (op->p.attn.softcap > 0)
             score = (double)op->p.attn.softcap * tanh(score / (double)op->p.attn.softcap);
         v->p[j] = score - slope * fabs((double)v->index - (double)v->cell[j]);
+        if (op->w[1] != NULL)
+            v->p[j] += bucket_bias(op, h, (int64_t)v->cell[j] - (int64_t)v->index);
         if (v->p[j] > max) max = v->p[j];
     }
     if (sink != NULL) sum = exp((double)*sink - max);
@@ -161,7 +175,7 @@ void ref_attn(const struct step *s, const struct op *op) {
                      .vec = mem_array(cell_width(s, op->p.attn.layer), sizeof *v.vec)};
     assert(v.cell != NULL && v.p != NULL && v.vec != NULL);
     v.sum = v.p + longest;
-    for (uint32_t t = 0; t < s->batch->n_tokens; t++) {
+    for (uint32_t t = s->first_row; t < s->n_rows[ROWS_TOKENS]; t++) {
         find_cells(s, op, t, &v);
         for (uint32_t h = 0; h < op->p.attn.n_head; h++) attn_head(s, op, t, h, &v);
     }

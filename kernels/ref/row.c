@@ -24,6 +24,7 @@ void ref_embed(const struct step *s, const struct op *op) {
             continue;
         }
         int32_t at = op->p.embed.kind == EMBED_POSITIONS ? b->pos[t] : b->token[t];
+        if (op->p.embed.kind == EMBED_FIRST) at = 0;
         ref_weight_row(op->w[0], at >= 0 ? at : 0, y);
         for (uint32_t i = 0; i < width; i++) y[i] *= op->p.embed.scale;
     }
