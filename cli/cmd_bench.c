@@ -75,7 +75,9 @@ static enum status run_single(struct bench *b, uint32_t rep, struct err *e) {
     if (b->depth > 0) st = cria_timeline_eval(tl, b->tokens, b->depth, 0, NULL, e);
     if (st == ST_OK && b->n_prompt > 0)
         st = eval_timed(b, tl, prompt, b->n_prompt, b->n_prompt, &b->pp_samples[rep], e);
-    cria_timeline_truncate(tl, b->depth);
+    const uint32_t left = cria_timeline_truncate(tl, b->depth);
+    if (st == ST_OK && left < b->depth) /* a recurrent model begins anew */
+        st = cria_timeline_eval(tl, b->tokens + left, b->depth - left, 0, NULL, e);
     if (st == ST_OK)
         st = eval_timed(b, tl, prompt + b->n_prompt, b->n_gen, 1, &b->tg_samples[rep], e);
     cria_timeline_close(tl);

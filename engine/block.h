@@ -36,6 +36,20 @@ float block_rope_magnitude(const struct hparams *hp); /* of cos and sin */
 val block_mla(struct forward *f, uint32_t il, val x);
 enum status block_mla_derive(struct model *m, struct err *e); /* keys to heads and cache */
 
+/* block_recur.c: mixers of recurrent layers. Their state is a part of the cache's slots:
+ * layer.n_state floats, set by the function that goes with the mixer (`derive`; layer.recurrent is
+ * set). */
+val block_mamba(struct forward *f, uint32_t il, val x);
+val block_mamba2(struct forward *f, uint32_t il, val x);
+val block_delta(struct forward *f, uint32_t il, val x);
+val block_unit_heads(struct forward *f, const char *name, val x, uint32_t dim); /* of length 1 */
+enum status block_mamba_derive(struct model *m, struct err *e);
+enum status block_mamba2_derive(struct model *m, struct err *e);
+enum status block_delta_derive(struct model *m, struct err *e);
+/* A convolution over conv_width columns, then `rest` floats. */
+enum status block_state_derive(struct model *m, struct layer *l, uint64_t conv_width, uint64_t rest,
+                               struct err *e);
+
 /* Layers from `first` on read the cache of the last layer before it, or of the one before that,
  * whichever has a window as they do. An error names the key. */
 enum status block_share_kv(struct model *m, uint32_t first, const char *key, struct err *e);
@@ -83,19 +97,19 @@ val block_ple_gate(struct forward *f, uint32_t il, val x); /* what layer il adds
     GLOBAL("rope_factors_long.weight", rope_long, "n_rot/2", TENSOR_OPTIONAL),                     \
         GLOBAL("rope_factors_short.weight", rope_short, "n_rot/2", TENSOR_OPTIONAL)
 #define BLOCK_QKV                                                                                  \
-    TENSOR("attn_qkv.weight", wqkv, "n_embd,qkv_dim", TENSOR_OPTIONAL),                            \
-        TENSOR("attn_qkv.bias", wqkv_b, "qkv_dim", TENSOR_OPTIONAL),                               \
-        TENSOR_UNLESS("attn_q.weight", wq, "n_embd,q_dim", 0, wqkv),                               \
-        TENSOR_UNLESS("attn_k.weight", wk, "n_embd,k_dim", 0, wqkv),                               \
-        TENSOR_UNLESS("attn_v.weight", wv, "n_embd,v_dim", 0, wqkv),                               \
-        TENSOR("attn_q.bias", wq_b, "q_dim", TENSOR_OPTIONAL),                                     \
-        TENSOR("attn_k.bias", wk_b, "k_dim", TENSOR_OPTIONAL),                                     \
-        TENSOR("attn_v.bias", wv_b, "v_dim", TENSOR_OPTIONAL)
-#define BLOCK_ATTN_OUT TENSOR("attn_output.weight", wo, "o_dim,n_embd", 0)
+    TENSOR("attn_qkv.weight", wqkv, "n_embd,qkv_dim", TENSOR_OPTIONAL | TENSOR_ATTN),              \
+        TENSOR("attn_qkv.bias", wqkv_b, "qkv_dim", TENSOR_OPTIONAL | TENSOR_ATTN),                 \
+        TENSOR_UNLESS("attn_q.weight", wq, "n_embd,q_dim", TENSOR_ATTN, wqkv),                     \
+        TENSOR_UNLESS("attn_k.weight", wk, "n_embd,k_dim", TENSOR_ATTN, wqkv),                     \
+        TENSOR_UNLESS("attn_v.weight", wv, "n_embd,v_dim", TENSOR_ATTN, wqkv),                     \
+        TENSOR("attn_q.bias", wq_b, "q_dim", TENSOR_OPTIONAL | TENSOR_ATTN),                       \
+        TENSOR("attn_k.bias", wk_b, "k_dim", TENSOR_OPTIONAL | TENSOR_ATTN),                       \
+        TENSOR("attn_v.bias", wv_b, "v_dim", TENSOR_OPTIONAL | TENSOR_ATTN)
+#define BLOCK_ATTN_OUT TENSOR("attn_output.weight", wo, "o_dim,n_embd", TENSOR_ATTN)
 #define BLOCK_ATTN TENSOR("attn_norm.weight", attn_norm, "n_embd", 0), BLOCK_QKV, BLOCK_ATTN_OUT
 #define BLOCK_QK_NORM                                                                              \
-    TENSOR("attn_q_norm.weight", q_norm, "head_dim", 0),                                           \
-        TENSOR("attn_k_norm.weight", k_norm, "head_dim", 0)
+    TENSOR("attn_q_norm.weight", q_norm, "head_dim", TENSOR_ATTN),                                 \
+        TENSOR("attn_k_norm.weight", k_norm, "head_dim", TENSOR_ATTN)
 #define BLOCK_QK_NORM_WHOLE /* all heads together */                                               \
     TENSOR("attn_q_norm.weight", q_norm, "q_dim", 0),                                              \
         TENSOR("attn_k_norm.weight", k_norm, "k_dim", 0)
@@ -172,21 +186,38 @@ val block_ple_gate(struct forward *f, uint32_t il, val x); /* what layer il adds
         TENSOR("layer_output_norm.bias", layer_out_norm_b, "n_embd", TENSOR_OPTIONAL)
 #define BLOCK_MLA                                                                                  \
     TENSOR("attn_norm.weight", attn_norm, "n_embd", 0),                                            \
-        TENSOR("attn_q_a.weight", wq_a, "n_embd,q_rank", TENSOR_LOW_Q),                            \
-        TENSOR("attn_q_a_norm.weight", q_a_norm, "q_rank", TENSOR_LOW_Q),                          \
-        TENSOR("attn_q_b.weight", wq_up, "q_rank,mla_q_dim", TENSOR_LOW_Q),                        \
-        TENSOR("attn_q.weight", wq, "n_embd,mla_q_dim", TENSOR_FULL_Q),                            \
-        TENSOR("attn_kv_a_mqa.weight", wkv_a, "n_embd,kv_rank+rot", 0),                            \
-        TENSOR("attn_kv_a_norm.weight", kv_a_norm, "kv_rank", 0),                                  \
-        TENSOR("attn_k_b.weight", wk_up, "mla_nope,kv_rank,n_head", TENSOR_LATENT),                \
-        TENSOR("attn_v_b.weight", wv_up, "kv_rank,mla_dim_v,n_head", TENSOR_LATENT),               \
-        TENSOR("attn_kv_b.weight", wkv_up, "kv_rank,mla_kv_dim", TENSOR_HEADS),                    \
-        TENSOR("attn_output.weight", wo, "mla_o_dim,n_embd", 0)
+        TENSOR("attn_q_a.weight", wq_a, "n_embd,q_rank", TENSOR_LOW_Q | TENSOR_ATTN),              \
+        TENSOR("attn_q_a_norm.weight", q_a_norm, "q_rank", TENSOR_LOW_Q | TENSOR_ATTN),            \
+        TENSOR("attn_q_b.weight", wq_up, "q_rank,mla_q_dim", TENSOR_LOW_Q | TENSOR_ATTN),          \
+        TENSOR("attn_q.weight", wq, "n_embd,mla_q_dim", TENSOR_FULL_Q | TENSOR_ATTN),              \
+        TENSOR("attn_kv_a_mqa.weight", wkv_a, "n_embd,kv_rank+rot", TENSOR_ATTN),                  \
+        TENSOR("attn_kv_a_norm.weight", kv_a_norm, "kv_rank", TENSOR_ATTN),                        \
+        TENSOR("attn_k_b.weight", wk_up, "mla_nope,kv_rank,n_head", TENSOR_LATENT | TENSOR_ATTN),  \
+        TENSOR("attn_v_b.weight", wv_up, "kv_rank,mla_dim_v,n_head", TENSOR_LATENT | TENSOR_ATTN), \
+        TENSOR("attn_kv_b.weight", wkv_up, "kv_rank,mla_kv_dim", TENSOR_HEADS | TENSOR_ATTN),      \
+        TENSOR("attn_output.weight", wo, "mla_o_dim,n_embd", TENSOR_ATTN)
 #define HP_MLA                                                                                     \
     HP_RANGE("attention.q_lora_rank", HP_U32, q_rank, 0, 1 << 20),                                 \
         HP_RANGE("attention.kv_lora_rank", HP_U32, kv_rank, 0, 1 << 20),                           \
         HP_RANGE("attention.key_length_mla", HP_U32, mla_dim_k, 0, 4096),                          \
         HP_RANGE("attention.value_length_mla", HP_U32, mla_dim_v, 0, 4096)
+#define HP_SSM                                                                                     \
+    HP_RANGE("ssm.conv_kernel", HP_U32, ssm_conv, 1, 64),                                          \
+        HP_RANGE("ssm.inner_size", HP_U32, ssm_inner, 1, 1 << 20),                                 \
+        HP_RANGE("ssm.state_size", HP_U32, ssm_state, 1, DELTA_MAX_DIM),                           \
+        HP_RANGE("ssm.time_step_rank", HP_U32, ssm_rank, 1, 1 << 16),                              \
+        HP_RANGE("ssm.group_count", HP_U32, ssm_group, 0, 1 << 12)
+#define BLOCK_MAMBA2                                                                               \
+    TENSOR("ssm_in.weight", ssm_in, "n_embd,ssm2_in", TENSOR_RECURRENT),                           \
+        TENSOR("ssm_conv1d.weight", ssm_conv, "ssm_conv,ssm2_conv",                                \
+               TENSOR_RECURRENT | TENSOR_F32),                                                     \
+        TENSOR("ssm_conv1d.bias", ssm_conv_b, "ssm2_conv", TENSOR_RECURRENT | TENSOR_OPTIONAL),    \
+        TENSOR("ssm_dt.bias", ssm_dt_b, "ssm_rank", TENSOR_RECURRENT),                             \
+        TENSOR("ssm_a", ssm_a, "1,ssm_rank", TENSOR_RECURRENT | TENSOR_F32),                       \
+        TENSOR("ssm_d", ssm_d, "1,ssm_rank", TENSOR_RECURRENT | TENSOR_F32),                       \
+        TENSOR("ssm_norm.weight", ssm_norm, "ssm_piece,ssm_group",                                 \
+               TENSOR_RECURRENT | TENSOR_F32 | TENSOR_OPTIONAL),                                   \
+        TENSOR("ssm_out.weight", ssm_out, "ssm_inner,n_embd", TENSOR_RECURRENT)
 #define HP_GATING                                                                                  \
     HP_RANGE("expert_gating_func", HP_U32, gating, 0, 4),                                          \
         HP("expert_weights_norm", HP_BOOL, norm_weights)

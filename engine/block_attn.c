@@ -62,13 +62,15 @@ struct rope_style block_rope(const struct forward *f, const struct layer *l) {
 
 struct qkv {
     val q, k, v; /* k, v: VAL_NONE in a layer that reads another layer's cache */
+    val gate;    /* of the heads' results; VAL_NONE */
 };
 
 static struct qkv project_fused(struct forward *f, const struct layer *l, val x) {
     const uint32_t q_dim = l->n_head * l->head_dim, k_dim = l->n_head_kv * l->head_dim;
     val qkv = p_linear1(f->p, "qkv", x, (struct weight){l->wqkv, l->wqkv_b});
     return (struct qkv){p_slice(f->p, "q", qkv, 0, q_dim), p_slice(f->p, "k", qkv, q_dim, k_dim),
-                        p_slice(f->p, "v", qkv, q_dim + k_dim, l->n_head_kv * l->head_dim_v)};
+                        p_slice(f->p, "v", qkv, q_dim + k_dim, l->n_head_kv * l->head_dim_v),
+                        VAL_NONE};
 }
 
 static struct qkv project(struct forward *f, const struct layer *l, uint32_t il, val x) {
@@ -79,7 +81,14 @@ static struct qkv project(struct forward *f, const struct layer *l, uint32_t il,
     const int n = l->kv_layer != il ? 1 : l->wv != NULL ? 3 : 2;
     p_linear(f->p, x, n, w, name, out);
     if (n == 2) out[2] = out[1]; /* without a weight of their own values are the keys */
-    return (struct qkv){out[0], out[1], out[2]};
+    return (struct qkv){out[0], out[1], out[2], VAL_NONE};
+}
+
+/* Each head of q is followed by a gate. */
+static void split_gate(struct forward *f, const struct layer *l, struct qkv *a) {
+    const uint32_t dim = l->head_dim;
+    a->gate = p_columns(f->p, "gate", a->q, 2 * dim, dim, dim);
+    a->q = p_columns(f->p, "q", a->q, 2 * dim, 0, dim);
 }
 
 static void norm_qk(struct forward *f, const struct layer *l, struct qkv *a) {
@@ -116,6 +125,7 @@ val block_attn(struct forward *f, uint32_t il, val x) {
                                     .sinks = l->sinks,
                                     .biases = l->attn_bias};
     struct qkv a = project(f, l, il, x);
+    if (style->q_gate) split_gate(f, l, &a);
     if (!style->qk_norm_late) norm_qk(f, l, &a);
     if (style->v_norm && a.v != VAL_NONE) a.v = block_norm_plain(f, "v_norm", a.v, l->head_dim_v);
     if (l->rope) turn_qk(f, l, &a);
@@ -124,5 +134,6 @@ val block_attn(struct forward *f, uint32_t il, val x) {
     if (style->qk_norm_late) norm_qk(f, l, &a);
     if (a.k != VAL_NONE) p_kv_store(f->p, a.k, a.v, &attn);
     val heads = p_attn(f->p, "heads", a.q, VAL_NONE, &attn);
+    if (a.gate != VAL_NONE) heads = p_glu(f->p, "gated", ACT_SIGMOID, a.gate, heads);
     return p_linear1(f->p, "attn", heads, (struct weight){l->wo, l->wo_b});
 }

@@ -100,7 +100,11 @@ val block_ffn(struct forward *f, uint32_t il, val x) {
     const struct layer *l = &f->m->layers[il];
     if (!l->moe) return block_ffn_dense(f, l, x);
     val logits = p_linear1(f->p, "router", x, (struct weight){l->router, l->router_b});
-    val y = block_experts(f, l, x, logits);
+    val in = x;
+    if (l->latent_down != NULL)
+        in = p_linear1(f->p, "latent", x, (struct weight){l->latent_down, NULL});
+    val y = block_experts(f, l, in, logits);
+    if (l->latent_up != NULL) y = p_linear1(f->p, "ffn", y, (struct weight){l->latent_up, NULL});
     if (l->shared_up == NULL) return y;
     return p_add(f->p, "ffn", y, shared_experts(f, l, x));
 }

@@ -28,6 +28,7 @@ enum status block_mla_derive(struct model *m, struct err *e) {
                             hp->head_dim, hp->kv_rank + hp->n_rot, hp->kv_rank);
     for (uint32_t il = 0; il < hp->n_layer; il++) {
         struct layer *l = &m->layers[il];
+        if (l->recurrent != 0) continue;
         const uint32_t want = latent ? 1 : l->n_head;
         if (l->n_head_kv != want)
             return hparam_error(m, "attention.head_count_kv", e, "is %u, expected %u", l->n_head_kv,
@@ -145,10 +146,10 @@ val block_mla(struct forward *f, uint32_t il, val x) {
     val k_r = p_slice(f->p, "k", out[1], hp->kv_rank, hp->n_rot);
     c = block_norm(f, "c_norm", c, (struct weight){l->kv_a_norm, NULL});
     rope.first = hp->mla_dim_k - hp->n_rot;
-    q = p_rope(f->p, "q_rope", q, l->n_head, hp->mla_dim_k, &rope);
+    if (l->rope) q = p_rope(f->p, "q_rope", q, l->n_head, hp->mla_dim_k, &rope);
     if (l->temp)
         q = p_pos_scale(f->p, "q_temp", q, hp->temp_scale, hp->temp_offset, hp->temp_floor);
-    k_r = p_rope(f->p, "k_rope", k_r, 1, hp->n_rot, &rope_k);
+    if (l->rope) k_r = p_rope(f->p, "k_rope", k_r, 1, hp->n_rot, &rope_k);
     val heads = l->wk_up != NULL ? attend_latent(f, il, q, c, k_r) : attend_heads(f, il, q, c, k_r);
     return p_linear1(f->p, "attn", heads, (struct weight){l->wo, NULL});
 }

@@ -89,7 +89,10 @@ void cria_timeline_close(struct cria_timeline *tl);
  * positions could run past the training context. */
 enum status cria_timeline_start_at(struct cria_timeline *tl, uint32_t first_pos, struct err *e);
 uint32_t cria_timeline_len(const struct cria_timeline *tl);
-void cria_timeline_truncate(struct cria_timeline *tl, uint32_t n_tokens); /* forgets the tail */
+/* Forgets what is behind the first n_tokens. Returns how many are left: n_tokens, or 0 where a
+ * recurrent model cannot go back (cria_timeline_eval them again). After a failed cria_timeline_eval
+ * the timeline of such a model is empty, too. */
+uint32_t cria_timeline_truncate(struct cria_timeline *tl, uint32_t n_tokens);
 /* Appends n tokens; the results of the last n_logits (<= n) rows go to logits[n_logits][n_output].
  * Any n: cut into steps inside. ST_LIMIT if the context is full (nothing appended). */
 enum status cria_timeline_eval(struct cria_timeline *tl, const token_id *tokens, uint32_t n,

@@ -20,6 +20,7 @@
 
 enum { SLOT_NONE = -1 };
 enum { N_IDLE_SLOTS = 16 }; /* finished sequences kept for their prefixes, at most */
+enum { N_IDLE_STATES = 4 }; /* likewise where each has a state, which may be large */
 
 struct slot {                 /* slot i describes sequence i of the cache */
     struct token_list tokens; /* what is in its cells, in order */
@@ -90,6 +91,7 @@ int slot_acquire(struct cria_engine *eng, const token_id *tokens, uint32_t n);
 void slot_release(struct cria_engine *eng, int slot); /* idle: kept for its prefix */
 /* Appends tokens to the slot and cells for them; drops idle slots if pages are short. */
 bool slot_extend(struct cria_engine *eng, int slot, const token_id *tokens, uint32_t n);
+/* kv_seq_truncate: of a recurrent model nothing may be left. */
 void slot_truncate(struct cria_engine *eng, int slot, uint32_t n_tokens);
 
 /* The vocabulary as grammars need it; NULL: failed. Any thread. */

@@ -105,7 +105,8 @@ static enum status read_layer_u32(struct model *m, const struct hparam_spec *s, 
                                   struct err *e) {
     const struct gguf_kv *kv = gguf_find(m->gguf, key);
     const bool array = kv->type == GGUF_ARRAY;
-    if (!gguf_is_int(kv->elem)) return wrong_type(key, kv, "an integer", e);
+    if (!gguf_is_int(kv->elem) && !(kv->elem == GGUF_BOOL && s->high == 1))
+        return wrong_type(key, kv, "an integer", e);
     if (array && kv->count < m->hp.n_layer)
         return err_set(e, ST_FORMAT, "key %s has wrong array length; expected %u, got %" PRIu64,
                        key, m->hp.n_block, kv->count);
@@ -182,7 +183,12 @@ static enum status read_norm_eps(struct model *m, struct err *e) {
                                   .required = true,
                                   .low = 0,
                                   .high = 1};
-    return read_hparam(m, &s, e);
+    if (!m->arch->style.layer_eps) return read_hparam(m, &s, e);
+    struct hparam_spec layer = s, rms = s;
+    layer.key = "attention.layer_norm_epsilon";
+    rms.required = false;
+    enum status st = read_hparam(m, &layer, e);
+    return st == ST_OK ? read_hparam(m, &rms, e) : st;
 }
 
 static bool text_is(struct gguf_str s, const char *text) {
@@ -260,13 +266,16 @@ static enum status read_vocab_size(struct model *m, struct err *e) {
 
 static enum status derive_heads(struct model *m, struct err *e) {
     struct hparams *hp = &m->hp;
-    const uint32_t n_head = m->layers[0].n_head;
-    const bool needed = hp->head_dim == 0 || hp->head_dim_v == 0;
+    uint32_t n_head = m->layers[0].n_head;
+    bool needed = hp->head_dim == 0 || hp->head_dim_v == 0;
+    for (uint32_t il = 0; m->arch->style.hybrid && n_head == 0 && il < hp->n_layer; il++)
+        n_head = m->layers[il].n_head;
+    if (m->arch->style.hybrid && n_head == 0) needed = false; /* no layer has attention */
     if (needed && (n_head == 0 || hp->n_embd % n_head != 0 || hp->n_embd / n_head > MAX_HEAD_DIM))
         return hparam_error(m, "attention.head_count", e, "is %u: the heads do not divide %u",
                             n_head, hp->n_embd);
-    if (hp->head_dim == 0) hp->head_dim = hp->n_embd / n_head;
-    if (hp->head_dim_v == 0) hp->head_dim_v = hp->n_embd / n_head;
+    if (needed && hp->head_dim == 0) hp->head_dim = hp->n_embd / n_head;
+    if (needed && hp->head_dim_v == 0) hp->head_dim_v = hp->n_embd / n_head;
     if (hp->head_dim_swa == 0) hp->head_dim_swa = hp->head_dim;
     if (hp->head_dim_v_swa == 0) hp->head_dim_v_swa = hp->head_dim_v;
     if (!hparam_given(m, "rope.dimension_count")) hp->n_rot = hp->head_dim;
@@ -334,7 +343,7 @@ static enum status check_layer(const struct model *m, uint32_t il, struct err *e
     const struct layer *l = &m->layers[il];
     const struct hparams *hp = &m->hp;
     enum status st = check_heads(m, il, e);
-    if (st != ST_OK) return st;
+    if (st != ST_OK || l->no_ffn) return st;
     if (!l->moe && l->n_ff == 0)
         return hparam_error(m, "feed_forward_length", e, "is 0 for layer %u", il);
     if (l->moe && (l->n_ff_exp == 0 || l->n_ff_exp > (1u << 30) / hp->n_expert_used))

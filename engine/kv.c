@@ -53,11 +53,25 @@ bool kv_seq_extend(struct kv *kv, uint32_t seq, uint32_t n) {
     return true;
 }
 
-void kv_seq_truncate(struct kv *kv, uint32_t seq, uint32_t n_tokens) {
+uint32_t kv_seq_truncate(struct kv *kv, uint32_t seq, uint32_t n_tokens) {
     struct kv_seq *s = &kv->cache.seq[seq];
     assert(n_tokens <= s->n_tokens);
+    if (kv->recurrent && n_tokens < s->n_tokens) n_tokens = 0;
     while (s->n_pages > pages_for(n_tokens)) page_drop(kv, s->page[--s->n_pages]);
-    s->n_tokens = n_tokens;
+    return s->n_tokens = n_tokens;
+}
+
+/* The slots of one sequence in all layers. */
+static bool state_copy(struct kv *kv, uint32_t src, uint32_t dst) {
+    for (uint32_t il = 0; il < kv->cache.n_layer; il++) {
+        const struct tensor *t = &kv->cache.state[il];
+        unsigned char *p = t->data;
+        if (p != NULL &&
+            kv->dev->backend->copy(kv->dev, p + dst * t->stride[1], p + src * t->stride[1],
+                                   t->stride[1], NULL) != ST_OK)
+            return false;
+    }
+    return true;
 }
 
 bool kv_seq_fork(struct kv *kv, uint32_t src, uint32_t dst, uint32_t n_tokens) {
@@ -66,7 +80,9 @@ bool kv_seq_fork(struct kv *kv, uint32_t src, uint32_t dst, uint32_t n_tokens) {
     uint32_t full = n_tokens / KV_PAGE;
     bool partial = n_tokens % KV_PAGE != 0;
     assert(src != dst && b->n_pages == 0 && n_tokens <= a->n_tokens);
+    assert(!kv->recurrent || n_tokens == a->n_tokens);
     if (partial && kv->n_free == 0) return false;
+    if (!state_copy(kv, src, dst)) return false;
     for (uint32_t i = 0; i < full; i++) kv->refs[b->page[i] = a->page[i]]++;
     b->n_pages = full;
     b->n_tokens = full * KV_PAGE;
@@ -98,6 +114,19 @@ static enum status plane_open(struct kv *kv, struct tensor *t, enum dtype type, 
                                      kv->cache.n_pages);
 }
 
+static enum status state_open(struct kv *kv, struct tensor *t, uint32_t n, struct err *e) {
+    if (n == 0) return ST_OK;
+    const int64_t dim[4] = {n, kv->cache.n_seqs, 1, 1};
+    size_t bytes = tensor_shape(t, DT_F32, dim);
+    t->name = "state";
+    t->data = kv->dev->backend->alloc(kv->dev, bytes);
+    kv->bytes += bytes;
+    kv->recurrent = true;
+    return t->data != NULL ? ST_OK
+                           : err_set(e, ST_NO_MEMORY, "no memory for the state of %u sequences",
+                                     kv->cache.n_seqs);
+}
+
 static enum status seqs_open(struct kv *kv, uint32_t n_seqs, struct err *e) {
     kv->cache.seq = mem_zalloc(n_seqs, sizeof *kv->cache.seq);
     if (kv->cache.seq == NULL) return err_no_memory(e);
@@ -117,13 +146,17 @@ static enum status pages_open(struct kv *kv, const struct model *m, enum dtype t
     kv->free_pages = mem_array(n, sizeof *kv->free_pages);
     kv->cache.k = mem_zalloc(n_layer, sizeof *kv->cache.k);
     kv->cache.v = mem_zalloc(n_layer, sizeof *kv->cache.v);
-    if (kv->refs == NULL || kv->free_pages == NULL || kv->cache.k == NULL || kv->cache.v == NULL)
+    kv->cache.state = mem_zalloc(n_layer, sizeof *kv->cache.state);
+    if (kv->refs == NULL || kv->free_pages == NULL || kv->cache.k == NULL || kv->cache.v == NULL ||
+        kv->cache.state == NULL)
         return err_no_memory(e);
     kv->cache.n_layer = n_layer;
     for (uint32_t i = 0; i < n; i++) kv->free_pages[kv->n_free++] = n - 1 - i;
     for (uint32_t il = 0; st == ST_OK && il < n_layer; il++) {
         const struct layer *l = &m->layers[il];
-        if (l->kv_layer != il || l->n_head_kv == 0) continue; /* another layer's, or no attention */
+        st = state_open(kv, &kv->cache.state[il], l->n_state, e);
+        if (st != ST_OK || l->kv_layer != il || l->n_head_kv == 0)
+            continue; /* another layer's, or no attention */
         st = plane_open(kv, &kv->cache.k[il], type, l->kv_dim_k, l->n_head_kv, e);
         if (st == ST_OK) st = plane_open(kv, &kv->cache.v[il], type, l->kv_dim_v, l->n_head_kv, e);
     }
@@ -140,6 +173,7 @@ static enum status check_type(const struct model *m, enum dtype type, struct err
         const struct layer *l = &m->layers[il];
         const bool parts =
             !m->hp.latent || (m->hp.kv_rank % info->elems == 0 && m->hp.n_rot % info->elems == 0);
+        if (l->n_head_kv == 0) continue; /* no cache */
         if (l->kv_dim_k % info->elems == 0 && l->kv_dim_v % info->elems == 0 && parts) continue;
         return err_set(e, ST_INVALID,
                        "a KV cache of type %s needs heads of a multiple of %u values; these have "
@@ -175,11 +209,14 @@ void kv_close(struct kv *kv) {
     for (uint32_t il = 0; il < kv->cache.n_layer; il++) {
         if (kv->cache.k[il].data != NULL) kv->dev->backend->release(kv->dev, kv->cache.k[il].data);
         if (kv->cache.v[il].data != NULL) kv->dev->backend->release(kv->dev, kv->cache.v[il].data);
+        if (kv->cache.state[il].data != NULL)
+            kv->dev->backend->release(kv->dev, kv->cache.state[il].data);
     }
     for (uint32_t i = 0; i < kv->cache.n_seqs; i++) mem_free(kv->cache.seq[i].page);
     mem_free(kv->cache.seq);
     mem_free(kv->cache.k);
     mem_free(kv->cache.v);
+    mem_free(kv->cache.state);
     mem_free(kv->refs);
     mem_free(kv->free_pages);
     mem_free(kv);

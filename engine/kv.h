@@ -2,7 +2,9 @@
  *
  * A page holds KV_PAGE cells of every layer (kernels/step.h draws the planes). A sequence is a list
  * of pages; a fork shares all full pages and copies the cells of a partly filled last one, so a
- * page with more than one owner is never written. Not thread-safe: the engine's step lock guards
+ * page with more than one owner is never written. A layer with a recurrence has a slot of state for
+ * each sequence instead, which stands for all of its tokens at once: it can be copied and begun
+ * anew, but not taken back to an earlier token. Not thread-safe: the engine's step lock guards
  * it. */
 #ifndef CRIA_ENGINE_KV_H
 #define CRIA_ENGINE_KV_H
@@ -14,6 +16,7 @@ struct kv {
     uint16_t *refs;             /* [n_pages] owners of a page */
     uint32_t *free_pages;       /* stack */
     uint32_t n_free, max_pages; /* of a sequence */
+    bool recurrent;             /* some layer has a state */
     size_t bytes;               /* of all planes */
     struct device *dev;         /* borrowed; holds the planes */
 };
@@ -28,8 +31,11 @@ void kv_close(struct kv *kv); /* NULL is fine */
 /* Makes cells n_tokens .. n_tokens + n - 1 of a sequence writable and counts them in. False: no
  * free page (nothing changed): drop an idle sequence and try again. */
 bool kv_seq_extend(struct kv *kv, uint32_t seq, uint32_t n);
-void kv_seq_truncate(struct kv *kv, uint32_t seq, uint32_t n_tokens);
-/* dst (empty) becomes a copy of the first n_tokens cells of src. False: no free page. */
+/* Forgets what is behind the first n_tokens; returns how many are left: 0 instead of fewer than
+ * there were if the model is recurrent (they have to be evaluated again). */
+uint32_t kv_seq_truncate(struct kv *kv, uint32_t seq, uint32_t n_tokens);
+/* dst (empty) becomes a copy of the first n_tokens cells of src; of all, if the model is recurrent.
+ * False: no free page. */
 bool kv_seq_fork(struct kv *kv, uint32_t src, uint32_t dst, uint32_t n_tokens);
 
 #endif

@@ -126,10 +126,39 @@ static void test_types(void **state) {
     close_kv(&f);
 }
 
+/* A state stands for all tokens of a sequence: copied by a fork, gone when one token is taken back.
+ */
+static void test_states(void **state) {
+    (void)state;
+    struct fixture f;
+    struct kv *kv;
+    struct err e = {0};
+    open_kv(&f, 1);
+    assert_false(f.kv->recurrent);
+    f.layers[1] = (struct layer){.kv_layer = 1, .n_state = 3, .recurrent = 1};
+    assert_int_equal(kv_open(&kv, &f.m, N_CTX, 1, N_SEQS, DT_F32, &e), ST_OK);
+    assert_true(kv->recurrent && kv->cache.state[0].data == NULL && kv->cache.k[1].data == NULL);
+    float *slots = kv->cache.state[1].data;
+    for (uint32_t i = 0; i < 3 * N_SEQS; i++) slots[i] = (float)i;
+    assert_true(kv_seq_extend(kv, 1, KV_PAGE + 1));
+    assert_int_equal(kv_seq_truncate(kv, 1, KV_PAGE + 1), KV_PAGE + 1);
+    assert_true(kv_seq_fork(kv, 1, 3, KV_PAGE + 1));
+    assert_memory_equal(slots + 9, ((const float[]){3, 4, 5}), 3 * sizeof *slots);
+    assert_true(slots[6] == 6 && slots[0] == 0);
+    assert_int_equal(kv_seq_truncate(kv, 1, KV_PAGE), 0);
+    assert_int_equal(kv->cache.seq[1].n_tokens, 0);
+    assert_int_equal(kv->cache.seq[3].n_tokens, KV_PAGE + 1);
+    assert_int_equal(kv_seq_truncate(kv, 3, 0), 0);
+    assert_int_equal(kv->n_free, kv->cache.n_pages);
+    kv_close(kv);
+    close_kv(&f);
+}
+
 static void test_open_without_memory(void **state) {
     (void)state;
     struct fixture f;
     open_kv(&f, 1);
+    f.layers[1].n_state = 5;
     for (long n = 1;; n++) {
         struct kv *kv;
         struct err e = {0};
@@ -151,6 +180,7 @@ int main(void) {
         cmocka_unit_test(test_a_fork_shares_full_pages_and_copies_the_rest),
         cmocka_unit_test(test_a_fork_at_a_page_border_needs_no_page),
         cmocka_unit_test(test_types),
+        cmocka_unit_test(test_states),
         cmocka_unit_test(test_open_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,6 +32,7 @@ static int64_t dim_value(const struct model *m, const struct layer *l, const cha
     const struct hparams *hp = &m->hp;
     const int64_t q = (int64_t)l->n_head * l->head_dim, k = (int64_t)l->n_head_kv * l->head_dim;
     const int64_t v = (int64_t)l->n_head_kv * l->head_dim_v;
+    const int64_t D = hp->ssm_inner, N = hp->ssm_state, R = hp->ssm_rank, G = hp->ssm_group;
     const int64_t nope = (int64_t)hp->mla_dim_k - hp->n_rot; /* of an MLA key */
     const struct {
         const char *name;
@@ -70,6 +71,25 @@ static int64_t dim_value(const struct model *m, const struct layer *l, const cha
         {"index_q_dim", (int64_t)hp->n_index_head * hp->index_dim},
         {"n_embd_layer", hp->n_embd_layer},
         {"n_embd_layers", (int64_t)hp->n_embd_layer * hp->n_layer},
+        {"2*q_dim", 2 * q},
+        {"3*n_embd", 3 * (int64_t)hp->n_embd},
+        {"n_expert_in", hp->n_latent != 0 ? hp->n_latent : hp->n_embd},
+        {"n_latent", hp->n_latent},
+        {"ssm_conv", hp->ssm_conv},
+        {"ssm_inner", D},
+        {"2*ssm_inner", 2 * D},
+        {"ssm_state", N},
+        {"ssm_rank", R},
+        {"2*ssm_rank", 2 * R},
+        {"ssm_x", R + 2 * N}, /* mamba: [dt | B | C] */
+        {"ssm_group", G},
+        {"ssm_piece", G != 0 ? D / G : D},  /* mamba2: columns of a group */
+        {"ssm2_conv", D + 2 * G * N},       /* [x | B | C] */
+        {"ssm2_in", 2 * D + 2 * G * N + R}, /* [z | x | B | C | dt] */
+        {"delta_conv", 2 * G * N + D},      /* delta rule: [q | k | v] */
+        {"delta_in", 2 * G * N + 2 * D},
+        {"kda_dim", hp->kda_dim},
+        {"kda_dims", (int64_t)l->n_head * hp->kda_dim},
         {"1", 1},
         {"3", 3},
         {"4", 4},
@@ -153,6 +173,10 @@ static bool is_wanted(const struct model *m, const struct layer *l, uint32_t il,
              ((flags & TENSOR_HEADS) != 0 && m->hp.latent) ||
              ((flags & TENSOR_LOW_Q) != 0 && m->hp.q_rank == 0) ||
              ((flags & TENSOR_FULL_Q) != 0 && m->hp.q_rank != 0) ||
+             ((flags & TENSOR_ATTN) != 0 && l->n_head_kv == 0) ||
+             ((flags & TENSOR_SHORT) != 0 && m->hp.n_latent == 0) ||
+             ((flags & TENSOR_RECURRENT) != 0 && l->recurrent == 0) ||
+             ((flags & (TENSOR_DENSE | TENSOR_MOE)) != 0 && l->no_ffn) ||
              ((flags & TENSOR_PLE) != 0 && m->hp.n_embd_layer == 0));
 }
 

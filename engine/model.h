@@ -60,6 +60,12 @@ struct hparams { /* one per model; per-layer values are in struct layer */
     uint32_t n_index_head, index_dim, index_top_k;  /* its sparse form; 0: none */
     float index_eps;
     uint32_t n_embd_layer, n_kv_shared, n_deepstack; /* gemma4; qwen3vl */
+
+    /* Recurrent layers (spec/models/recurrent.md; block_recur.c). */
+    uint32_t ssm_conv, ssm_inner, ssm_state, ssm_rank, ssm_group;
+    bool ssm_norm_parts;        /* dt, B and C are normed without a weight */
+    uint32_t full_interval;     /* every such layer has attention */
+    uint32_t kda_dim, n_latent; /* kimi-linear; of experts' inputs, 0: n_embd */
 };
 
 struct layer { /* one block; tensors that the file does not have are NULL */
@@ -69,6 +75,9 @@ struct layer { /* one block; tensors that the file does not have are NULL */
     uint32_t kv_dim_k, kv_dim_v; /* of a head in a cell of its cache; 0: values are in the keys */
     bool window, moe, rope, temp;
     uint32_t own_index; /* chooses cells, as later layers without an index do; 0 or 1 */
+    uint32_t recurrent; /* a recurrence in place of attention; 0 or 1 */
+    uint32_t n_state;   /* floats it keeps of each sequence */
+    bool no_ffn;        /* no feed-forward half */
     const struct tensor *attn_norm, *attn_norm_b, *attn_norm_2, *attn_norm_2_b;
     const struct tensor *wq, *wk, *wv, *wqkv, *wo;
     const struct tensor *wq_b, *wk_b, *wv_b, *wqkv_b, *wo_b;
@@ -80,6 +89,11 @@ struct layer { /* one block; tensors that the file does not have are NULL */
     const struct tensor *experts_gate, *experts_up, *experts_gate_up, *experts_down;
     const struct tensor *experts_gate_b, *experts_up_b, *experts_down_b, *experts_down_scale;
     const struct tensor *shared_gate, *shared_up, *shared_down, *shared_router;
+    const struct tensor *latent_down, *latent_up; /* before and behind the chosen experts */
+    /* recurrences */
+    const struct tensor *ssm_in, *ssm_conv, *ssm_conv_b, *ssm_x, *ssm_dt, *ssm_dt_b, *ssm_a, *ssm_d;
+    const struct tensor *ssm_norm, *ssm_out, *ssm_qkv, *ssm_gate, *ssm_ba, *ssm_beta, *ssm_alpha;
+    const struct tensor *conv_q, *conv_k, *conv_v, *kda_f_a, *kda_f_b, *kda_g_a, *kda_g_b;
     /* latent attention */
     const struct tensor *wq_a, *q_a_norm, *wq_up, *wkv_a, *kv_a_norm, *wkv_up, *wk_up, *wv_up;
     const struct tensor *index_q, *index_k, *index_k_norm, *index_k_norm_b, *index_proj;
@@ -139,17 +153,20 @@ struct hparam_spec {
 
 enum tensor_flags {
     TENSOR_OPTIONAL = 1,
-    TENSOR_DENSE = 2,    /* only in layers without experts */
-    TENSOR_MOE = 4,      /* only in layers with experts */
-    TENSOR_SHARED = 8,   /* only in layers with shared experts */
-    TENSOR_KV = 16,      /* only in layers with a cache of their own */
-    TENSOR_INDEX = 32,   /* only in layers that choose cells */
-    TENSOR_PLE = 64,     /* only with per-layer embeddings */
-    TENSOR_F32 = 128,    /* must be F32, whatever its shape; vectors must anyway */
-    TENSOR_LATENT = 256, /* only with absorbed products (block_mla.c) */
-    TENSOR_HEADS = 512,  /* only without them */
-    TENSOR_LOW_Q = 1024, /* only with queries of low rank */
-    TENSOR_FULL_Q = 2048 /* only without them */
+    TENSOR_DENSE = 2,        /* only in layers without experts */
+    TENSOR_MOE = 4,          /* only in layers with experts */
+    TENSOR_SHARED = 8,       /* only in layers with shared experts */
+    TENSOR_KV = 16,          /* only in layers with a cache of their own */
+    TENSOR_INDEX = 32,       /* only in layers that choose cells */
+    TENSOR_PLE = 64,         /* only with per-layer embeddings */
+    TENSOR_F32 = 128,        /* must be F32, whatever its shape; vectors must anyway */
+    TENSOR_LATENT = 256,     /* only with absorbed products (block_mla.c) */
+    TENSOR_HEADS = 512,      /* only without them */
+    TENSOR_LOW_Q = 1024,     /* only with queries of low rank */
+    TENSOR_FULL_Q = 2048,    /* only without them */
+    TENSOR_ATTN = 4096,      /* only in layers with key/value heads */
+    TENSOR_RECURRENT = 8192, /* only in layers with a recurrence */
+    TENSOR_SHORT = 16384     /* only where experts are given shorter rows (n_latent) */
 };
 struct tensor_spec {
     const char *name; /* "attn_q.weight"; blocks: behind "blk.N." */
@@ -189,6 +206,9 @@ struct block_style { /* what block_layer() reads beside the tensors that are the
     enum rope_kind index_rope; /* of keys and queries that choose cells */
     bool swa_flags;            /* a single sliding_window_pattern is a flag for all layers */
     bool hybrid;               /* layers without key/value heads have another mixer */
+    bool q_gate;               /* behind each head of q stands a gate of its result */
+    bool layer_eps;            /* attention.layer_norm_epsilon, unless there is one of RMS norms */
+    bool k_in_turn; /* delta rule: value head i has key head i mod n, not consecutive ones */
 };
 
 struct forward;

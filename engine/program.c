@@ -58,7 +58,7 @@ static struct op *new_op(struct recorder *p, enum op_code code) {
     }
     *op = (struct op){.code = (uint8_t)code,
                       .layer = p->layer,
-                      .in = {VAL_NONE, VAL_NONE, VAL_NONE, VAL_NONE},
+                      .in = {VAL_NONE, VAL_NONE, VAL_NONE, VAL_NONE, VAL_NONE},
                       .out = {VAL_NONE, VAL_NONE, VAL_NONE}};
     return op;
 }
@@ -167,6 +167,18 @@ val p_concat(struct recorder *p, const char *name, int n, const val *x) {
     struct op *op = new_op(p, OP_CONCAT);
     op->out[0] = y;
     for (int k = 0; k < n; k++) op->in[k] = x[k];
+    return y;
+}
+
+val p_columns(struct recorder *p, const char *name, val x, uint32_t piece, uint32_t first,
+              uint32_t n) {
+    const uint32_t width = value_of(p, x)->width;
+    val y = new_value(p, name, width / piece * n, value_of(p, x)->rows);
+    struct op *op = simple_op(p, OP_COLUMNS, x, VAL_NONE, y);
+    op->p.columns.piece = piece;
+    op->p.columns.first = first;
+    op->p.columns.n = n;
+    assert(p->failed || (width % piece == 0 && first + n <= piece));
     return y;
 }
 
@@ -308,6 +320,61 @@ val p_attn_select(struct recorder *p, val q, val weights, const struct select_st
     op->p.attn_select.col = s->col;
     op->p.attn_select.top_k = s->top_k;
     op->p.attn_select.scale = s->scale;
+    return y;
+}
+
+val p_conv_state(struct recorder *p, const char *name, val x, struct weight w, uint32_t layer,
+                 uint32_t col) {
+    val y = like(p, name, x);
+    struct op *op = simple_op(p, OP_CONV_STATE, x, VAL_NONE, y);
+    op->w[0] = w.w;
+    op->b[0] = w.b;
+    op->p.conv_state.layer = layer;
+    op->p.conv_state.col = col;
+    op->p.conv_state.n_kernel = (uint32_t)w.w->dim[0];
+    assert(p->failed || w.w->dim[1] * w.w->dim[2] == (int64_t)value_of(p, x)->width);
+    return y;
+}
+
+val p_ssm_scan(struct recorder *p, const char *name, val x, val dt, val b, val c,
+               const struct ssm_style *s) {
+    val y = like(p, name, x);
+    struct op *op = simple_op(p, OP_SSM_SCAN, x, dt, y);
+    op->in[2] = b;
+    op->in[3] = c;
+    op->w[0] = s->a;
+    op->w[1] = s->d;
+    op->b[0] = s->dt_b;
+    op->p.ssm_scan.layer = s->layer;
+    op->p.ssm_scan.col = s->col;
+    op->p.ssm_scan.n_head = s->n_head;
+    op->p.ssm_scan.head_dim = s->head_dim;
+    op->p.ssm_scan.n_state = s->n_state;
+    op->p.ssm_scan.n_group = s->n_group;
+    assert(p->failed || value_of(p, x)->width == s->n_head * s->head_dim);
+    assert(p->failed || value_of(p, dt)->width == s->n_head);
+    assert(p->failed || value_of(p, b)->width == s->n_group * s->n_state);
+    return y;
+}
+
+val p_delta_net(struct recorder *p, const char *name, const struct delta_in *in,
+                const struct delta_style *s) {
+    val y = new_value(p, name, s->n_head * s->dim_v, value_of(p, in->v)->rows);
+    struct op *op = simple_op(p, OP_DELTA_NET, in->q, in->k, y);
+    op->in[2] = in->v;
+    op->in[3] = in->gate;
+    op->in[4] = in->beta;
+    op->w[0] = s->a;
+    op->b[0] = s->dt_b;
+    op->p.delta_net.layer = s->layer;
+    op->p.delta_net.col = s->col;
+    op->p.delta_net.n_head = s->n_head;
+    op->p.delta_net.n_head_k = s->n_head_k;
+    op->p.delta_net.dim_k = s->dim_k;
+    op->p.delta_net.dim_v = s->dim_v;
+    op->p.delta_net.tiled = s->tiled;
+    assert(p->failed || value_of(p, in->k)->width == s->n_head_k * s->dim_k);
+    assert(p->failed || value_of(p, in->beta)->width == s->n_head);
     return y;
 }
 

@@ -45,6 +45,9 @@ val p_add(struct recorder *p, const char *name, val a, val b);
 val p_mul(struct recorder *p, const char *name, val a, val b); /* b: as wide as a, or one a piece */
 val p_mul_w(struct recorder *p, const char *name, val a, const struct tensor *w); /* likewise */
 val p_concat(struct recorder *p, const char *name, int n, const val *x); /* up to OP_MAX_IN */
+/* Elements first..first+n-1 of each piece of x. */
+val p_columns(struct recorder *p, const char *name, val x, uint32_t piece, uint32_t first,
+              uint32_t n);
 val p_scale(struct recorder *p, const char *name, val x, float a, float b);
 val p_softcap(struct recorder *p, const char *name, val x, float cap);
 val p_act(struct recorder *p, const char *name, enum act kind, val x);
@@ -90,6 +93,34 @@ struct select_style {
     float scale;
 };
 val p_attn_select(struct recorder *p, val q, val weights, const struct select_style *s);
+
+/* The state of these begins at float `col` of what its layer keeps for each sequence; each says how
+ * much it takes. */
+/* w.w {n_kernel, ...}, one filter for each column of x: (n_kernel - 1) floats a column. */
+val p_conv_state(struct recorder *p, const char *name, val x, struct weight w, uint32_t layer,
+                 uint32_t col);
+struct ssm_style { /* n_head * head_dim * n_state floats */
+    uint32_t layer, col, n_head, head_dim, n_state, n_group;
+    const struct tensor *a;    /* {1, n_head} or {n_state, n_head}, negative */
+    const struct tensor *d;    /* n_head factors of x */
+    const struct tensor *dt_b; /* [n_head] added to dt; NULL */
+};
+/* x [n_head * head_dim], dt [n_head], b and c [n_group * n_state] */
+val p_ssm_scan(struct recorder *p, const char *name, val x, val dt, val b, val c,
+               const struct ssm_style *style);
+struct delta_style { /* n_head * dim_k * dim_v floats */
+    uint32_t layer, col, n_head, n_head_k, dim_k, dim_v;
+    bool tiled;
+    const struct tensor *a;    /* n_head factors of the gate, negative */
+    const struct tensor *dt_b; /* as wide as the gate */
+};
+struct delta_in {
+    val q, k, v; /* q, k [n_head_k * dim_k], of length 1; v [n_head * dim_v] */
+    val gate;    /* [n_head] or [n_head * dim_k] */
+    val beta;    /* [n_head], before the sigmoid */
+};
+val p_delta_net(struct recorder *p, const char *name, const struct delta_in *in,
+                const struct delta_style *style);
 
 struct moe_style {
     uint32_t n_expert, n_used;

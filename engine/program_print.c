@@ -100,6 +100,12 @@ static void print_select(const struct op *op, struct buf *b) {
                op->p.attn_select.top_k);
 }
 
+static void print_delta(const struct op *op, struct buf *b) {
+    buf_printf(b, "  %u heads of %u by %u, %u of keys%s", op->p.delta_net.n_head,
+               op->p.delta_net.dim_k, op->p.delta_net.dim_v, op->p.delta_net.n_head_k,
+               op->p.delta_net.tiled ? ", in turn" : "");
+}
+
 static void print_route(const struct op *op, struct buf *b) {
     static const char *const gating[] = {"?", "", ", sigmoid", ", softmax of the chosen",
                                          ", sqrt softplus"};
@@ -181,6 +187,18 @@ static void print_params(const struct op *op, struct buf *b) {
     case OP_MOE_ROUTE:
         print_route(op, b);
         break;
+    case OP_COLUMNS:
+        buf_printf(b, "  %u..%u of each %u", op->p.columns.first,
+                   op->p.columns.first + op->p.columns.n - 1, op->p.columns.piece);
+        break;
+    case OP_SSM_SCAN:
+        buf_printf(b, "  %u heads of %u, state %u, %u groups", op->p.ssm_scan.n_head,
+                   op->p.ssm_scan.head_dim, op->p.ssm_scan.n_state, op->p.ssm_scan.n_group);
+        break;
+    case OP_DELTA_NET:
+        print_delta(op, b);
+        break;
+    case OP_CONV_STATE:
     case OP_ROWS:
     case OP_LINEAR:
     case OP_ADD:

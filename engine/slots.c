@@ -3,7 +3,10 @@
  * A finished request leaves its sequence in an idle slot. A new one forks the slot with the longest
  * common prefix, busy or idle: full pages are shared, so keeping both costs one page. Idle slots
  * are dropped, least recently used first, when slots or pages run out; the cache always has room
- * for n_parallel sequences of n_ctx tokens, so dropping idle ones is always enough. */
+ * for n_parallel sequences of n_ctx tokens, so dropping idle ones is always enough.
+ *
+ * The state of a recurrent model stands for all tokens of a sequence: such a sequence is a prefix
+ * only as a whole, and one that is truncated begins anew. */
 #include <assert.h>
 #include <string.h>
 
@@ -17,8 +20,7 @@ static uint32_t common_prefix(const struct token_list *a, const token_id *b, uin
 }
 
 void slot_truncate(struct cria_engine *eng, int slot, uint32_t n_tokens) {
-    kv_seq_truncate(eng->kv, (uint32_t)slot, n_tokens);
-    eng->slots[slot].tokens.len = n_tokens;
+    eng->slots[slot].tokens.len = kv_seq_truncate(eng->kv, (uint32_t)slot, n_tokens);
 }
 
 /* Drops the idle slot that was used longest ago, but not `keep`. False: there is none with cells.
@@ -49,6 +51,7 @@ static int find_best_prefix(const struct cria_engine *eng, const token_id *token
     for (int i = 0; i < (int)eng->n_slots; i++) {
         if (eng->slots[i].first_pos != 0) continue; /* the same tokens, but not the same cells */
         uint32_t common = common_prefix(&eng->slots[i].tokens, tokens, n);
+        if (eng->kv->recurrent && common != eng->slots[i].tokens.len) continue;
         if (common <= *len) continue;
         *len = common;
         best = i;
@@ -107,8 +110,11 @@ bool slot_extend(struct cria_engine *eng, int slot, const token_id *tokens, uint
 }
 
 enum status slots_open(struct cria_engine *eng, struct err *e) {
-    eng->n_slots = eng->n_parallel + 1 +
-                   N_IDLE_SLOTS; /* one more: an empty one while a fork's source is kept */
+    bool recurrent = false;
+    for (uint32_t il = 0; il < eng->model->hp.n_layer; il++)
+        recurrent = recurrent || eng->model->layers[il].n_state != 0;
+    /* One more: an empty one while a fork's source is kept. */
+    eng->n_slots = eng->n_parallel + 1 + (recurrent ? N_IDLE_STATES : N_IDLE_SLOTS);
     eng->slots = mem_zalloc(eng->n_slots, sizeof *eng->slots);
     return eng->slots != NULL ? ST_OK : err_no_memory(e);
 }

@@ -52,10 +52,12 @@ uint32_t cria_timeline_len(const struct cria_timeline *tl) {
     return (uint32_t)tl->eng->slots[tl->slot].tokens.len;
 }
 
-void cria_timeline_truncate(struct cria_timeline *tl, uint32_t n_tokens) {
+uint32_t cria_timeline_truncate(struct cria_timeline *tl, uint32_t n_tokens) {
     pthread_mutex_lock(&tl->eng->step_lock);
     if (n_tokens < cria_timeline_len(tl)) slot_truncate(tl->eng, tl->slot, n_tokens);
+    const uint32_t left = cria_timeline_len(tl);
     pthread_mutex_unlock(&tl->eng->step_lock);
+    return left;
 }
 
 /* One step of as many tokens as fit from tokens[done..n); results of rows >= first_wanted go out.

@@ -35,10 +35,32 @@ static void check_cache(const struct model *m, const struct op *op) {
     must(width <= (op->code == OP_KV_STORE && op->p.kv_store.values ? l->kv_dim_v : l->kv_dim_k));
 }
 
+/* An op with a state stays inside of what its layer keeps. */
+static void check_state(const struct model *m, const struct program *g, const struct op *op) {
+    const uint64_t width = op->in[0] != VAL_NONE ? g->vals[op->in[0]].width : 0;
+    uint32_t layer;
+    uint64_t end;
+    if (op->code == OP_CONV_STATE) {
+        layer = op->p.conv_state.layer;
+        end = op->p.conv_state.col + width * (op->p.conv_state.n_kernel - 1);
+    } else if (op->code == OP_SSM_SCAN) {
+        layer = op->p.ssm_scan.layer;
+        end = op->p.ssm_scan.col + width * op->p.ssm_scan.n_state;
+    } else if (op->code == OP_DELTA_NET) {
+        layer = op->p.delta_net.layer;
+        end = op->p.delta_net.col +
+              (uint64_t)op->p.delta_net.n_head * op->p.delta_net.dim_k * op->p.delta_net.dim_v;
+    } else {
+        return;
+    }
+    must(layer < m->hp.n_layer && end <= m->layers[layer].n_state);
+}
+
 static void check_program(const struct model *m, const struct program *g) {
     for (uint32_t i = 0; i < g->n_ops; i++) {
         const struct op *op = &g->ops[i];
         check_cache(m, op);
+        check_state(m, g, op);
         for (int k = 0; k < OP_MAX_IN; k++)
             if (op->in[k] != VAL_NONE) must(op->in[k] < g->n_vals && g->vals[op->in[k]].first < i);
         for (int k = 0; k < OP_MAX_OUT; k++) {

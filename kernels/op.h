@@ -118,6 +118,25 @@ union op_params { /* the member named like the op */
         bool values;
     } kv_store;
     struct {
+        uint32_t piece, first, n; /* of each piece of the row */
+    } columns;
+    /* The three with a state per sequence and layer: theirs begins at float `col` of it (step.h).
+     */
+    struct {
+        uint32_t layer, col, n_kernel; /* state [width][n_kernel - 1], oldest first */
+    } conv_state;
+    struct {
+        uint32_t layer, col;
+        uint32_t n_head, head_dim, n_state; /* state [n_head][head_dim][n_state] */
+        uint32_t n_group;                   /* of heads that share B and C */
+    } ssm_scan;
+    struct {
+        uint32_t layer, col;
+        uint32_t n_head, dim_k, dim_v; /* state [n_head][dim_v][dim_k] */
+        uint32_t n_head_k;             /* of q and k */
+        bool tiled; /* head h has those of h % n_head_k, not of h / (n_head / n_head_k) */
+    } delta_net;
+    struct {
         uint32_t layer, n_head, n_head_kv, head_dim, head_dim_v;
         uint32_t window; /* cells visible, the row's own included; 0: all */
         bool chunked;    /* instead: cells from position floor(pos / window) * window on */
@@ -149,7 +168,8 @@ union op_params { /* the member named like the op */
     } moe_sum;
 };
 
-enum { OP_MAX_IN = 4, OP_MAX_OUT = 3, OP_MAX_W = 3 };
+enum { DELTA_MAX_DIM = 1024 }; /* dim_k of DELTA_NET */
+enum { OP_MAX_IN = 5, OP_MAX_OUT = 3, OP_MAX_W = 3 };
 
 struct op {
     uint8_t code;   /* enum op_code */

@@ -28,6 +28,10 @@ struct kv_cache {
     /* [n_layer] planes {head_dim, KV_PAGE, n_head_kv, n_pages}: a head's cells of one page are
      * contiguous. F32 or F16. */
     struct tensor *k, *v; /* v.data NULL: values are a part of the keys */
+    /* [n_layer] planes {floats, n_seqs} F32: what a layer with a recurrence remembers of each
+     * sequence, the same amount at every length. data NULL: nothing. A row of index 0 begins with
+     * zeros; rows of one sequence stand in a batch in their order. */
+    struct tensor *state;
     struct kv_seq *seq;
     uint32_t n_seqs;
 };
@@ -86,6 +90,12 @@ static inline uint32_t step_end_cell(const struct step *s, uint32_t t, const str
 }
 static inline uint32_t step_rows(const struct step *s, val v) {
     return s->n_rows[s->prog->vals[v].rows];
+}
+/* What a layer remembers of the sequence of row t, from float `col` on. */
+static inline float *step_state(const struct step *s, uint32_t layer, uint32_t t, uint32_t col) {
+    const struct tensor *plane = &s->kv->state[layer];
+    unsigned char *slot = (unsigned char *)plane->data + s->batch->seq[t] * plane->stride[1];
+    return (float *)(void *)slot + col;
 }
 /* Byte offset, in a cache plane, of the vector of a head in a logical cell of a sequence. */
 static inline size_t kv_offset(const struct tensor *plane, const struct kv_seq *seq, uint32_t index,

@@ -45,9 +45,10 @@ struct cpu_worker {
 
 typedef void cpu_fn(struct cpu_worker *w, const struct op *op);
 cpu_fn cpu_embed, cpu_rows, cpu_norm, cpu_add, cpu_mul, cpu_scale, cpu_act, cpu_glu; /* cpu_row.c */
-cpu_fn cpu_by_rows;                             /* cpu_row.c: the definition, rows shared out */
-cpu_fn cpu_linear, cpu_linear_id, cpu_heads_mm; /* cpu_linear.c */
-cpu_fn cpu_rope, cpu_kv_store, cpu_attn;        /* cpu_attn.c */
+cpu_fn cpu_by_rows;                                 /* cpu_row.c: the definition, rows shared out */
+cpu_fn cpu_linear, cpu_linear_id, cpu_heads_mm;     /* cpu_linear.c */
+cpu_fn cpu_rope, cpu_kv_store, cpu_attn;            /* cpu_attn.c */
+cpu_fn cpu_conv_state, cpu_ssm_scan, cpu_delta_net; /* cpu_recur.c */
 
 /* Grows the areas that the op needs in this step. */
 typedef enum status cpu_reserve_fn(struct cpu *c, const struct step *s, const struct op *op,

@@ -529,7 +529,7 @@ static void check_attn(const struct attn_shape *a, uint32_t rows) {
     rig_planes(&g, a);
     g.op[1] = g.op[0];
     g.op[0] = (struct op){.code = OP_KV_STORE,
-                          .in = {VAL_NONE, VAL_NONE, VAL_NONE, VAL_NONE},
+                          .in = {VAL_NONE, VAL_NONE, VAL_NONE, VAL_NONE, VAL_NONE},
                           .out = {VAL_NONE, VAL_NONE, VAL_NONE}};
     g.op[0].p.kv_store.layer = 1;
     g.op[0].p.kv_store.n_head_kv = a->n_kv;

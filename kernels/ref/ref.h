@@ -12,6 +12,9 @@
 
 /* Decodes row i of a weight to f32. */
 void ref_weight_row(const struct tensor *w, int64_t i, float *out);
+/* Parts of ops with a state, to be shared out: columns, columns, heads begin..end-1 of all rows. */
+typedef void ref_part_fn(const struct step *s, const struct op *op, uint32_t begin, uint32_t end);
+ref_part_fn ref_conv_state_part, ref_ssm_scan_part, ref_delta_net_part;
 float ref_act1(enum act kind, float cap, float x); /* one element */
 
 #endif

@@ -95,6 +95,15 @@ void ref_concat(const struct step *s, const struct op *op) {
     }
 }
 
+void ref_columns(const struct step *s, const struct op *op) {
+    const uint32_t width = s->prog->vals[op->out[0]].width, n = op->p.columns.n;
+    for (uint32_t r = s->first_row; r < step_rows(s, op->out[0]); r++) {
+        const float *x = step_row(s, op->in[0], r) + op->p.columns.first;
+        float *y = step_row(s, op->out[0], r);
+        for (uint32_t i = 0; i < width; i++) y[i] = x[i / n * op->p.columns.piece + i % n];
+    }
+}
+
 static double length_of(const float *x, uint32_t n) {
     double sum = 0;
     for (uint32_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
