@@ -14,7 +14,6 @@
 #include "base/mem.h"
 #include "base/os.h"
 #include "base/team.h"
-#include "engine/quantize/blockcheck.h"
 #include "engine/quantize/quantize.h"
 
 enum {
@@ -56,13 +55,23 @@ static void note_fault(struct fault *f, uint64_t row) {
     }
 }
 
+/* The first of n blocks with a number that is not finite; n if there is none. */
+static size_t first_bad_block(enum dtype t, const void *data, size_t n) {
+    const struct dtype_info *info = dtype_info(t);
+    const unsigned char *p = data;
+    if (info->check != NULL) return info->check(data, n * info->elems);
+    for (size_t i = 0; t == DT_F64 && i < n; i++, p += 8) /* all bits of the exponent */
+        if ((p[7] & 0x7F) == 0x7F && (p[6] & 0xF0) == 0xF0) return i;
+    return n;
+}
+
 static void encode_row(struct job *j, uint64_t row, float *floats) {
     const struct gguf_tensor *t = j->q->from;
     const struct dtype_info *from = dtype_info(t->type), *to = dtype_info(j->q->type);
     const size_t n = (size_t)t->dim[0], n_in = n / from->elems, n_out = n / to->elems;
     const unsigned char *src = t->data + row * n_in * from->bytes;
     unsigned char *dst = j->out + (row - j->first) * n_out * to->bytes;
-    if (blockcheck_find(t->type, src, n_in) < n_in) {
+    if (first_bad_block(t->type, src, n_in) < n_in) {
         note_fault(&j->bad_in, row);
         return;
     }
@@ -70,7 +79,7 @@ static void encode_row(struct job *j, uint64_t row, float *floats) {
     if (iw != NULL) iw += row / (uint64_t)t->dim[1] % (uint64_t)t->dim[2] * n;
     from->decode(src, floats, n);
     to->encode(floats, dst, n, iw);
-    if (blockcheck_find(j->q->type, dst, n_out) < n_out) note_fault(&j->bad_out, row);
+    if (first_bad_block(j->q->type, dst, n_out) < n_out) note_fault(&j->bad_out, row);
 }
 
 static void encode_rows(void *arg, unsigned worker, unsigned n_workers) {
@@ -142,7 +151,7 @@ static enum status copy_tensor(struct quantizer *z, const struct quantize_tensor
     enum status st = ST_OK;
     for (size_t at = 0; at < q->from->size && st == ST_OK; at += piece) {
         const size_t n = q->from->size - at < piece ? q->from->size - at : piece;
-        const size_t bad = blockcheck_find(q->type, q->from->data + at, n / t->bytes);
+        const size_t bad = first_bad_block(q->type, q->from->data + at, n / t->bytes);
         if (bad < n / t->bytes)
             return refuse(z, q, at / t->bytes + bad, "block", "holds a number that is not finite",
                           e);

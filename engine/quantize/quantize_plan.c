@@ -9,7 +9,6 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "engine/quantize/blockcheck.h"
 #include "engine/quantize/quantize.h"
 
 struct quantize_params quantize_default_params(enum ftype ftype) {
@@ -213,7 +212,7 @@ static bool is_plain(enum dtype t) { return t == DT_F32 || t == DT_F16 || t == D
 static enum status check_convertible(const struct planner *w, const struct quantize_tensor *q) {
     char text[96];
     const struct dtype_info *from = dtype_info(q->from->type), *to = dtype_info(q->type);
-    if (!blockcheck_known(q->from->type))
+    if (q->from->type == DT_Q8_1)
         return refuse(w, q->from, ST_UNSUPPORTED, "type Q8_1 has no place in a model file");
     if (q->type == q->from->type) return ST_OK; /* bytes are copied */
     if (!is_plain(q->from->type) && !w->p->allow_requantize) {

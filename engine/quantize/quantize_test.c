@@ -15,7 +15,6 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/os.h"
-#include "engine/quantize/blockcheck.h"
 #include "engine/quantize/quantize.h"
 
 enum { N_COLS = 256, N_ROWS = 9 };
