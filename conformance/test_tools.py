@@ -194,6 +194,25 @@ def test_openai_round_trip(oai, model):
     assert answer.choices[0].message.content.strip() or answer.choices[0].message.tool_calls
 
 
+def test_anthropic_round_trip(claude, model):
+    tool = {"name": "get_weather", "description": "Weather of a city",
+            "input_schema": WEATHER["function"]["parameters"]}
+    ask = dict(model=model, max_tokens=160, tools=[tool], thinking={"type": "disabled"},
+               extra_body={"temperature": 0})
+    with claude.messages.stream(messages=QUESTION, **ask) as stream:
+        kinds = [event.type for event in stream]
+        message = stream.get_final_message()
+    call = next(block for block in message.content if block.type == "tool_use")
+    assert call.name == "get_weather" and call.input == {"city": "Oslo"} and message.stop_reason == "tool_use"
+    assert kinds[0] == "message_start" and kinds[-1] == "message_stop"
+    answer = claude.messages.create(messages=[
+        *QUESTION,
+        {"role": "assistant", "content": message.content},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": call.id, "content": "4 degrees, rain"}]},
+    ], **ask)
+    assert answer.stop_reason == "end_turn" and answer.content[0].text.strip()
+
+
 # ---- what the model sees -------------------------------------------------------------------------------
 
 
