@@ -141,10 +141,39 @@ static void sec_CVE_2024_8063(void **state) {
     }
 }
 
+/* Arrays with a value for each layer where there is one number, of every wrong length, with indices
+ * far outside. */
+static void sec_mllama_metadata(void **state) {
+    (void)state;
+    static uint32_t values[600];
+    static const uint64_t lens[] = {1, 2, 3, 5, 64, 512, 513, 600};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        values[i] = i % 3 == 0 ? UINT32_MAX : i % 3 == 1 ? 600 : 2;
+    for (size_t m = 0; m < sizeof models / sizeof *models; m++) {
+        struct gguf *g = NULL;
+        assert_int_equal(gguf_open(&g, models[m], NULL), ST_OK);
+        for (size_t i = 0; i < gguf_n_kv(g); i++) {
+            if (gguf_kv_at(g, i)->type != GGUF_U32) continue;
+            for (size_t k = 0; k < sizeof lens / sizeof *lens; k++) {
+                char *key = key_at(g, i);
+                struct gguf_writer *w = copy_of(g);
+                if (strcmp(key, "general.alignment") != 0)
+                    gguf_put_array(w, key, GGUF_U32, lens[k], values);
+                mem_free(key);
+                struct buf file = finish(w, g);
+                try_model(&file);
+                buf_free(&file);
+            }
+        }
+        gguf_close(g);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sec_CVE_2025_0312),
         cmocka_unit_test(sec_CVE_2024_8063),
+        cmocka_unit_test(sec_mllama_metadata),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -222,6 +222,41 @@ static void sec_CVE_2025_0315(void **state) {
     assert_true(os_rss_peak_bytes() - before < 64u << 20);
 }
 
+/* Counts whose product with the size of an element, in the file or in memory, wraps to a little. */
+static void products(struct file *f) {
+    uint64_t value[40];
+    size_t n = 0;
+    for (uint64_t size = 2; size <= 256; size += size < 32 ? 2 : 32) {
+        value[n++] = UINT64_MAX / size + 1;
+        if (size >= 128) value[n++] = UINT64_MAX / size + 2;
+    }
+    patch_all(f, BIT(COUNT), value, n);
+}
+static void sec_llama_cpp_15711(void **state) {
+    (void)state;
+    for_each(products);
+}
+
+/* Opening with each allocation failing in turn. */
+static void without_memory(struct file *f) {
+    struct gguf *g = NULL;
+    struct err e;
+    enum status st = ST_NO_MEMORY;
+    for (long n = 1; st == ST_NO_MEMORY; n++) {
+        const long live = mem_live();
+        mem_fail_at(n);
+        st = gguf_open_memory(&g, f->data, f->size, "t.gguf", &e);
+        mem_fail_at(0);
+        if (st == ST_OK) gguf_close(g);
+        assert_int_equal(mem_live(), live);
+    }
+    assert_int_equal(st, ST_OK);
+}
+static void sec_CVE_2024_32878(void **state) {
+    (void)state;
+    for_each(without_memory);
+}
+
 /* ---- lengths of texts and arrays ---- */
 
 static void lengths(struct file *f) {
@@ -343,10 +378,11 @@ static void sec_CVE_2025_49847(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sec_CVE_2024_39720), cmocka_unit_test(sec_CVE_2024_12055),
-        cmocka_unit_test(sec_CVE_2025_0315),  cmocka_unit_test(sec_CVE_2025_66959),
-        cmocka_unit_test(sec_CVE_2025_53630), cmocka_unit_test(sec_CVE_2024_21802),
-        cmocka_unit_test(sec_CVE_2026_33298), cmocka_unit_test(sec_CVE_2025_49847),
+        cmocka_unit_test(sec_CVE_2024_39720),  cmocka_unit_test(sec_CVE_2024_12055),
+        cmocka_unit_test(sec_CVE_2025_0315),   cmocka_unit_test(sec_CVE_2025_66959),
+        cmocka_unit_test(sec_CVE_2025_53630),  cmocka_unit_test(sec_CVE_2024_21802),
+        cmocka_unit_test(sec_CVE_2026_33298),  cmocka_unit_test(sec_CVE_2025_49847),
+        cmocka_unit_test(sec_llama_cpp_15711), cmocka_unit_test(sec_CVE_2024_32878),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
