@@ -165,6 +165,7 @@ static bool invoke(struct parser *p, const char *recipient, const char *s, size_
     clean_name(&own, name, name_n);
     if (own.failed) {
         p->out->calls.failed = true;
+        buf_free(&own);
         return false;
     }
     const char *tool = tool_of(p, own.data, own.len);

@@ -210,6 +210,7 @@ struct jparser {
     bool failed;
 };
 /* These return NULL (or false) with the error set. */
+struct jnode *jparse_no_memory(struct jparser *p); /* NULL */
 struct jnode *jparse_fail(struct jparser *p, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 struct jnode *jnode_new(struct jparser *p, enum jnode_kind kind);

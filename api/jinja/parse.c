@@ -146,7 +146,7 @@ static struct jparams *parse_params(struct jparser *p) {
         out->fallback = arena_zalloc(&p->t->arena, MAX_PARAMS, sizeof(*out->fallback));
     }
     if (out == NULL || out->id == NULL || out->name == NULL || out->fallback == NULL)
-        return jparse_fail(p, "out of memory"), NULL;
+        return jparse_no_memory(p), NULL;
     while (!jparse_is_op(p, ")")) {
         if (out->n > 0 && !jparse_expect_op(p, ",")) return NULL;
         if (p->at->kind != JT_NAME || out->n == MAX_PARAMS)

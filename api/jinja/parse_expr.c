@@ -20,7 +20,7 @@ struct jnode *jparse_fail(struct jparser *p, const char *fmt, ...) {
     return NULL;
 }
 
-static struct jnode *no_memory(struct jparser *p) {
+struct jnode *jparse_no_memory(struct jparser *p) {
     p->failed = true;
     err_no_memory(p->e);
     return NULL;
@@ -28,7 +28,7 @@ static struct jnode *no_memory(struct jparser *p) {
 
 struct jnode *jnode_new(struct jparser *p, enum jnode_kind kind) {
     struct jnode *n = arena_zalloc(&p->t->arena, 1, sizeof *n);
-    if (n == NULL) return no_memory(p);
+    if (n == NULL) return jparse_no_memory(p);
     n->kind = (uint8_t)kind;
     n->line = p->at->line;
     n->method = -1;
@@ -43,11 +43,11 @@ uint32_t jparse_name_id(struct jparser *p, struct jtext name) {
     if (t->n_names == t->cap_names) {
         uint32_t cap = t->cap_names == 0 ? 64 : t->cap_names * 2;
         struct jtext *grown = mem_grow(t->name, cap, sizeof *grown);
-        if (grown == NULL) return no_memory(p), 0;
+        if (grown == NULL) return jparse_no_memory(p), 0;
         t->name = grown;
         t->cap_names = cap;
     }
-    if (!map_put(&t->names, name.p, name.n, t->n_names, &fresh)) return no_memory(p), 0;
+    if (!map_put(&t->names, name.p, name.n, t->n_names, &fresh)) return jparse_no_memory(p), 0;
     t->name[t->n_names] = name;
     return t->n_names++;
 }
@@ -57,7 +57,7 @@ bool jbuilder_add(struct jparser *p, struct jlist_builder *b, struct jnode *node
     if (b->n == b->cap) {
         size_t cap = b->cap == 0 ? 4 : b->cap * 2;
         struct jnode **grown = arena_zalloc(&p->t->arena, cap, sizeof *grown);
-        if (grown == NULL) return no_memory(p), false;
+        if (grown == NULL) return jparse_no_memory(p), false;
         if (b->n > 0) memcpy(grown, b->at, b->n * sizeof *grown);
         b->at = grown;
         b->cap = cap;
@@ -124,7 +124,7 @@ static struct jnode *parse_strings(struct jparser *p) {
     p->at++;
     while (p->at->kind == JT_STRING) { /* neighbours are one string */
         char *joined = arena_alloc(&p->t->arena, s.n + p->at->s.n + 1);
-        if (joined == NULL) return no_memory(p);
+        if (joined == NULL) return jparse_no_memory(p);
         memcpy(joined, s.p, s.n);
         memcpy(joined + s.n, p->at->s.p, p->at->s.n);
         s = (struct jtext){joined, s.n + p->at->s.n};
@@ -212,7 +212,7 @@ static bool add_kw(struct jparser *p, struct jargs_node *a, struct jtext name, s
     size_t n = a->n_kw + 1;
     struct jtext *names = arena_zalloc(&p->t->arena, n, sizeof *names);
     struct jnode **values = arena_zalloc(&p->t->arena, n, sizeof(*values));
-    if (names == NULL || values == NULL) return no_memory(p), false;
+    if (names == NULL || values == NULL) return jparse_no_memory(p), false;
     for (size_t i = 0; i < a->n_kw; i++) {
         names[i] = a->kw_name[i];
         values[i] = a->kw[i];
@@ -229,7 +229,7 @@ struct jargs_node *jparse_args(struct jparser *p) {
     enum { MAX_KEYWORDS = 200 };
     struct jargs_node *a = arena_zalloc(&p->t->arena, 1, sizeof *a);
     struct jlist_builder b = {0};
-    if (a == NULL) return no_memory(p), NULL;
+    if (a == NULL) return jparse_no_memory(p), NULL;
     for (bool first = true; !jparse_is_op(p, ")"); first = false) {
         if (!first && !jparse_expect_op(p, ",")) return NULL;
         if (jparse_is_op(p, ")")) break;
@@ -272,7 +272,7 @@ static struct jnode *parse_subscript(struct jparser *p, struct jnode *in) {
     if (!slice) return pair(p, JN_ITEM, in, part[0]);
     struct jnode *node = jnode_new(p, JN_SLICE);
     if (node == NULL || (node->list = arena_zalloc(&p->t->arena, 3, sizeof(*node->list))) == NULL)
-        return no_memory(p);
+        return jparse_no_memory(p);
     node->a = in;
     for (size_t i = 0; i < 3; i++) node->list[i] = part[i];
     return node;
@@ -366,7 +366,7 @@ static struct jnode *parse_test(struct jparser *p, struct jnode *in) {
         struct jnode *v = parse_postfix(p, parse_primary(p));
         struct jlist_builder b = {0};
         n->args = arena_zalloc(&p->t->arena, 1, sizeof *n->args);
-        if (n->args == NULL) return no_memory(p);
+        if (n->args == NULL) return jparse_no_memory(p);
         if (!jbuilder_add(p, &b, v)) return NULL;
         n->args->pos = b.at;
         n->args->n = 1;
@@ -483,7 +483,7 @@ static struct jnode *parse_compare(struct jparser *p) {
     if (n == NULL) return NULL;
     n->line = first->line;
     n->text = (struct jtext){arena_strndup(&p->t->arena, op, n_ops), n_ops};
-    return n->text.p == NULL ? no_memory(p) : n;
+    return n->text.p == NULL ? jparse_no_memory(p) : n;
 }
 
 static struct jnode *parse_not(struct jparser *p) {
