@@ -54,8 +54,6 @@ static int find(const char *name) {
     return -1;
 }
 
-bool render_known(const char *renderer) { return find(renderer) >= 0; }
-
 const char *render_name(size_t i) { return i < N_RENDERERS ? renderers[i].name : NULL; }
 
 __attribute__((destructor)) static void forget(void) {

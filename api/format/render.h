@@ -22,7 +22,6 @@ struct render_input {
     unsigned first_image; /* number of the first image */
     int64_t now;          /* seconds since 1970; 0: the clock */
 };
-bool render_known(const char *renderer);
 /* i-th name; NULL behind the last. */
 const char *render_name(size_t i);
 /* Appends the prompt. ST_INVALID: `unknown renderer "x"`, or what the format refuses. */

@@ -41,8 +41,7 @@ static void only_recurrent(struct model *m) {
 static enum status derive(struct model *m, struct err *e) {
     only_recurrent(m);
     if (m->hp.ssm_inner != 2 * m->hp.n_embd)
-        return hparam_error(m, "ssm.inner_size", e,
-                            "is %u: only an expansion factor of 2 is supported for now",
+        return hparam_error(m, "ssm.inner_size", e, "is %u, not twice embedding_length",
                             m->hp.ssm_inner);
     return block_mamba_derive(m, e);
 }

@@ -94,11 +94,6 @@ enum status gguf_edit_f32(struct gguf *g, const char *key, float x, struct err *
     return set_kv(g, key, GGUF_F32, GGUF_F32, b, 4, 1, e);
 }
 
-enum status gguf_edit_bool(struct gguf *g, const char *key, bool x, struct err *e) {
-    const unsigned char b = x;
-    return set_kv(g, key, GGUF_BOOL, GGUF_BOOL, &b, 1, 1, e);
-}
-
 enum status gguf_edit_str(struct gguf *g, const char *key, const char *x, struct err *e) {
     unsigned char b[8 + 64];
     const size_t n = strlen(x);

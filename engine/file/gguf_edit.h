@@ -15,7 +15,6 @@ enum status gguf_edit_arch(struct gguf *g, const char *from, const char *to, str
 /* Sets a pair, new or not. */
 enum status gguf_edit_u32(struct gguf *g, const char *key, uint32_t x, struct err *e);
 enum status gguf_edit_f32(struct gguf *g, const char *key, float x, struct err *e);
-enum status gguf_edit_bool(struct gguf *g, const char *key, bool x, struct err *e);
 enum status gguf_edit_str(struct gguf *g, const char *key, const char *x, struct err *e);
 enum status gguf_edit_i32s(struct gguf *g, const char *key, const int32_t *x, size_t n,
                            struct err *e);

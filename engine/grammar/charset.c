@@ -58,12 +58,6 @@ bool charset_negate(struct charset *s) {
     return true;
 }
 
-bool charset_has(const struct charset *s, uint32_t c) {
-    for (size_t i = 0; i < s->n; i++)
-        if (c >= s->range[i].lo && c <= s->range[i].hi) return true;
-    return false;
-}
-
 void charset_free(struct charset *s) {
     mem_free(s->range);
     *s = (struct charset){0};

@@ -22,7 +22,6 @@ struct charset { /* owns range */
 bool charset_add(struct charset *s, uint32_t lo, uint32_t hi); /* lo > hi adds nothing */
 bool charset_union(struct charset *s, const struct charset *other);
 bool charset_negate(struct charset *s);
-bool charset_has(const struct charset *s, uint32_t c);
 void charset_free(struct charset *s);
 
 #endif
