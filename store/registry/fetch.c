@@ -18,7 +18,16 @@
 
 enum { CONNECT_SECONDS = 30, HEADER_MAX = 16384 };
 
-static void start(void) { curl_global_init(CURL_GLOBAL_DEFAULT); }
+static char agent[256]; /* the User-Agent; written by start(), before anybody reads it */
+
+static void start(void) {
+    struct utsname machine;
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    uname(&machine);
+    bool amd64 = strcmp(machine.machine, "x86_64") == 0;
+    snprintf(agent, sizeof agent, "ollama/%s (%s linux) cria/%s", CRIA_VERSION,
+             amd64 ? "amd64" : "arm64", CRIA_VERSION);
+}
 
 /* ---- addresses ---- */
 
@@ -237,15 +246,9 @@ static long stall_seconds(void) {
 
 CURL *fetch_prepare(struct fetch *f) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    static struct utsname machine;
-    char agent[256];
     pthread_once(&once, start);
     CURL *h = f->curl = curl_easy_init();
     if (h == NULL) return NULL;
-    uname(&machine);
-    bool amd64 = strcmp(machine.machine, "x86_64") == 0;
-    snprintf(agent, sizeof agent, "ollama/%s (%s linux) cria/%s", CRIA_VERSION,
-             amd64 ? "amd64" : "arm64", CRIA_VERSION);
     fetch_header(f, "Expect:");
     curl_easy_setopt(h, CURLOPT_URL, f->url);
     curl_easy_setopt(h, CURLOPT_PRIVATE, f);
