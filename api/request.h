@@ -66,9 +66,6 @@ enum status check_keep_alive(const json *v, struct err *e);
 enum status check_think(const json *v, struct err *e);
 enum status check_arguments(const json *v, struct err *e); /* of a tool call */
 enum status check_image(const json *v, struct err *e);     /* base64 text */
-/* Length of what standard base64 with padding holds; false and *bad = offset of the first wrong
- * byte. */
-bool base64_check(const char *text, size_t len, size_t *bad);
 
 /* Tables that several requests share. */
 extern const struct fields message_fields;         /* api.Message */

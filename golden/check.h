@@ -48,6 +48,9 @@ void check_list_free(char **names);
  * where it is not UTF-8. Anything else is nothing. */
 void check_text(struct buf *b, const json *v);
 
+/* Appends what base64 of a set stands for; of broken base64 a text that says so. */
+void check_base64(struct buf *b, const char *text);
+
 /* Normalised mean squared error: sum (a-b)^2 / sum b^2. */
 double check_nmse(const float *a, const float *b, size_t n);
 
