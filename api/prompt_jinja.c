@@ -7,22 +7,19 @@
 
 #include <string.h>
 
-enum { FORM_OBJECTS, FORM_TEXTS, FORM_PARTS, N_FORMS };
+#include "api/request.h"
 
-static const char *text_of(const json *object, const char *key) {
-    const char *s = json_string(json_get(object, key));
-    return s == NULL ? "" : s;
-}
+enum { FORM_OBJECTS, FORM_TEXTS, FORM_PARTS, N_FORMS };
 
 static void put_call(struct buf *b, const json *call, int form) {
     const json *f = json_get(call, "function"), *args = json_get(f, "arguments");
-    const char *id = text_of(call, "id");
+    const char *id = text_member(call, "id");
     buf_chr(b, '{');
     if (*id != '\0') json_put_field(b, "id", id);
     json_put_field(b, "type", "function");
     json_put_key(b, "function");
     buf_chr(b, '{');
-    json_put_field(b, "name", text_of(f, "name"));
+    json_put_field(b, "name", text_member(f, "name"));
     json_put_key(b, "arguments");
     struct buf text = {0};
     if (json_kind(args) == JSON_OBJECT)
@@ -62,11 +59,11 @@ static void put_message(struct buf *b, const json *m, int form) {
                                             {"tool_call_id", "tool_call_id"}};
     const json *calls = json_get(m, "tool_calls");
     buf_chr(b, '{');
-    json_put_field(b, "role", text_of(m, "role"));
+    json_put_field(b, "role", text_member(m, "role"));
     json_put_key(b, "content");
     put_content(b, m, form);
     for (size_t i = 0; i < sizeof copied / sizeof *copied; i++) {
-        const char *s = text_of(m, copied[i][0]);
+        const char *s = text_member(m, copied[i][0]);
         if (*s != '\0') json_put_field(b, copied[i][1], s);
     }
     if (json_len(calls) > 0) {
@@ -104,7 +101,7 @@ static void put_variables(struct buf *b, const struct prompt_input *in, const js
         json_print(b, in->tools);
     }
     json_put_field_bool(b, "add_generation_prompt",
-                        strcmp(text_of(last, "role"), "assistant") != 0);
+                        strcmp(text_member(last, "role"), "assistant") != 0);
     put_token(b, "bos_token", in->vocab, special == NULL ? -1 : special->bos);
     put_token(b, "eos_token", in->vocab, special == NULL ? -1 : special->eos);
     if (in->think.set) json_put_field_bool(b, "enable_thinking", in->think.on);

@@ -180,6 +180,10 @@ const char *field_text(const json *v) {
     return text == NULL ? "" : text;
 }
 
+const char *text_member(const json *object, const char *key) {
+    return field_text(json_get(object, key));
+}
+
 bool field_flag(const json *v, bool fallback) {
     json_bool(v, &fallback);
     return fallback;
