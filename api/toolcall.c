@@ -3,8 +3,8 @@
 
 #include <string.h>
 
+#include "api/format/parse.h"
 #include "api/think.h"
-#include "base/os.h"
 
 void tool_begin(struct tool_parser *p, const char *tag, const json *tools) {
     *p = (struct tool_parser){.tag = tag == NULL || *tag == '\0' ? "{" : tag, .tools = tools};
@@ -124,14 +124,6 @@ static bool find_arguments(const struct tool_parser *p, const char *name, struct
     return false;
 }
 
-static void put_id(struct buf *b) {
-    static const char letter[] = "abcdefghijklmnopqrstuvwxyz0123456789";
-    unsigned char random[8] = {0};
-    os_random(random, sizeof random, NULL);
-    buf_str(b, "call_");
-    for (size_t i = 0; i < sizeof random; i++) buf_chr(b, letter[random[i] % 36]);
-}
-
 /* One call from the held text; false: none is complete. */
 static bool next_call(struct tool_parser *p, struct buf *calls) {
     struct buf args = {0}, id = {0};
@@ -141,7 +133,7 @@ static bool next_call(struct tool_parser *p, struct buf *calls) {
         buf_free(&args);
         return false;
     }
-    put_id(&id);
+    put_call_id(&id);
     if (calls->len > 0) buf_chr(calls, ',');
     buf_str(calls, "{\"id\":");
     json_put_string(calls, id.data, id.len);
