@@ -47,27 +47,6 @@ static const char *find_name(const struct tool_parser *p, size_t *end) {
     return best;
 }
 
-/* End of the bracketed text that begins at s[0]; 0: it is not closed. Strings are respected. */
-static size_t balanced(const char *s, size_t n, char open, char close) {
-    int depth = 0;
-    bool in_string = false;
-    for (size_t i = 0; i < n; i++) {
-        if (in_string) {
-            if (s[i] == '\\')
-                i++;
-            else if (s[i] == '"')
-                in_string = false;
-        } else if (s[i] == '"') {
-            in_string = true;
-        } else if (s[i] == open) {
-            depth++;
-        } else if (s[i] == close && --depth == 0) {
-            return i + 1;
-        }
-    }
-    return 0;
-}
-
 /* An object, or a string that holds one (then *owned is its tree). */
 static const json *as_object(const json *v, json **owned) {
     size_t len;
@@ -108,7 +87,7 @@ static bool find_arguments(const struct tool_parser *p, const char *name, struct
     const char *s = p->held.data;
     for (size_t i = 0; i < p->held.len; i++) {
         if (s[i] != '{') continue;
-        size_t n = balanced(s + i, p->held.len - i, '{', '}');
+        size_t n = balanced_end(s + i, p->held.len - i, "{", "}");
         if (n == 0) return false;
         json *tree = json_parse(s + i, n, &json_default_limits, NULL, NULL), *owned = NULL;
         bool stop = false;
