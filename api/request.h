@@ -57,7 +57,7 @@ enum status request_decode(const struct fields *f, const char *text, size_t len,
 enum status request_decode_tree(const struct fields *f, const json *root, void *out, struct err *e);
 
 /* What a stored value means; NULL gives the fallback. */
-const char *field_text(const json *v); /* "" if absent */
+const char *field_text(const json *v);                        /* "" if absent */
 const char *text_member(const json *object, const char *key); /* the same of a member */
 bool field_flag(const json *v, bool fallback);
 int64_t field_int(const json *v, int64_t fallback);
