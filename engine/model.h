@@ -208,6 +208,8 @@ struct block_style { /* what block_layer() reads beside the tensors that are the
     bool hybrid;               /* layers without key/value heads have another mixer */
     bool q_gate;               /* behind each head of q stands a gate of its result */
     bool layer_eps;            /* attention.layer_norm_epsilon, unless there is one of RMS norms */
+    enum rope_axes rope_axes;  /* how rope_sections share out a row's positions, if there are any */
+    bool images_in_windows;    /* rows of an image see each other in window layers alone */
     bool k_in_turn; /* delta rule: value head i has key head i mod n, not consecutive ones */
 };
 
@@ -253,6 +255,8 @@ enum pooling { POOLING_NONE, POOLING_MEAN, POOLING_CLS, POOLING_LAST, POOLING_RA
 enum program_kind { PROGRAM_LOGITS, PROGRAM_EMBEDDING };
 void model_record(const struct model *m, struct recorder *p, enum program_kind kind, uint32_t n_ctx,
                   val *output);
+/* Whether rows have four positions (the sections of its rope). */
+bool model_has_axes(const struct model *m);
 /* What a pooled vector goes through (common.md 8): rows of n_embd are given as `embd` of a batch,
  * results are rows of ROWS_TOKENS. model_has_head: whether there is anything. */
 bool model_has_head(const struct model *m);

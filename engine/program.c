@@ -87,6 +87,15 @@ val p_embed(struct recorder *p, const char *name, const struct tensor *table, en
     return y;
 }
 
+val p_given(struct recorder *p, const char *name, uint32_t col, uint32_t width) {
+    val y = new_value(p, name, width, ROWS_TOKENS);
+    struct op *op = simple_op(p, OP_EMBED, VAL_NONE, VAL_NONE, y);
+    op->p.embed.scale = 1;
+    op->p.embed.kind = EMBED_GIVEN;
+    op->p.embed.col = col;
+    return y;
+}
+
 val p_rows(struct recorder *p, const char *name, val x) {
     val y = new_value(p, name, value_of(p, x)->width, ROWS_OUTPUTS);
     simple_op(p, OP_ROWS, x, VAL_NONE, y);
@@ -268,6 +277,9 @@ val p_rope(struct recorder *p, const char *name, val x, uint32_t n_head, uint32_
     op->p.rope.corr_low = s->corr_low;
     op->p.rope.corr_high = s->corr_high;
     op->p.rope.mscale = s->mscale;
+    op->p.rope.axes = s->axes;
+    op->p.rope.axis = s->axis;
+    memcpy(op->p.rope.sections, s->sections, sizeof s->sections);
     return y;
 }
 
@@ -305,6 +317,7 @@ val p_attn(struct recorder *p, const char *name, val q, val cells, const struct 
     op->p.attn.chunked = a->chunked;
     op->p.attn.symmetric = a->symmetric;
     op->p.attn.latent = a->latent;
+    op->p.attn.causal = a->causal;
     op->p.attn.scale = a->scale;
     op->p.attn.softcap = a->softcap;
     op->p.attn.alibi = a->alibi;

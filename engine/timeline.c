@@ -15,7 +15,7 @@ enum status cria_timeline_open(struct cria_timeline **out, struct cria_engine *e
     struct cria_timeline *tl = mem_zalloc(1, sizeof *tl);
     if (tl == NULL) return err_no_memory(e);
     pthread_mutex_lock(&eng->step_lock);
-    *tl = (struct cria_timeline){.eng = eng, .slot = slot_acquire(eng, NULL, 0)};
+    *tl = (struct cria_timeline){.eng = eng, .slot = slot_acquire(eng, NULL)};
     pthread_mutex_unlock(&eng->step_lock);
     if (tl->slot == SLOT_NONE) {
         mem_free(tl);
@@ -49,7 +49,7 @@ enum status cria_timeline_start_at(struct cria_timeline *tl, uint32_t first_pos,
 }
 
 uint32_t cria_timeline_len(const struct cria_timeline *tl) {
-    return (uint32_t)tl->eng->slots[tl->slot].tokens.len;
+    return (uint32_t)tl->eng->slots[tl->slot].seq.tokens.len;
 }
 
 uint32_t cria_timeline_truncate(struct cria_timeline *tl, uint32_t n_tokens) {
@@ -60,38 +60,78 @@ uint32_t cria_timeline_truncate(struct cria_timeline *tl, uint32_t n_tokens) {
     return left;
 }
 
-/* One step of as many tokens as fit from tokens[done..n); results of rows >= first_wanted go out.
- */
-static enum status eval_step(struct cria_timeline *tl, const token_id *tokens, uint32_t n,
-                             uint32_t first_wanted, uint32_t *done, float **out, struct err *e) {
+/* What is to be appended: tokens, or an image alone. */
+struct piece {
+    struct sequence seq;
+    const struct cria_image *image; /* NULL: tokens */
+    uint32_t done;                  /* entries that the timeline has */
+    uint32_t first_wanted;          /* results of these and all behind go to out */
+    float *out;
+};
+
+/* How many entries the next step takes. */
+static uint32_t step_size(const struct cria_engine *eng, const struct piece *p) {
+    const uint32_t left = (uint32_t)p->seq.tokens.len - p->done;
+    const uint32_t plain = p->first_wanted > p->done ? p->first_wanted - p->done : 0;
+    if (p->image != NULL && p->image->non_causal) return left; /* in one step: checked before */
+    uint32_t n = left < eng->n_batch ? left : eng->n_batch;
+    return n > plain + eng->n_outputs ? plain + eng->n_outputs : n;
+}
+
+static enum status eval_step(struct cria_timeline *tl, struct piece *p, struct err *e) {
     struct cria_engine *eng = tl->eng;
-    const uint32_t begin = *done, n_output = eng->info.n_output, start = cria_timeline_len(tl);
+    const uint32_t start = cria_timeline_len(tl), n_output = eng->info.n_output;
+    const uint32_t n = step_size(eng, p);
     rows_clear(eng);
-    for (; *done < n && !rows_full(eng); ++*done)
-        rows_add(eng, (uint32_t)tl->slot, start + (*done - begin), tokens[*done],
-                 *done >= first_wanted);
-    if (!slot_extend(eng, tl->slot, tokens + begin, *done - begin)) return err_no_memory(e);
+    if (p->image != NULL && !rows_reserve_given(eng, n)) return err_no_memory(e);
+    if (!slot_extend(eng, tl->slot, &p->seq, p->done, n)) return err_no_memory(e);
+    for (uint32_t i = 0; i < n; i++, p->done++) {
+        const float *row =
+            p->image != NULL ? p->image->rows + (size_t)p->done * p->image->n_out : NULL;
+        rows_add(eng, (uint32_t)tl->slot, start + i, row, p->done >= p->first_wanted);
+    }
     enum status st = engine_step(eng, e);
-    for (uint32_t i = 0; st == ST_OK && i < eng->rows.batch.n_outputs; i++, *out += n_output)
-        memcpy(*out, engine_result(eng, i), n_output * sizeof **out);
+    for (uint32_t i = 0; st == ST_OK && i < eng->rows.batch.n_outputs; i++, p->out += n_output)
+        memcpy(p->out, engine_result(eng, i), n_output * sizeof *p->out);
     return st;
 }
 
-enum status cria_timeline_eval(struct cria_timeline *tl, const token_id *tokens, uint32_t n,
-                               uint32_t n_logits, float *logits, struct err *e) {
+static enum status eval(struct cria_timeline *tl, struct piece *p, struct err *e) {
     struct cria_engine *eng = tl->eng;
+    const uint32_t n = (uint32_t)p->seq.tokens.len;
     enum status st = ST_OK;
-    for (uint32_t i = 0; i < n; i++)
-        if (tokens[i] < 0 || (uint32_t)tokens[i] >= eng->model->hp.n_vocab)
-            return err_set(e, ST_INVALID, "token %d is not in the vocabulary", tokens[i]);
     pthread_mutex_lock(&eng->step_lock);
     const uint32_t before = cria_timeline_len(tl);
     if (n > eng->n_ctx - before)
         st = err_set(e, ST_LIMIT, "%u tokens more than the context of %u holds",
                      n - (eng->n_ctx - before), eng->n_ctx);
-    for (uint32_t done = 0; st == ST_OK && done < n;)
-        st = eval_step(tl, tokens, n, n - n_logits, &done, &logits, e);
+    while (st == ST_OK && p->done < n) st = eval_step(tl, p, e);
     if (st != ST_OK && cria_timeline_len(tl) > before) slot_truncate(eng, tl->slot, before);
     pthread_mutex_unlock(&eng->step_lock);
+    return st;
+}
+
+enum status cria_timeline_eval(struct cria_timeline *tl, const token_id *tokens, uint32_t n,
+                               uint32_t n_logits, float *logits, struct err *e) {
+    struct piece p = {.first_wanted = n - n_logits, .out = logits};
+    enum status st = ST_OK;
+    for (uint32_t i = 0; st == ST_OK && i < n; i++) {
+        if (tokens[i] < 0 || (uint32_t)tokens[i] >= tl->eng->model->hp.n_vocab)
+            st = err_set(e, ST_INVALID, "token %d is not in the vocabulary", tokens[i]);
+        else if (!seq_add(&p.seq, tokens[i]))
+            st = err_no_memory(e);
+    }
+    if (st == ST_OK) st = eval(tl, &p, e);
+    seq_free(&p.seq);
+    return st;
+}
+
+enum status cria_timeline_eval_image(struct cria_timeline *tl, const struct cria_image *image,
+                                     struct err *e) {
+    struct piece p = {.image = image, .first_wanted = UINT32_MAX};
+    enum status st = cria_image_check(tl->eng, image, e);
+    if (st == ST_OK && !seq_add_image(&p.seq, image)) st = err_no_memory(e);
+    if (st == ST_OK) st = eval(tl, &p, e);
+    seq_free(&p.seq);
     return st;
 }
