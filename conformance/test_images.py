@@ -212,8 +212,8 @@ def claim(w, h):
 
 
 def test_bad_pictures(client, eyes):
-    for data, why in ((b"no picture", "image 1: neither PNG, JPEG, WebP nor GIF"),
-                      (b"", "image 1: neither PNG, JPEG, WebP nor GIF"),
+    for data, why in ((b"no picture", "image 1: neither PNG, JPEG, WebP, GIF nor BMP"),
+                      (b"", "image 1: neither PNG, JPEG, WebP, GIF nor BMP"),
                       (STRIPES[:60], "image 1: PNG: "),
                       (claim(30000, 30000), "image 1: PNG: 30000 x 30000 pixels; the limit is"),
                       (claim(0, 0), "image 1: PNG: ")):

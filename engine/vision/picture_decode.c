@@ -1,6 +1,6 @@
 /* picture_decode.c - which decoder a file needs, and the limits that all of them keep (rule S-PA-7
- * of spec/security.md). The decoders are in picture_png.c, picture_jpeg.c, picture_webp.c and
- * picture_gif.c. */
+ * of spec/security.md). The decoders are in picture_png.c, picture_jpeg.c, picture_webp.c,
+ * picture_gif.c and picture_bmp.c. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -57,6 +57,7 @@ static const struct format {
     {"WebP", picture_webp, {{0, "RIFF"}, {8, "WEBP"}}},
     {"GIF", picture_gif, {{0, "GIF87a"}, {0, ""}}},
     {"GIF", picture_gif, {{0, "GIF89a"}, {0, ""}}},
+    {"BMP", picture_bmp, {{0, "BM"}, {0, ""}}},
 };
 
 static bool is_format(const struct format *f, const uint8_t *data, size_t n) {
@@ -84,7 +85,7 @@ enum status picture_decode(const void *bytes, size_t n, const struct picture_lim
     if (n > d.limits.max_bytes)
         return err_set(e, ST_LIMIT, "a picture of %zu bytes; the limit is %zu", n,
                        d.limits.max_bytes);
-    if (f == NULL) return err_set(e, ST_UNSUPPORTED, "neither PNG, JPEG, WebP nor GIF");
+    if (f == NULL) return err_set(e, ST_UNSUPPORTED, "neither PNG, JPEG, WebP, GIF nor BMP");
     enum status st = f->decode(&d, e);
     if (st == ST_OK)
         *p = d.out;

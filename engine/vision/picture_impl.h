@@ -26,6 +26,6 @@ enum status picture_begin(struct decode *d, uint64_t w, uint64_t h, uint64_t min
 void picture_over_white(uint8_t *rgb, const uint8_t *rgba, size_t n);
 
 typedef enum status picture_decoder(struct decode *d, struct err *e);
-picture_decoder picture_png, picture_jpeg, picture_webp, picture_gif;
+picture_decoder picture_png, picture_jpeg, picture_webp, picture_gif, picture_bmp;
 
 #endif
