@@ -320,14 +320,16 @@ static enum status find_first(const struct prompt_input *in, const struct conver
                               size_t *first, struct err *e) {
     size_t low = 0, high = c->n == 0 ? 0 : c->n - 1;
     bool yes = true;
+    struct err refused;
     *first = 0;
     if (!in->truncate || high == 0) return ST_OK;
     enum status st = fits(in, c, 0, &yes, e);
     if (st != ST_OK || yes) return st;
     while (low + 1 < high) { /* low does not fit; high fits or is the last */
         size_t mid = low + (high - low) / 2;
-        st = fits(in, c, mid, &yes, e);
-        if (st != ST_OK) return st;
+        st = fits(in, c, mid, &yes, &refused);
+        if (st == ST_INVALID) yes = false; /* a template that does not begin with this message */
+        if (st != ST_OK && st != ST_INVALID) return err_set(e, st, "%s", refused.msg);
         if (yes)
             high = mid;
         else
