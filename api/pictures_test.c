@@ -67,7 +67,7 @@ static enum status read_list(struct pictures *p, const json *list, struct err *e
     const json *source[PICTURES_MAX + 1];
     size_t n = 0;
     for (const json *i = json_first(list); i != NULL; i = json_next(i)) source[n++] = i;
-    return pictures_read(p, vision, source, n, e);
+    return pictures_read(p, vision, source, n, NULL, e);
 }
 
 /* What is in the list of tokens: text pieces as they are, images as {A} for rgb.png, {B}. */
@@ -160,7 +160,7 @@ static void test_errors(void **state) {
     const json *many[PICTURES_MAX + 1] = {NULL};
     struct pictures p = {0};
     struct err e = {0};
-    assert_int_equal(pictures_read(&p, vision, many, PICTURES_MAX + 1, &e), ST_LIMIT);
+    assert_int_equal(pictures_read(&p, vision, many, PICTURES_MAX + 1, NULL, &e), ST_LIMIT);
     assert_string_equal(e.msg, "129 images; the limit is 128");
     pictures_release(&p);
 }
@@ -185,8 +185,7 @@ static token_id answer(const char *name, uint32_t *n_prompt, uint32_t *n_cached)
                              .n_predict = 1};
     r.sampler.temperature = 0;
     assert_int_equal(cria_generation_start(&g, engine, &r, &e), ST_OK);
-    do
-        assert_int_equal(cria_generation_next(g, &chunk, &e), ST_OK);
+    do assert_int_equal(cria_generation_next(g, &chunk, &e), ST_OK);
     while (chunk.done == CRIA_RUNNING);
     *n_prompt = cria_generation_stats(g)->n_prompt;
     *n_cached = cria_generation_stats(g)->n_cached;

@@ -385,7 +385,10 @@ enum status prompt_render(const struct prompt_input *in, struct prompt *out, str
     size_t first = 0;
     const enum prompt_way way = way_of(in);
     const bool go = in->template != NULL || in->model->template != NULL;
-    if (in->generate && *in->suffix != '\0' && go) return render_insert(in, out, e);
+    if (in->generate && *in->suffix != '\0' && go) {
+        enum status st = render_insert(in, out, e);
+        return st == ST_OK ? prompt_add_images(out, in->images, e) : st;
+    }
     if (in->generate && way == WAY_PLAIN && in->model->facts->jinja == NULL) {
         buf_str(&out->text, in->prompt);
         return out->text.failed ? err_no_memory(e) : prompt_add_images(out, in->images, e);

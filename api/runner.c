@@ -449,6 +449,7 @@ static int by_expiry(const void *a, const void *b) {
 static void put_runner(struct buf *b, const struct runner *r, int64_t now) {
     const struct cria_model_info *info = cria_engine_info(r->engine);
     size_t size = info->weights_bytes + info->kv_bytes + info->scratch_bytes;
+    if (r->vision != NULL) size += cria_vision_info(r->vision)->weights_bytes;
     int64_t left = r->expires_ns == INT64_MAX ? INT64_MAX : r->expires_ns - now;
     char when[48];
     os_time_rfc3339(add_time(os_time_unix_ns(), left), false, when);

@@ -4,7 +4,9 @@ noise; but it must depend on the picture, on its place in the prompt, and on not
 import base64
 import json
 import os
+import pty
 import re
+import select
 import struct
 import subprocess
 import urllib.error
@@ -312,6 +314,40 @@ def test_run(server, client, eyes, tmp_path):
     assert r.returncode == 1 and "Error: invalid file type: text/plain; charset=utf-8" in r.stderr
     shown = cli(server, "show", eyes, cwd=tmp_path).stdout
     assert "Projector" in shown and "clip" in shown and "vision" in shown
+
+
+def test_prompt(server, client, eyes, tmp_path):
+    """At the interactive prompt, through a pseudo terminal: the picture stays in the conversation."""
+    (tmp_path / "p.png").write_bytes(STRIPES)
+    chat = [{"role": "user", "content": "what is this", "images": [text(STRIPES)]}]
+    want = client.chat(eyes, chat, options=GREEDY).message
+    us, them = pty.openpty()
+    env = dict(os.environ, OLLAMA_HOST=server.netloc, HOME=str(tmp_path), TERM="dumb", OLLAMA_NOHISTORY="1")
+    run = subprocess.Popen([binary(), "run", eyes, "-o", "temperature=0", "-o", "num_predict=6", "--nowordwrap"],
+                           stdin=them, stdout=them, stderr=them, env=env, cwd=tmp_path, start_new_session=True)
+    os.close(them)
+    seen = b""
+    lines = [f"{tmp_path}/p.png what is this", "./none.png", "/bye"]
+    try:
+        while True:
+            if lines and seen.count(b">>> ") > 3 - len(lines):
+                os.write(us, lines.pop(0).encode() + b"\r")
+            assert select.select([us], [], [], 60)[0], seen
+            try:
+                piece = os.read(us, 4096)
+            except OSError:  # the other side is closed
+                break
+            if not piece:
+                break
+            seen += piece
+        assert run.wait(60) == 0
+    finally:
+        run.kill()
+        os.close(us)
+    shown = seen.decode(errors="replace").replace("\r\n", "\n")
+    assert f"Added image '{tmp_path}/p.png'" in shown
+    assert want.content.strip() in shown
+    assert "Unknown command" not in shown
 
 
 def test_create_from_modelfile(server, client, eyes, tmp_path):
