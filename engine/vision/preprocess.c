@@ -130,11 +130,16 @@ static enum status one_tile(const struct projector *p, const struct picture *in,
                             struct err *e) {
     static const uint8_t black[3];
     const bool dynamic = p->type->pre == PRE_DYNAMIC;
+    const uint32_t unit = p->hp.patch * p->hp.merge;
     int w = (int)p->hp.image_size, h = w;
     struct picture *to = next_tile(t);
     if (to == NULL) return err_no_memory(e);
-    if (dynamic)
-        dynamic_size(in->w, in->h, p->hp.patch * p->hp.merge, p->min_pixels, p->max_pixels, &w, &h);
+    if (dynamic) dynamic_size(in->w, in->h, unit, p->min_pixels, p->max_pixels, &w, &h);
+    if (dynamic && p->type->positions == POS_XY) { /* a position for each column and each row */
+        const int most = (int)(p->n_pos / p->hp.merge * unit);
+        if (w > most) w = most;
+        if (h > most) h = most;
+    }
     return picture_fit(in, w, h, p->type->filter, dynamic ? black : p->type->border, to, e);
 }
 

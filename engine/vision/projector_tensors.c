@@ -298,6 +298,8 @@ static enum status load_positions(struct projector *p, struct err *e) {
         n > VIT_MAX_ROWS + 1 || !fits)
         return wrong_shape(name, t, e, p->hp.n_embd, side * side + n_class);
     p->n_pos = (uint32_t)n;
+    if (p->type->positions == POS_XY && p->n_pos < p->hp.merge)
+        return wrong_shape(name, t, e, p->hp.n_embd, p->hp.merge);
     if (p->type->positions == POS_BILINEAR) { /* square */
         uint32_t s = 1;
         while (s * s < p->n_pos) s++;
