@@ -9,8 +9,8 @@
 #include "api/format/parse.h"
 #include "api/learn_jinja.h"
 #include "api/template/named.h"
+#include "base/config.h"
 #include "base/mem.h"
-#include "base/os.h"
 #include "engine/file/gguf.h"
 
 struct catalog {
@@ -192,7 +192,7 @@ static bool jinja_preferred(const struct catalog_model *m) {
 
 static bool go_selected(const struct catalog_model *m) {
     if (m->template == NULL) return false;
-    if (os_env("GO_TEMPLATE") != NULL) return os_env_bool("GO_TEMPLATE", true);
+    if (config_is_set(SET_go_template)) return config_bool(SET_go_template);
     bool free = *m->renderer == '\0' && *m->stored.entry.config.parser == '\0' && !is_harmony(m);
     return !(free && m->facts->tree != NULL && jinja_preferred(m));
 }

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/duration.h"
+#include "base/duration.h"
 #include "base/mem.h"
 #include "base/os.h"
 #include "engine/file/gguf.h"

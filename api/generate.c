@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "api/constrain.h"
-#include "api/duration.h"
 #include "api/generate_impl.h"
 #include "api/request.h"
 #include "api/sampling.h"
+#include "base/duration.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/os.h"

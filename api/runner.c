@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "api/duration.h"
+#include "base/duration.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/os.h"
@@ -162,12 +162,20 @@ void runner_wake(struct runner_pool *p) {
     pthread_mutex_unlock(&p->mutex);
 }
 
+void runner_pool_configure(struct runner_pool *p, const struct settings *s) {
+    pthread_mutex_lock(&p->mutex);
+    p->settings = *s;
+    pthread_cond_broadcast(&p->changed); /* there may be room for more models now */
+    pthread_mutex_unlock(&p->mutex);
+}
+
 /* ---- load options ---- */
 
 static uint32_t clamp_u32(int64_t v, uint32_t min, uint32_t max) {
     return v < (int64_t)min ? min : v > (int64_t)max ? max : (uint32_t)v;
 }
 
+/* With the mutex. */
 static struct load_key load_key(const struct runner_pool *p, const struct runner_wish *w) {
     const struct options *o = w->options;
     struct load_key k = {.auto_ctx = o->num_ctx <= 0, .auto_batch = o->num_batch <= 0};
@@ -259,14 +267,15 @@ static bool must_wait(struct runner_pool *p, struct runner *same) {
 /* ---- loading ---- */
 
 static enum status open_engine(const struct runner_wish *w, const struct load_key *k,
-                               uint32_t n_parallel, struct cria_engine **out, struct err *e) {
+                               const struct settings *s, struct cria_engine **out, struct err *e) {
     const struct store_model *m = &w->model->stored;
     struct cria_engine_params ep = cria_engine_default_params();
     struct err local = {.msg = ""};
     ep.n_ctx = k->n_ctx;
     ep.n_batch = k->n_batch;
     ep.n_threads = k->n_thread;
-    ep.n_parallel = n_parallel;
+    ep.n_parallel = s->num_parallel;
+    ep.kv_type = s->kv_type;
     if (m->tensor_layers)
         return err_set(e, ST_INTERNAL,
                        "this model requires MLX support, but the MLX runtime is not available");
@@ -308,9 +317,10 @@ static enum status load(struct runner_pool *p, const struct runner_wish *w,
     r->state = RUNNER_LOADING;
     r->next = p->runners;
     p->runners = r;
+    const struct settings settings = p->settings;
     pthread_mutex_unlock(&p->mutex);
     int64_t start = os_time_mono_ns();
-    enum status st = open_engine(w, k, p->settings.num_parallel, &r->engine, e);
+    enum status st = open_engine(w, k, &settings, &r->engine, e);
     log_info("runner", "load of %s: %s, %.0f ms", r->name, st == ST_OK ? "done" : e->msg,
              (double)(os_time_mono_ns() - start) / 1e6);
     pthread_mutex_lock(&p->mutex);
@@ -378,9 +388,9 @@ enum status runner_acquire(struct runner_pool *p, const struct runner_wish *w, s
                            struct runner **out, struct err *e) {
     struct err local;
     if (e == NULL) e = &local;
-    struct load_key k = load_key(p, w);
     enum status st = ST_OK;
     pthread_mutex_lock(&p->mutex);
+    const struct load_key k = load_key(p, w);
     *out = take_ready(p, w, &k);
     if (*out == NULL) st = wait_in_queue(p, w, &k, c, out, e);
     pthread_mutex_unlock(&p->mutex);

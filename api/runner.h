@@ -22,6 +22,8 @@ struct runner_pool;
 struct runner;
 
 enum status runner_pool_open(struct runner_pool **out, const struct settings *s, struct err *e);
+/* Other settings, for what is loaded or queued from now on. */
+void runner_pool_configure(struct runner_pool *p, const struct settings *s);
 void runner_pool_close(struct runner_pool *p); /* no runner may be in use; NULL is fine */
 
 struct runner_wish {

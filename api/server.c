@@ -43,6 +43,12 @@ enum status server_open(struct server **out, const struct server_params *p, stru
     return ST_OK;
 }
 
+void server_reload(struct server *s) {
+    struct settings fresh;
+    settings_read(&fresh);
+    runner_pool_configure(s->runners, &fresh);
+}
+
 int server_port(const struct server *s) { return http_port(s->http); }
 
 void server_run(struct server *s) {

@@ -2,7 +2,7 @@
  *
  * server_open() listens and serves at once, on threads of its own; server_run() only waits, so a
  * program may also go on with other work (`cria run FILE` talks to a private server in its own
- * process). Settings come from the environment (settings.h). */
+ * process). Settings: api/settings.h. */
 #ifndef CRIA_API_SERVER_H
 #define CRIA_API_SERVER_H
 
@@ -20,6 +20,9 @@ struct server_params {
 /* ST_IO: the address cannot be used; ST_INVALID: OLLAMA_ORIGINS holds something that is no origin.
  */
 enum status server_open(struct server **out, const struct server_params *p, struct err *e);
+/* The settings have changed (config.h): those that can change while it runs count from now on, for
+ * models that are loaded, requests that arrive. From any thread. */
+void server_reload(struct server *s);
 int server_port(const struct server *s);
 void server_run(struct server *s);  /* waits for server_stop */
 void server_stop(struct server *s); /* from any thread, or from a signal handler */

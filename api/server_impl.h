@@ -20,11 +20,11 @@ struct server {
     struct catalog *catalog;
     struct runner_pool *runners;
     struct guard guard;
-    struct settings settings;
-    sem_t stop;            /* posted by server_stop */
-    atomic_ulong last_id;  /* of OpenAI answers */
-    pthread_mutex_t mutex; /* guards what follows */
-    pthread_cond_t idle;   /* n_handlers fell to 0 */
+    struct settings settings; /* of the start; what can change is with who uses it */
+    sem_t stop;               /* posted by server_stop */
+    atomic_ulong last_id;     /* of OpenAI answers */
+    pthread_mutex_t mutex;    /* guards what follows */
+    pthread_cond_t idle;      /* n_handlers fell to 0 */
     struct cancel *running;
     unsigned n_handlers; /* requests being answered */
     bool closing;

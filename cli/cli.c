@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/log.h"
+#include "base/config.h"
 #include "cli/terminal.h"
 
 const struct command cli_commands[CMD_COUNT] = {
@@ -42,7 +42,10 @@ enum status cli_put(struct buf *out, struct err *e) {
 /* ---- the commands that belong to no file of their own ---- */
 
 enum status cmd_root(const struct args *a, struct err *e) {
-    if (args_bool(a, "version")) return cmd_version(a, e);
+    if (args_bool(a, "version")) {
+        enum status st = config_load(NULL, e);
+        return st == ST_OK ? cmd_version(a, e) : st;
+    }
     struct buf out = {0};
     help_root(&out);
     return cli_put(&out, e);
@@ -73,6 +76,7 @@ static enum status run_command(const struct command *c, int argc, char **argv, s
         st = cli_put(&out, e);
     } else {
         if (st == ST_OK) st = args_check_count(&a, e);
+        if (st == ST_OK && (c->shows & NO_CONFIG) == 0) st = config_load(NULL, e);
         if (st == ST_OK) st = c->run(&a, e);
     }
     args_free(&a);

@@ -84,7 +84,15 @@ const char *args_nth(const struct args *a, const char *name, size_t i);
 
 /* ---- help ---- */
 
-enum help_section { ENV_NONE = 0, ENV_HOST = 1, ENV_RUN = 2, ENV_SERVE = 4, HIDDEN = 8 };
+enum help_section { /* settings that the help lists: enum setting_mark has the same bits */
+                    ENV_NONE = 0,
+                    ENV_HOST = 1,
+                    ENV_RUN = 2,
+                    ENV_SERVE = 4,
+                    HIDDEN = 8,     /* not in the root's help */
+                    NO_CONFIG = 16, /* cria.toml is not read before: it may be broken, or the
+                                       command reads it */
+};
 void help_root(struct buf *out);
 void help_command(struct buf *out, const struct command *c);
 

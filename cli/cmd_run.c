@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "api/duration.h"
+#include "base/duration.h"
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/model_file.h"

@@ -1,4 +1,4 @@
-/* cmd_serve.c - the server, until a signal ends it. */
+/* cmd_serve.c - the server, until a signal ends it. SIGHUP reads cria.toml again. */
 #include <errno.h>
 #include <netdb.h>
 #include <signal.h>
@@ -8,11 +8,14 @@
 #include <unistd.h>
 
 #include "api/server.h"
+#include "base/config.h"
 #include "base/log.h"
 #include "cli/cli.h"
 #include "cli/host.h"
 #include "cli/model_file.h"
 #include "store/store.h"
+
+static const char *config_named; /* --config; NULL: the usual file */
 
 /* Binds once and lets go: the HTTP library's own message does not tell which address is taken. */
 static enum status check_address(const struct host *h, struct err *e) {
@@ -44,6 +47,35 @@ static const char *listen_name(const struct host *h) {
     return *h->name != '\0' ? h->name : "0.0.0.0";
 }
 
+/* ---- SIGHUP ---- */
+
+/* Texts before and after; they last, and equal ones are the same. */
+static void note_changes(const char *const before[SETTING_COUNT]) {
+    for (int i = 0; i < SETTING_COUNT; i++) {
+        const char *now = config_text((enum setting)i), *was = before[i];
+        if (now == was || (now != NULL && was != NULL && strcmp(now, was) == 0)) continue;
+        const bool live = (config_settings[i].marks & SET_LIVE) != 0;
+        log_write(live ? LOG_INFO : LOG_WARN, "config", "%s has changed%s", config_settings[i].name,
+                  live ? "" : ": this takes effect after a restart");
+    }
+}
+
+/* A file with an error changes nothing. */
+static void reload(struct server *server) {
+    const char *before[SETTING_COUNT];
+    struct err e = {0};
+    for (int i = 0; i < SETTING_COUNT; i++) before[i] = config_text((enum setting)i);
+    if (config_load(config_named, &e) != ST_OK) {
+        log_error("config", "%s; the old settings stay", e.msg);
+        return;
+    }
+    log_reload();
+    note_changes(before);
+    server_reload(server);
+    log_info("config", "settings read again from %s",
+             config_loaded() != NULL ? config_loaded() : "no file");
+}
+
 static enum status serve(const struct host *h, const sigset_t *ends, struct err *e) {
     struct store *store = NULL;
     struct server *server;
@@ -55,11 +87,11 @@ static enum status serve(const struct host *h, const sigset_t *ends, struct err 
         st = server_open(&server, &params, e);
     }
     if (st == ST_OK) {
-        int which;
+        int which = 0;
         log_info("server", "Listening on %s:%d (version %s), models in %s", listen_name(h),
                  server_port(server), CRIA_VERSION, store_dir(store));
-        while (sigwait(ends, &which) != 0) {
-        }
+        while (sigwait(ends, &which) != 0 || which == SIGHUP)
+            if (which == SIGHUP) reload(server);
         log_info("server", "%s, shutting down", strsignal(which));
         server_close(server);
     }
@@ -67,18 +99,30 @@ static enum status serve(const struct host *h, const sigset_t *ends, struct err 
     return st;
 }
 
+/* The file, then the flags. */
+static enum status read_settings(const struct args *a, struct err *e) {
+    const char *pair;
+    config_named = args_text(a, "config", NULL);
+    enum status st = config_load(config_named, e);
+    for (size_t i = 0; st == ST_OK && (pair = args_nth(a, "set", i)) != NULL; i++)
+        st = config_set_pair(pair, e);
+    return st;
+}
+
 enum status cmd_serve(const struct args *a, struct err *e) {
     struct host h;
     sigset_t ends;
-    (void)a;
     log_set_level(LOG_INFO);
+    enum status st = read_settings(a, e);
+    if (st != ST_OK) return st;
     host_from_env(&h);
-    enum status st = h.port != 0 ? check_address(&h, e) : ST_OK;
+    st = h.port != 0 ? check_address(&h, e) : ST_OK;
     if (st != ST_OK) return st;
     /* Blocked here, so that every thread that is started from now on leaves them to sigwait. */
     sigemptyset(&ends);
     sigaddset(&ends, SIGINT);
     sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &ends, NULL);
     return serve(&h, &ends, e);
 }

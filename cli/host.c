@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/config.h"
 #include "base/log.h"
-#include "base/os.h"
 
 enum { DEFAULT_PORT = 11434 };
 
@@ -69,7 +69,7 @@ void host_parse(struct host *h, const char *text) {
 }
 
 void host_from_env(struct host *h) {
-    const char *text = os_env("HOST");
+    const char *text = config_text(SET_host);
     host_parse(h, text);
     if (h->bad_port) log_warn("cli", "invalid port in \"%s\", using %u", text, h->port);
 }

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/config.h"
 #include "base/mem.h"
-#include "base/os.h"
 #include "cli/cli.h"
 #include "cli/terminal.h"
 
@@ -156,7 +156,7 @@ static enum status loop(struct repl *r, struct line_reader *reader, struct err *
 }
 
 enum status repl_run(struct session *s, struct err *e) {
-    struct repl r = {.session = s, .save_history = !os_env_bool("NOHISTORY", false)};
+    struct repl r = {.session = s, .save_history = !config_bool(SET_nohistory)};
     enum status st = session_load(s, e);
     if (st != ST_OK) return st;
     struct line_reader *reader = line_open();

@@ -92,7 +92,7 @@ class Server:
         self.binary, self.wait_s = binary, wait_s
         self.tmp = tempfile.mkdtemp(prefix="cria-conformance-")
         self.netloc = f"127.0.0.1:{free_port()}"
-        self.env = {k: v for k, v in os.environ.items() if not k.startswith(("OLLAMA_", "CRIA_"))}
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith(("OLLAMA_", "CRIA_", "XDG_"))}
         for k in ("CRIA_CPU_ISA",):
             if k in os.environ:
                 self.env[k] = os.environ[k]

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/config.h"
 #include "base/mem.h"
-#include "base/os.h"
 #include "engine/engine_impl.h"
 #include "engine/file/gguf.h"
 #include "engine/grammar/token_index.h"
@@ -241,7 +241,7 @@ static enum status open_gguf(struct cria_engine **out, struct gguf *g,
     pthread_mutex_init(&eng->index_lock, NULL);
     pthread_mutex_init(&eng->turn_lock, NULL);
     enum status st = device_open(&eng->dev, p->backend, &dp, e);
-    if (st == ST_OK && os_env("CHECK_TENSORS") != NULL) st = gguf_check_data(g, e);
+    if (st == ST_OK && config_bool(SET_check_tensors)) st = gguf_check_data(g, e);
     if (st != ST_OK)
         gguf_close(g);
     else

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/config.h"
 #include "base/digest.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -21,7 +22,7 @@
 static const int64_t hour_ns = (int64_t)3600 * 1000000000;
 static const int64_t week_ns = (int64_t)7 * 24 * 3600 * 1000000000;
 
-bool prune_allowed(void) { return !os_env_bool("NOPRUNE", false); }
+bool prune_allowed(void) { return !config_bool(SET_noprune); }
 
 /* ---- which blobs are named ---- */
 

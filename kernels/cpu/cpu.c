@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/config.h"
 #include "base/mem.h"
 #include "base/os.h"
 
@@ -87,7 +88,7 @@ static void cpu_close(struct device *d) {
 }
 
 static enum status cpu_open(struct device *d, const struct device_params *p, struct err *e) {
-    const char *name = p != NULL && p->isa != NULL ? p->isa : os_env("CPU_ISA");
+    const char *name = p != NULL && p->isa != NULL ? p->isa : config_text(SET_cpu_isa);
     const struct cpu_isa *isa = cpu_pick(name);
     if (isa == NULL) return no_isa(name, e);
     struct cpu *c = mem_zalloc(1, sizeof *c);

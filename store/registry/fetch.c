@@ -12,8 +12,9 @@
 #include <strings.h>
 #include <sys/utsname.h>
 
+#include "base/config.h"
+#include "base/duration.h"
 #include "base/mem.h"
-#include "base/os.h"
 #include "base/version.h"
 
 enum { CONNECT_SECONDS = 30, HEADER_MAX = 16384 };
@@ -237,11 +238,11 @@ static void set_body(struct fetch *f, CURL *h) {
         curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, f->method);
 }
 
-/* So many seconds without a byte end a request. */
+/* So many seconds without a byte end a request; 0: never. */
 static long stall_seconds(void) {
-    const char *text = os_env("STALL_TIMEOUT");
-    long n = text != NULL ? strtol(text, NULL, 10) : 0;
-    return n > 0 && n < 3600 ? n : 30;
+    const int64_t second = 1000000000, ns = config_ns(SET_stall_timeout);
+    if (ns == DURATION_FOREVER) return 0; /* as curl has it */
+    return ns < second ? 1 : ns / second < 3600 ? (long)(ns / second) : 3600;
 }
 
 CURL *fetch_prepare(struct fetch *f) {

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/config.h"
 #include "base/digest.h"
 #include "base/mem.h"
 #include "base/os.h"
@@ -16,9 +17,9 @@ enum { TOKEN_MAX_BYTES = 1 << 20, CHALLENGE_MAX = 4096 };
 
 /* ---- opening ---- */
 
-/* CRIA_REGISTRIES: hosts separated by commas; unset: any. */
+/* The setting registries: hosts separated by commas; unset: any. */
 static bool is_allowed(const char *host) {
-    const char *list = os_env("REGISTRIES");
+    const char *list = config_text(SET_registries);
     size_t len = strlen(host);
     if (list == NULL) return true;
     while (*list != '\0') {
