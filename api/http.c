@@ -10,6 +10,7 @@
 #include "api/http_impl.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/version.h"
 
 enum { READ_STEP = 65536 };
 
@@ -133,6 +134,7 @@ static void put_head(struct http_exchange *x, struct buf *b, int status, const c
     if (x->broken || x->old) x->close = true;
     buf_printf(b, "HTTP/1.1 %d %s\r\n", status, http_status_text(status));
     put_date(b);
+    buf_str(b, "Server: cria/" CRIA_VERSION "\r\n");
     if (type != NULL) buf_printf(b, "Content-Type: %s\r\n", type);
     if (x->headers.len > 0) buf_add(b, x->headers.data, x->headers.len);
     if (x->close) {

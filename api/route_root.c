@@ -13,7 +13,7 @@ void route_root(const struct route_call *c) {
 }
 
 void route_version(const struct route_call *c) {
-    http_answer_text(c->x, 200, TYPE_JSON_UTF8, "{\"version\":\"" CRIA_VERSION "\"}");
+    http_answer_text(c->x, 200, TYPE_JSON_UTF8, "{\"version\":\"" CRIA_API_VERSION "\"}");
 }
 
 /* There is no cloud; the source is what a user of the peer would expect to read. */

@@ -5,6 +5,7 @@
 
 #include "api/request.h"
 #include "api/server_impl.h"
+#include "api/unpack.h"
 #include "base/mem.h"
 
 #define ROUTE(method, path, fn) route_fn fn;
@@ -207,7 +208,8 @@ bool route_body(const struct route_call *c, enum dialect d, const struct fields 
     struct buf body = {0};
     struct err e = {.msg = ""};
     *root = NULL;
-    enum status st = http_read_all(c->x, BODY_MAX, &body, &e);
+    enum status st = d == DIALECT_NATIVE ? http_read_all(c->x, BODY_MAX, &body, &e)
+                                         : unpack_body(c->x, BODY_MAX, &body, &e);
     if (st == ST_OK)
         st = request_decode(f, body.data == NULL ? "" : body.data, body.len, out, root, &e);
     buf_free(&body);

@@ -199,7 +199,9 @@ fetch_gemma
 fetch_minilm
 wanted golden && golden
 if [ -x build/cria ]; then
-    cases replay python3 conformance/run.py --cases golden/api --list conformance/first_cut.txt
+    # shellcheck disable=SC2046
+    cases replay python3 conformance/run.py --cases $(sets golden api clients) \
+        --except conformance/differences.txt --report $logs/conformance.md --report $logs/conformance.json
     clients
 fi
 wanted sanitizers && build sanitizers sanitizers && units sanitizers build-san -LE slow

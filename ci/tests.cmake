@@ -33,8 +33,8 @@ if(Python3_FOUND)
 endif()
 if(TARGET cria AND Python3_FOUND)
   cria_add_test(conformance.replay LABELS cases TIMEOUT 900
-    COMMAND ${Python3_EXECUTABLE} conformance/run.py --cases golden/api --bin $<TARGET_FILE:cria>
-            --list conformance/first_cut.txt)
+    COMMAND ${Python3_EXECUTABLE} conformance/run.py --cases golden/api golden/clients
+            --bin $<TARGET_FILE:cria> --except conformance/differences.txt)
 endif()
 if(TARGET cria)
   cria_add_test(conformance.clients LABELS cases TIMEOUT 900

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.parse
 from collections import namedtuple
 
 Answer = namedtuple("Answer", "status headers body")
@@ -47,13 +48,19 @@ def build_body(request, folder):
     return headers, body
 
 
-def send(netloc, request, folder=".", timeout=120):
+def connect(base, timeout):
+    """base: "host:port", or a URL, maybe with a path -> (connection, that path)"""
+    url = urllib.parse.urlsplit(base if "://" in base else "http://" + base)
+    kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
+    return kind(url.hostname, url.port, timeout=timeout), url.path.rstrip("/")
+
+
+def send(base, request, folder=".", timeout=120):
     headers, body = build_body(request, folder)
     names = {k.lower() for k in headers}
-    host, port = netloc.rsplit(":", 1)
-    c = http.client.HTTPConnection(host, int(port), timeout=timeout)
+    c, path = connect(base, timeout)
     try:
-        c.putrequest(request["method"], request["path"], skip_host="host" in names, skip_accept_encoding=True)
+        c.putrequest(request["method"], path + request["path"], skip_host="host" in names, skip_accept_encoding=True)
         for k, v in headers.items():
             c.putheader(k, v)
         if body is not None and "content-length" not in names:

@@ -26,7 +26,7 @@ static void start(void) {
     curl_global_init(CURL_GLOBAL_DEFAULT);
     uname(&machine);
     bool amd64 = strcmp(machine.machine, "x86_64") == 0;
-    snprintf(agent, sizeof agent, "ollama/%s (%s linux) cria/%s", CRIA_VERSION,
+    snprintf(agent, sizeof agent, "ollama/%s (%s linux) cria/%s", CRIA_API_VERSION,
              amd64 ? "amd64" : "arm64", CRIA_VERSION);
 }
 
