@@ -37,6 +37,7 @@ struct gen_stats {
     int64_t total_ns, load_ns, prompt_ns, eval_ns;
     uint32_t n_prompt, n_generated;
     const char *stop_hit; /* the stop string that ended the answer; NULL */
+    bool truncated;       /* the model did not see all of the prompt (docs/http.md) */
 };
 
 struct gen_piece { /* valid during the call */

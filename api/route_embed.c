@@ -145,6 +145,7 @@ void route_embed(const struct route_call *c) {
             json_put_field_int(&b, "load_duration", j.ready_ns - j.start_ns);
             json_put_field_int(&b, "prompt_eval_count", (int64_t)j.tokens.len);
         }
+        if (server_activity(c->x)->truncated) json_put_field_bool(&b, "prompt_truncated", true);
         buf_chr(&b, '}');
         answer_json(c->x, 200, TYPE_JSON_UTF8, &b);
     }

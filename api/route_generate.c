@@ -108,6 +108,7 @@ static void put_stats(struct buf *b, const struct gen_stats *s) {
     put_nonzero(b, "prompt_eval_duration", s->prompt_ns);
     put_nonzero(b, "eval_count", s->n_generated);
     put_nonzero(b, "eval_duration", s->eval_ns);
+    if (s->truncated) json_put_field_bool(b, "prompt_truncated", true);
 }
 
 void native_put_debug(struct buf *b, const struct gen_piece *p) {
