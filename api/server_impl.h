@@ -38,7 +38,8 @@ void server_enter(struct server *s, struct http_exchange *x, struct cancel *c);
 void server_leave(struct server *s, struct http_exchange *x, struct cancel *c);
 
 /* The one place that says that a prompt was cut (docs/http.md): a header of the coming answer, a
- * line in the log, a count. Native answers say it in a field, too. */
+ * line in the log, a count. Native answers say it in a field, too, if they are asked
+ * to. */
 void server_tell_truncated(struct server *s, struct http_exchange *x, const char *model,
                            uint32_t n_ctx);
 

@@ -181,16 +181,19 @@ def test_prompt_truncated(server, scripted):
 
     def ask(path, body, want, field=True):
         before = metrics(server)["cria:prompt_truncated_total"]
-        r, text = call(server, "POST", path, {"model": scripted, "options": small, **body})
+        asked = {"report_truncation": True} if field else {}
+        r, text = call(server, "POST", path, {"model": scripted, "options": small, **asked, **body})
         assert r.status == 200, text
         assert (r.getheader("X-Prompt-Truncated") == "true") == want, path
         if field:
-            last = json.loads(text.strip().splitlines()[-1])
-            assert last.get("prompt_truncated", False) == want and last.get("prompt_truncated") is not False
+            assert json.loads(text.strip().splitlines()[-1])["prompt_truncated"] is want
+        else:
+            assert "prompt_truncated" not in text
         assert (metrics(server)["cria:prompt_truncated_total"] > before) == want
 
     ask("/api/chat", {"messages": long[-1:]}, False)
     ask("/api/chat", {"messages": long}, True)
+    ask("/api/chat", {"messages": long}, True, field=False)
     ask("/api/chat", {"messages": long, "stream": False}, True)
     ask("/api/generate", {"prompt": "word " * 300, "raw": True}, True)
     ask("/v1/chat/completions", {"messages": long}, True, field=False)
