@@ -42,6 +42,7 @@ enum status embed_find(struct embed_job *j, const char *text, struct err *e) {
     if (st != ST_OK) return err_set(e, ST_INTERNAL, "%s", e->msg);
     if (*j->model.stored.entry.config.remote_host != '\0')
         return err_set(e, ST_DENIED, "ollama cloud is disabled: remote model is unavailable");
+    activity_set_model(&j->server->activities, server_activity(j->x), text);
     return ST_OK;
 }
 
@@ -93,6 +94,7 @@ static enum status add_cut(struct embed_job *j, const char *text, size_t len, si
     struct buf cut = {0};
     enum status st = vocab_encode(v, text, len, VOCAB_PARSE_SPECIAL, &plain, e);
     if (st != ST_OK) return st;
+    server_tell_truncated(j->server, j->x, j->model.stored.entry.name.model, n_ctx);
     const size_t n = t->len - begin, extra = n > plain.len ? n - plain.len : 0;
     const size_t room = n_ctx > extra ? n_ctx - extra : 0;
     if (room == 0)

@@ -36,6 +36,7 @@ static enum status find_model(struct gen *g, struct err *e) {
     if (st != ST_OK) return err_set(e, ST_INTERNAL, "%s", e->msg);
     if (*g->model.stored.entry.config.remote_host != '\0')
         return err_set(e, ST_DENIED, "ollama cloud is disabled: remote model is unavailable");
+    activity_set_model(&g->server->activities, g->activity, g->r->model);
     return ST_OK;
 }
 
@@ -214,6 +215,7 @@ static enum status shorten(struct gen *g, uint32_t n_ctx, size_t keep, bool shif
     size_t half = (n_ctx - keep) / 2, room = n_ctx - (half > 1 ? half : 1);
     size_t tail = room > keep ? room - keep : 0;
     memmove(t->ids + keep, t->ids + t->len - tail, tail * sizeof *t->ids);
+    g->prompt.truncated = true;
     t->len = keep + tail;
     return ST_OK;
 }
@@ -255,6 +257,8 @@ static enum status start(struct gen *g, struct err *e) {
     if (st != ST_OK) return st;
     size_t keep = tokens_to_keep(g, v);
     st = shorten(g, n_ctx, keep, shift, e);
+    if (st == ST_OK && g->prompt.truncated)
+        server_tell_truncated(g->server, g->x, g->r->model, n_ctx);
     if (st == ST_OK) st = gen_choose_parser(g, e);
     if (st != ST_OK) return st;
     int64_t most = (int64_t)n_ctx * N_PREDICT_CTX;
@@ -271,6 +275,7 @@ static enum status start(struct gen *g, struct err *e) {
                                    .logprobs = g->r->logprobs,
                                    .visible = g->visible,
                                    .n_visible = g->n_visible,
+                                   .progress = &g->activity->progress,
                                    .n_top_logprobs =
                                        g->r->logprobs ? (uint32_t)g->r->top_logprobs : 0};
     struct buf grammar = {0};
@@ -344,11 +349,19 @@ bool gen_run(struct server *s, struct http_exchange *x, const struct gen_request
     *f = (struct gen_failure){.http_status = 500,
                               .err = {.code = ST_NO_MEMORY, .msg = "out of memory"}};
     if (g == NULL) return false;
-    *g = (struct gen){.server = s, .r = r, .sink = sink, .f = f, .start_ns = os_time_mono_ns()};
+    *g = (struct gen){
+        .server = s, .x = x, .r = r, .sink = sink, .f = f, .start_ns = os_time_mono_ns()};
+    g->activity = server_activity(x);
+    g->activity->generates = true;
     cancel_init(&g->cancel);
     server_enter(s, x, &g->cancel);
     enum status st = run(g, &f->err);
     f->http_status = answer_status(st);
+    if (st == ST_CANCELLED) {
+        metrics_add(&s->metrics, COUNT_aborted, 1);
+        metrics_add(&s->metrics, COUNT_generation_tokens,
+                    atomic_load(&g->activity->progress.n_generated));
+    }
     server_leave(s, x, &g->cancel);
     release(g);
     cancel_destroy(&g->cancel);

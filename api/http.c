@@ -30,9 +30,11 @@ const char *http_status_text(int status) {
         {404, "Not Found"},
         {405, "Method Not Allowed"},
         {408, "Request Timeout"},
+        {409, "Conflict"},
         {411, "Length Required"},
         {413, "Request Entity Too Large"},
         {414, "URI Too Long"},
+        {429, "Too Many Requests"},
         {431, "Request Header Fields Too Large"},
         {499, "Client Closed Request"},
         {500, "Internal Server Error"},
@@ -118,6 +120,9 @@ void http_add_header(struct http_exchange *x, const char *name, const char *valu
 
 void http_close_after(struct http_exchange *x) { x->close = true; }
 bool http_answered(const struct http_exchange *x) { return x->answered; }
+int http_answer_status(const struct http_exchange *x) { return x->answered ? x->status : 0; }
+void http_set_tag(struct http_exchange *x, void *tag) { x->tag = tag; }
+void *http_tag(const struct http_exchange *x) { return x->tag; }
 
 static void put_date(struct buf *b) {
     char text[64];

@@ -32,6 +32,10 @@ enum status http_open(struct http **out, const struct http_params *p, struct err
 void http_close(struct http *h); /* waits for running handlers; NULL is fine */
 int http_port(const struct http *h);
 
+/* A pointer of the handler's, for what it calls; NULL at first. */
+void http_set_tag(struct http_exchange *x, void *tag);
+void *http_tag(const struct http_exchange *x);
+
 /* ---- the request; texts are valid while the handler runs ---- */
 
 const char *http_method(const struct http_exchange *x); /* "GET", "HEAD", ... */
@@ -57,8 +61,9 @@ void http_stream(struct http_exchange *x, int status, const char *type);
 enum status http_write(struct http_exchange *x, const void *data,
                        size_t n); /* ST_IO: client gone */
 void http_stream_end(struct http_exchange *x);
-bool http_answered(const struct http_exchange *x); /* the status line is out */
-void http_close_after(struct http_exchange *x);    /* the connection ends with this answer */
+bool http_answered(const struct http_exchange *x);     /* the status line is out */
+int http_answer_status(const struct http_exchange *x); /* 0 before */
+void http_close_after(struct http_exchange *x);        /* the connection ends with this answer */
 
 /* ---- clients that go away ---- */
 

@@ -30,6 +30,7 @@ struct http_exchange {
     long long body_left; /* with Content-Length: bytes not read yet; -1: chunked */
     int status;
     uint64_t watch; /* 0: none */
+    void *tag;
 };
 
 /* http_check.c: 0 if the request may be handled, else the status to answer with. */

@@ -43,6 +43,7 @@ struct prompt {
     struct buf text;
     bool writes_bos;   /* the text may begin with the BOS that the vocabulary adds, too */
     unsigned n_images; /* of the messages that are in it */
+    bool truncated;    /* messages of the request are not in it */
 };
 
 /* Appends to out->text. Errors: those of the template (ST_INVALID), ST_LIMIT, ST_NO_MEMORY. */

@@ -13,7 +13,8 @@ route_fn route_embed, route_embeddings, route_openai_embeddings;
  */
 
 struct embed_request {
-    const json *model, *input, *prompt, *truncate, *dimensions, *options, *keep_alive, *encoding;
+    const json *model, *input, *prompt, *truncate, *report_truncation, *dimensions, *options,
+        *keep_alive, *encoding;
 };
 #define PLAIN(name, kind)                                                                          \
     { #name, kind, offsetof(struct embed_request, name), NULL, FIELD_ANY, NULL, NULL, NULL }
@@ -30,9 +31,10 @@ struct embed_request {
         "keep_alive", FIELD_CHECK, offsetof(struct embed_request, keep_alive), "", FIELD_ANY,      \
             NULL, NULL, check_keep_alive                                                           \
     }
-static const struct field embed_field[] = {PLAIN(model, FIELD_TEXT), PLAIN(input, FIELD_ANY),
-                                           PLAIN(truncate, FIELD_FLAG),
-                                           PLAIN(dimensions, FIELD_INT), OPTIONS};
+static const struct field embed_field[] = {
+    PLAIN(model, FIELD_TEXT),     PLAIN(input, FIELD_ANY),
+    PLAIN(truncate, FIELD_FLAG),  PLAIN(report_truncation, FIELD_FLAG),
+    PLAIN(dimensions, FIELD_INT), OPTIONS};
 static const struct field embeddings_field[] = {PLAIN(model, FIELD_TEXT), PLAIN(prompt, FIELD_TEXT),
                                                 OPTIONS};
 static const struct field openai_field[] = {
@@ -145,6 +147,8 @@ void route_embed(const struct route_call *c) {
             json_put_field_int(&b, "load_duration", j.ready_ns - j.start_ns);
             json_put_field_int(&b, "prompt_eval_count", (int64_t)j.tokens.len);
         }
+        if (field_flag(r.report_truncation, false))
+            json_put_field_bool(&b, "prompt_truncated", server_activity(c->x)->truncated);
         buf_chr(&b, '}');
         answer_json(c->x, 200, TYPE_JSON_UTF8, &b);
     }

@@ -404,6 +404,19 @@ static int by_expiry(const void *a, const void *b) {
     return ((*x)->expires_ns < (*y)->expires_ns) - ((*x)->expires_ns > (*y)->expires_ns);
 }
 
+uint32_t runner_each(struct runner_pool *p, void (*fn)(void *arg, const struct runner_load *l),
+                     void *arg) {
+    pthread_mutex_lock(&p->mutex);
+    for (struct runner *r = p->runners; r != NULL; r = r->next) {
+        if (r->state != RUNNER_READY) continue;
+        const struct runner_load l = {r->name, cria_engine_load(r->engine)};
+        fn(arg, &l);
+    }
+    const uint32_t n = p->n_waiting;
+    pthread_mutex_unlock(&p->mutex);
+    return n;
+}
+
 static void put_runner(struct buf *b, const struct runner *r, int64_t now) {
     const struct cria_model_info *info = cria_engine_info(r->engine);
     size_t size = info->weights_bytes + info->kv_bytes + info->scratch_bytes;

@@ -3,12 +3,12 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "api/request.h"
 #include "api/server_impl.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/os.h"
 
 enum { DEFAULT_THREADS = 256, DRAIN_SECONDS = 10 };
 
@@ -22,6 +22,7 @@ static enum status open_parts(struct server *s, const struct server_params *p, s
     enum status st = guard_open(&s->guard, s->settings.origins, host, e);
     if (st == ST_OK) st = catalog_open(&s->catalog, p->store, e);
     if (st == ST_OK) st = runner_pool_open(&s->runners, &s->settings, e);
+    if (st == ST_OK) st = metrics_open(&s->metrics, router_n_routes, e);
     if (st == ST_OK) st = http_open(&s->http, &hp, e);
     return st;
 }
@@ -32,8 +33,8 @@ enum status server_open(struct server **out, const struct server_params *p, stru
     s->store = p->store;
     settings_read(&s->settings);
     sem_init(&s->stop, 0, 0);
-    pthread_mutex_init(&s->mutex, NULL);
-    pthread_cond_init(&s->idle, NULL);
+    s->start_ns = os_time_mono_ns();
+    activities_open(&s->activities);
     enum status st = open_parts(s, p, e);
     if (st != ST_OK) {
         server_close(s);
@@ -57,56 +58,25 @@ void server_run(struct server *s) {
 
 void server_stop(struct server *s) { sem_post(&s->stop); }
 
-static void cancel_all(struct server *s) {
-    pthread_mutex_lock(&s->mutex);
-    s->closing = true;
-    for (struct cancel *c = s->running; c != NULL; c = c->next) cancel_fire(c);
-    pthread_mutex_unlock(&s->mutex);
-    if (s->runners != NULL) runner_wake(s->runners);
-}
-
-/* Waits for the last words of the handlers: once the library stops, it writes nothing any more. */
-static void drain(struct server *s) {
-    struct timespec end;
-    int late = 0;
-    clock_gettime(CLOCK_REALTIME, &end);
-    end.tv_sec += DRAIN_SECONDS;
-    pthread_mutex_lock(&s->mutex);
-    while (s->n_handlers > 0 && late == 0) late = pthread_cond_timedwait(&s->idle, &s->mutex, &end);
-    pthread_mutex_unlock(&s->mutex);
-}
-
-bool server_begin(struct server *s) {
-    pthread_mutex_lock(&s->mutex);
-    bool open = !s->closing;
-    if (open) s->n_handlers++;
-    pthread_mutex_unlock(&s->mutex);
-    return open;
-}
-
-void server_end(struct server *s) {
-    pthread_mutex_lock(&s->mutex);
-    if (--s->n_handlers == 0) pthread_cond_broadcast(&s->idle);
-    pthread_mutex_unlock(&s->mutex);
-}
-
 void server_close(struct server *s) {
     if (s == NULL) return;
-    cancel_all(s);
-    drain(s);
+    activities_cancel_all(&s->activities);
+    if (s->runners != NULL) runner_wake(s->runners);
+    /* For the last words of the handlers: once the library stops, it writes nothing any more. */
+    activities_wait(&s->activities, DRAIN_SECONDS);
     http_close(s->http);
     runner_pool_close(s->runners);
     catalog_close(s->catalog);
     guard_close(&s->guard);
-    pthread_cond_destroy(&s->idle);
-    pthread_mutex_destroy(&s->mutex);
+    metrics_close(&s->metrics);
+    activities_close(&s->activities);
     sem_destroy(&s->stop);
     mem_free(s);
 }
 
 /* ---- running requests ---- */
 
-/* The client has gone. */
+/* The client has gone, or somebody cancels. */
 static void gone(void *arg) {
     struct cancel *c = arg;
     cancel_fire(c);
@@ -115,26 +85,24 @@ static void gone(void *arg) {
 
 void server_enter(struct server *s, struct http_exchange *x, struct cancel *c) {
     c->runners = s->runners;
-    pthread_mutex_lock(&s->mutex);
-    c->next = s->running;
-    c->prev = NULL;
-    if (c->next != NULL) c->next->prev = c;
-    s->running = c;
-    bool closing = s->closing;
-    pthread_mutex_unlock(&s->mutex);
-    if (closing) cancel_fire(c);
     http_watch(x, gone, c);
+    activity_set_end(&s->activities, server_activity(x), gone, c);
 }
 
 void server_leave(struct server *s, struct http_exchange *x, struct cancel *c) {
+    (void)c;
+    activity_set_end(&s->activities, server_activity(x), NULL, NULL);
     http_unwatch(x);
-    pthread_mutex_lock(&s->mutex);
-    if (c->prev != NULL)
-        c->prev->next = c->next;
-    else
-        s->running = c->next;
-    if (c->next != NULL) c->next->prev = c->prev;
-    pthread_mutex_unlock(&s->mutex);
+}
+
+void server_tell_truncated(struct server *s, struct http_exchange *x, const char *model,
+                           uint32_t n_ctx) {
+    struct activity *a = server_activity(x);
+    metrics_add(&s->metrics, COUNT_truncated, 1);
+    if (a->truncated) return; /* another choice, or another text, of the same request */
+    a->truncated = true;
+    log_warn("prompt", "cut to fit %u tokens: model=%.200s id=%s", n_ctx, model, a->id);
+    if (!http_answered(x)) http_add_header(x, "X-Prompt-Truncated", "true");
 }
 
 /* ---- names ---- */

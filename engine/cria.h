@@ -11,6 +11,7 @@
 #ifndef CRIA_ENGINE_CRIA_H
 #define CRIA_ENGINE_CRIA_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -77,6 +78,12 @@ void cria_engine_close(struct cria_engine *eng);
 const struct cria_model_info *cria_engine_info(const struct cria_engine *eng);
 const struct gguf *cria_engine_gguf(const struct cria_engine *eng);
 const struct vocab *cria_engine_vocab(const struct cria_engine *eng); /* vocab_encode, ... */
+struct cria_load {                                                    /* as of the last step */
+    uint32_t n_running, n_waiting;  /* generations with a slot, and without */
+    uint32_t n_pages, n_free_pages; /* of the KV cache; idle prefixes count as used */
+};
+struct cria_load
+cria_engine_load(const struct cria_engine *eng); /* any thread; waits for nothing */
 /* The recorded program as text, one op per line (docs/program.md). */
 void cria_engine_print_program(const struct cria_engine *eng, struct buf *out);
 
@@ -132,6 +139,13 @@ enum status cria_embed(struct cria_engine *eng, const struct cria_embed_request 
 /* ---- generation: a request --------------------------------------------------------------------
  */
 
+/* Where a generation is, for other threads that look on; the scheduler writes it. */
+enum cria_phase { CRIA_WAITING, CRIA_PROMPT, CRIA_DECODING };
+struct cria_progress {
+    atomic_int phase; /* enum cria_phase */
+    atomic_uint n_generated;
+};
+
 enum cria_done { CRIA_RUNNING, CRIA_DONE_STOP, CRIA_DONE_LENGTH, CRIA_DONE_CANCELLED };
 
 struct cria_request {
@@ -153,7 +167,8 @@ struct cria_request {
     /* Thinking comes before the constrained part: between these tags the text is free. NULL: none.
      * Borrowed during the start call. */
     const char *think_open, *think_close;
-    bool in_thinking; /* the prompt has opened it already */
+    bool in_thinking;               /* the prompt has opened it already */
+    struct cria_progress *progress; /* outlives the generation; NULL: nobody looks */
 };
 
 struct cria_logprob {
@@ -180,6 +195,7 @@ struct cria_stats {
     uint32_t n_prompt;    /* tokens of the prompt */
     uint32_t n_cached;    /* of these, taken from the prefix cache */
     uint32_t n_generated; /* the end token included */
+    int64_t wait_ns;      /* until it got a slot */
     int64_t prompt_ns, eval_ns;
     const char *stop_hit; /* the stop string that ended it; NULL */
 };

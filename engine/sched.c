@@ -48,7 +48,8 @@ struct cria_generation {
     int slot;
     uint32_t result_row; /* of this step; valid if wants_result */
     bool in_step, wants_result;
-    int64_t started_ns, sampled_ns;
+    int64_t asked_ns, started_ns, sampled_ns;
+    struct cria_progress *progress; /* borrowed; NULL */
     struct cria_stats stats;
     atomic_bool cancelled;
 
@@ -78,7 +79,12 @@ struct sched {
     struct cria_generation **run;          /* [n_parallel]; the thread's own */
     uint32_t n_run;
     bool quit;
+    atomic_uint n_running, n_waiting, n_free_pages; /* for cria_engine_load() */
 };
+
+static void tell_phase(struct cria_generation *g, enum cria_phase phase) {
+    if (g->progress != NULL) atomic_store(&g->progress->phase, (int)phase);
+}
 
 /* ---- output (thread -> reader)
  * -------------------------------------------------------------------- */
@@ -288,6 +294,8 @@ static enum cria_done use_result(struct cria_generation *g, int64_t now) {
         g->sampled_ns = now;
     }
     enum cria_done done = take_next(g, engine_result(g->eng, g->result_row));
+    tell_phase(g, CRIA_DECODING);
+    if (g->progress != NULL) atomic_store(&g->progress->n_generated, g->stats.n_generated);
     g->stats.eval_ns = os_time_mono_ns() - g->sampled_ns;
     return done;
 }
@@ -296,6 +304,8 @@ static void leave(struct sched *s, uint32_t i, enum cria_done done, const struct
     struct cria_generation *g = s->run[i];
     slot_release(g->eng, g->slot);
     s->run[i] = s->run[--s->n_run];
+    atomic_store(&s->n_running, s->n_run);
+    atomic_store(&s->n_free_pages, g->eng->kv->n_free);
     finish(g, done, g->failed, e);
 }
 
@@ -306,6 +316,7 @@ static bool make_step(struct sched *s, struct cria_engine *eng) {
     const bool work = eng->rows.batch.n_tokens != 0;
     const enum status st = work ? engine_step(eng, &e) : ST_OK;
     const int64_t now = os_time_mono_ns();
+    atomic_store(&s->n_free_pages, eng->kv->n_free);
     for (uint32_t i = s->n_run; i-- > 0;) { /* downwards: leave() moves the last one here */
         struct cria_generation *g = s->run[i];
         enum cria_done done = CRIA_RUNNING;
@@ -330,6 +341,7 @@ static struct cria_generation *queue_pop(struct sched *s) {
     struct cria_generation *g = s->first;
     s->first = g->next;
     if (s->first == NULL) s->last = &s->first;
+    atomic_fetch_sub(&s->n_waiting, 1);
     return g;
 }
 
@@ -350,7 +362,10 @@ static void admit(struct sched *s, struct cria_engine *eng) {
         }
         g->stats.n_cached = (uint32_t)eng->slots[g->slot].tokens.len;
         g->started_ns = os_time_mono_ns();
+        g->stats.wait_ns = g->started_ns - g->asked_ns;
+        tell_phase(g, CRIA_PROMPT);
         s->run[s->n_run++] = g;
+        atomic_store(&s->n_running, s->n_run);
     }
 }
 
@@ -387,6 +402,9 @@ enum status sched_open(struct cria_engine *eng, struct err *e) {
     struct sched *s = mem_zalloc(1, sizeof *s);
     if (s == NULL) return err_no_memory(e);
     s->last = &s->first;
+    atomic_init(&s->n_running, 0);
+    atomic_init(&s->n_waiting, 0);
+    atomic_init(&s->n_free_pages, eng->kv->n_free);
     s->run = mem_zalloc(eng->n_parallel, sizeof *s->run);
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->work, NULL);
@@ -483,6 +501,7 @@ static enum status generation_fill(struct cria_generation *g, const struct cria_
     g->shift = r->shift;
     g->logprobs = r->logprobs;
     g->n_top = r->n_top_logprobs;
+    g->progress = r->progress;
     g->stats.n_prompt = (uint32_t)r->n_prompt;
     enum status st = copy_stops(g, r, e);
     if (st == ST_OK) st = open_sampler(g, r, e);
@@ -529,7 +548,10 @@ enum status cria_generation_start(struct cria_generation **out, struct cria_engi
         generation_drop(g);
         return st;
     }
+    g->asked_ns = os_time_mono_ns();
+    tell_phase(g, CRIA_WAITING);
     pthread_mutex_lock(&eng->sched->lock);
+    atomic_fetch_add(&eng->sched->n_waiting, 1);
     *eng->sched->last = g;
     eng->sched->last = &g->next;
     pthread_cond_signal(&eng->sched->work);
@@ -592,4 +614,13 @@ void cria_generation_free(struct cria_generation *g) {
     while (!g->done) pthread_cond_wait(&g->changed, &s->lock);
     pthread_mutex_unlock(&s->lock);
     generation_drop(g);
+}
+
+struct cria_load cria_engine_load(const struct cria_engine *eng) {
+    const struct sched *s = eng->sched;
+    if (s == NULL) return (struct cria_load){0};
+    return (struct cria_load){.n_running = atomic_load(&s->n_running),
+                              .n_waiting = atomic_load(&s->n_waiting),
+                              .n_pages = eng->kv->cache.n_pages,
+                              .n_free_pages = atomic_load(&s->n_free_pages)};
 }
