@@ -150,6 +150,10 @@ enum status store_blob_write(struct store_upload *u, const void *data, size_t n,
     return ST_OK;
 }
 
+enum status blob_sink(void *arg, const void *data, size_t n, struct err *e) {
+    return store_blob_write(arg, data, n, e);
+}
+
 /* Gives the synced file its name. One that is there already is replaced: ours was just hashed. */
 static enum status give_name(struct store_upload *u, const char *digest, struct err *e) {
     char path[PATH_ROOM];

@@ -141,6 +141,8 @@ void manifest_remove_empty_dirs(struct store *s); /* all of them */
 /* Path of a blob whose digest has been checked. ST_INVALID if the path is too long. */
 enum status blob_path(const struct store *s, const char *digest, char out[PATH_ROOM],
                       struct err *e);
+/* store_blob_write() as the sink of a writer; arg: the struct store_upload. */
+enum status blob_sink(void *arg, const void *data, size_t n, struct err *e);
 /* Stores a small blob, or renews the time of the one that is there. */
 enum status blob_put(struct store *s, const char *digest, const void *data, size_t size,
                      bool *created, struct err *e);

@@ -73,6 +73,15 @@ struct download {
 static pthread_mutex_t downloads_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct download *downloads; /* those that run; under downloads_lock */
 
+/* The end of a timed wait that begins now. */
+static struct timespec next_tick(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    t.tv_nsec += TICK_MS * 1000000L;
+    if (t.tv_nsec >= 1000000000L) t.tv_sec++, t.tv_nsec -= 1000000000L;
+    return t;
+}
+
 /* ---- the keeper ---- */
 
 static enum status hash_to(struct download *d, struct digest *hash, uint64_t *at, uint64_t to,
@@ -90,10 +99,7 @@ static enum status hash_to(struct download *d, struct digest *hash, uint64_t *at
 
 /* Sleeps until the loop says that there is more, at most a tick. */
 static void keeper_sleep(struct download *d) {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += TICK_MS * 1000000L;
-    if (until.tv_nsec >= 1000000000L) until.tv_sec++, until.tv_nsec -= 1000000000L;
+    const struct timespec until = next_tick();
     pthread_mutex_lock(&d->keeper_lock);
     if (!atomic_load(&d->all_there) && !atomic_load(&d->cancel))
         pthread_cond_timedwait(&d->keeper_wake, &d->keeper_lock, &until);
@@ -222,8 +228,7 @@ static enum status resolve_at(struct download *d, char *url, char **next, struct
                       : err_set(e, st, "%s", mine.msg);
     }
     if (st == ST_OK && f.code / 100 == 3) {
-        *next = fetch_redirect(&f, e);
-        if (*next == NULL) st = e != NULL ? e->code : ST_FORMAT;
+        st = fetch_redirect(&f, next, e);
     } else if (st == ST_OK) {
         mem_free(d->direct);
         d->direct = mem_strdup(f.url);
@@ -231,12 +236,6 @@ static enum status resolve_at(struct download *d, char *url, char **next, struct
     }
     fetch_free(&f);
     return st;
-}
-
-static bool same_host(const struct download *d, const char *url) {
-    char host[352];
-    bool https;
-    return url_host(url, host, &https) && strcmp(host, d->session.policy.host) == 0;
 }
 
 static enum status resolve(struct download *d, struct err *e) {
@@ -247,7 +246,7 @@ static enum status resolve(struct download *d, struct err *e) {
         char *next = NULL;
         enum status st = resolve_at(d, url, &next, e); /* takes url */
         if (st != ST_OK || next == NULL) return st;
-        if (!same_host(d, next)) {
+        if (!fetch_is_own(&d->session.policy, next)) {
             mem_free(d->direct);
             d->direct = next;
             return ST_OK;
@@ -283,7 +282,7 @@ static enum status begin_transfer(struct download *d, struct transfer *t, const 
     fetch_header(&t->fetch, "Range: bytes=%llu-%llu",
                  (unsigned long long)(p->offset + t->done_at_start),
                  (unsigned long long)(p->offset + p->size - 1));
-    if (same_host(d, url) && d->session.token != NULL)
+    if (fetch_is_own(&d->session.policy, url) && d->session.token != NULL)
         fetch_header(&t->fetch, "Authorization: Bearer %s", d->session.token);
     CURL *h = t->fetch.url != NULL ? fetch_prepare(&t->fetch) : NULL;
     if (h == NULL) return err_no_memory(e);
@@ -327,10 +326,9 @@ static enum status finish_transfer(struct download *d, struct transfer *t, CURLc
     } else if (atomic_load(&p->done) == p->size) {
         t->tries = 0;
     } else if (st == ST_OK && http / 100 == 3) { /* the direct address moved on */
-        char *next = fetch_redirect(&t->fetch, e);
-        if (next == NULL) {
-            result = e != NULL ? e->code : ST_FORMAT;
-        } else {
+        char *next;
+        result = fetch_redirect(&t->fetch, &next, e);
+        if (result == ST_OK) {
             mem_free(d->direct);
             d->direct = next;
             result = try_again(t, false, "redirected", e);
@@ -607,10 +605,7 @@ enum status blob_pull(struct store *s, const struct session *session, const char
     if (st != ST_OK) return st;
     bool finished = false, wanted = true;
     while (!finished && wanted) {
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += TICK_MS * 1000000L;
-        if (until.tv_nsec >= 1000000000L) until.tv_sec++, until.tv_nsec -= 1000000000L;
+        const struct timespec until = next_tick();
         pthread_mutex_lock(&d->lock);
         if (!d->finished) pthread_cond_timedwait(&d->changed, &d->lock, &until);
         finished = d->finished;
