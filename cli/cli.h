@@ -84,7 +84,14 @@ const char *args_nth(const struct args *a, const char *name, size_t i);
 
 /* ---- help ---- */
 
-enum help_section { ENV_NONE = 0, ENV_HOST = 1, ENV_RUN = 2, ENV_SERVE = 4, HIDDEN = 8 };
+enum help_section {
+    ENV_NONE = 0,
+    ENV_HOST = 1,
+    ENV_RUN = 2,
+    ENV_SERVE = 4,
+    HIDDEN = 8,
+    ENV_STORE = 16
+};
 void help_root(struct buf *out);
 void help_command(struct buf *out, const struct command *c);
 

@@ -22,7 +22,7 @@ static const struct variable variables[] = {
     {ENV_SERVE, "OLLAMA_LOAD_TIMEOUT", "How long loading may stall (default 5m)"},
     {ENV_SERVE, "OLLAMA_MAX_LOADED_MODELS", "Most models loaded at once"},
     {ENV_SERVE, "OLLAMA_MAX_QUEUE", "Most requests that wait (default 512)"},
-    {ENV_SERVE, "OLLAMA_MODELS", "Folder of the models"},
+    {ENV_SERVE | ENV_STORE, "OLLAMA_MODELS", "Folder of the models"},
     {ENV_RUN, "OLLAMA_NOHISTORY", "Do not keep a history of prompts"},
     {ENV_SERVE, "OLLAMA_NOPRUNE", "Do not remove unused blobs at the start"},
     {ENV_SERVE, "OLLAMA_NUM_PARALLEL", "Requests that a model answers at once"},

@@ -39,6 +39,7 @@ static enum status replace(struct change *x, const char *digest, uint64_t size) 
     l->info.from = "";
     l->data = NULL;
     l->made = true;
+    hold_blob(c->store, &c->holds, copy, NULL);
     if (old.made && strcmp(old.info.digest, copy) != 0) create_drop_blob(c, &old.info);
     return ST_OK;
 }

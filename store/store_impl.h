@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 #include "base/buf.h"
+#include "store/hold.h"
 #include "store/store.h"
 #include "store/verified.h"
 
@@ -118,7 +119,9 @@ void builtin_free(struct builtin *b);
 struct name_list {
     struct model_name *names; /* owned; sorted by path */
     size_t n, cap;
-    bool incomplete; /* a folder could not be read, or a file there has no valid name */
+    bool incomplete;    /* a folder could not be read, or a file there has no valid name */
+    struct buf strange; /* paths of such files below manifests/, a NUL behind each; owned */
+    size_t n_strange;
 };
 enum status names_scan(const struct store *s, struct name_list *out, struct err *e);
 void names_free(struct name_list *l);

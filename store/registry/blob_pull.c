@@ -33,7 +33,8 @@ struct transfer { /* a part on its way */
     struct fetch fetch;
     struct download *d;
     unsigned part;
-    bool active, no_ranges, io_failed;
+    bool active, no_ranges;
+    int io_error; /* errno of a write that failed; 0: none did */
     int tries;
     double not_before;
     uint64_t done_at_start;
@@ -178,7 +179,7 @@ static bool on_bytes(struct fetch *f, const char *data, size_t n) {
         ssize_t put = pwrite(t->d->parts.fd, data, n, (off_t)(p->offset + done));
         if (put < 0 && errno == EINTR) continue;
         if (put <= 0) {
-            t->io_failed = true;
+            t->io_error = put < 0 ? errno : EIO;
             return false;
         }
         data += put;
@@ -188,6 +189,11 @@ static bool on_bytes(struct fetch *f, const char *data, size_t n) {
         atomic_store(&p->done, done);
     }
     return true;
+}
+
+static enum status write_failed(const struct transfer *t, struct err *e) {
+    errno = t->io_error; /* libcurl has run since */
+    return os_fail(e, "write", t->d->parts.path);
 }
 
 /* ---- finding the content ---- */
@@ -219,10 +225,9 @@ static enum status resolve_at(struct download *d, char *url, char **next, struct
     if (st == ST_OK) st = session_run(&d->session, &f, NULL, &mine);
     if (st != ST_OK && f.code / 100 == 2 && t.no_ranges) st = ST_OK;
     if (st != ST_OK) {
-        bool kept = f.code / 100 == 2 && !t.io_failed && !f.over && st == ST_UNAVAILABLE;
-        st = kept ? ST_OK /* a cut: the parts go on from there */
-             : t.io_failed
-                 ? err_set(e, ST_IO, "write %s: no space left or a failing disk", d->parts.path)
+        bool kept = f.code / 100 == 2 && t.io_error == 0 && !f.over && st == ST_UNAVAILABLE;
+        st = kept              ? ST_OK /* a cut: the parts go on from there */
+             : t.io_error != 0 ? write_failed(&t, e)
              : f.over ? err_set(e, ST_FORMAT, "%s: the registry sends more than %llu bytes",
                                 d->digest, (unsigned long long)d->total)
                       : err_set(e, st, "%s", mine.msg);
@@ -276,7 +281,8 @@ static enum status begin_transfer(struct download *d, struct transfer *t, const 
     struct part *p = part_of(t);
     fetch_init(&t->fetch, &d->session.policy, "GET", mem_strdup(url));
     t->done_at_start = atomic_load(&p->done);
-    t->no_ranges = t->io_failed = false;
+    t->no_ranges = false;
+    t->io_error = 0;
     t->fetch.sink = on_bytes;
     t->fetch.arg = t;
     fetch_header(&t->fetch, "Range: bytes=%llu-%llu",
@@ -314,8 +320,8 @@ static enum status finish_transfer(struct download *d, struct transfer *t, CURLc
     struct part *p = part_of(t);
     enum status st = fetch_result(&t->fetch, code, &why), result = ST_OK;
     long http = t->fetch.code;
-    if (t->io_failed) {
-        result = err_set(e, ST_IO, "write %s: %s", d->parts.path, strerror(errno));
+    if (t->io_error != 0) {
+        result = write_failed(t, e);
     } else if (t->fetch.over && http / 100 == 2) {
         result = err_set(e, ST_FORMAT, "%s: the registry sends more than %llu bytes", d->digest,
                          (unsigned long long)d->total);
