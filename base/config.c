@@ -67,7 +67,7 @@ static bool parse_bytes(const char *text, uint64_t *out) {
     size_t len = strlen(end);
     if (len > 0 && end[len - 1] == 'B') len--;
     for (size_t i = 0; i < sizeof unit / sizeof *unit; i++) {
-        if (strlen(unit[i].name) != len || memcmp(unit[i].name, end, len) != 0) continue;
+        if (strlen(unit[i].name) != len || strncasecmp(unit[i].name, end, len) != 0) continue;
         *out = n * unit[i].factor;
         return n <= UINT64_MAX / unit[i].factor;
     }

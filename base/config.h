@@ -47,6 +47,7 @@ enum setting_mark {
     SHOWN_CLIENT = 1, /* in the help of the commands that ask a server */
     SHOWN_RUN = 2,
     SHOWN_SERVE = 4,
+    SHOWN_STORE = 8,    /* in the help of the commands that look into the store's folder */
     SET_OLLAMA = 16,    /* Ollama has it: the help names OLLAMA_X, not CRIA_X */
     SET_LIVE = 32,      /* SIGHUP can change it; the others need a restart */
     SET_NO_EFFECT = 64, /* known, but means nothing to cria */

@@ -40,3 +40,9 @@ if(TARGET cria)
   cria_add_test(conformance.clients LABELS cases TIMEOUT 900
     COMMAND sh ci/pytest.sh $<TARGET_FILE:cria>)
 endif()
+# A disk that fails on command, preloaded by conformance/test_faults.py (never into a release).
+if(BUILD_TESTING)
+  add_library(fault MODULE conformance/fault.c)
+  target_link_libraries(fault PRIVATE ${CMAKE_DL_LIBS})
+  target_compile_options(fault PRIVATE -Wno-missing-prototypes -Wno-nonnull-compare -fno-sanitize=all)
+endif()

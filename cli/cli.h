@@ -89,8 +89,9 @@ enum help_section { /* settings that the help lists: enum setting_mark has the s
                     ENV_HOST = 1,
                     ENV_RUN = 2,
                     ENV_SERVE = 4,
-                    HIDDEN = 8,     /* not in the root's help */
-                    NO_CONFIG = 16, /* cria.toml is not read before: it may be broken, or the
+                    ENV_STORE = 8,
+                    HIDDEN = 16,    /* not in the root's help */
+                    NO_CONFIG = 32, /* cria.toml is not read before: it may be broken, or the
                                        command reads it */
 };
 void help_root(struct buf *out);

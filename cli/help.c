@@ -64,7 +64,8 @@ static void put_variables(struct buf *out, unsigned shows) {
     struct buf name = {0};
     for (int i = 0; i < SETTING_COUNT; i++) {
         const struct setting_info *s = &config_settings[i];
-        if ((s->marks & shows & (SHOWN_CLIENT | SHOWN_RUN | SHOWN_SERVE)) == 0) continue;
+        if ((s->marks & shows & (SHOWN_CLIENT | SHOWN_RUN | SHOWN_SERVE | SHOWN_STORE)) == 0)
+            continue;
         if (!any) buf_str(out, "\nEnvironment Variables:\n");
         any = true;
         config_put_variable(&name, (enum setting)i, (s->marks & SET_OLLAMA) != 0);

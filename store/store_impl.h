@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 #include "base/buf.h"
+#include "store/hold.h"
 #include "store/store.h"
 #include "store/verified.h"
 
@@ -118,7 +119,9 @@ void builtin_free(struct builtin *b);
 struct name_list {
     struct model_name *names; /* owned; sorted by path */
     size_t n, cap;
-    bool incomplete; /* a folder could not be read, or a file there has no valid name */
+    bool incomplete;    /* a folder could not be read, or a file there has no valid name */
+    struct buf strange; /* paths of such files below manifests/, a NUL behind each; owned */
+    size_t n_strange;
 };
 enum status names_scan(const struct store *s, struct name_list *out, struct err *e);
 void names_free(struct name_list *l);
@@ -141,6 +144,8 @@ void manifest_remove_empty_dirs(struct store *s); /* all of them */
 /* Path of a blob whose digest has been checked. ST_INVALID if the path is too long. */
 enum status blob_path(const struct store *s, const char *digest, char out[PATH_ROOM],
                       struct err *e);
+/* store_blob_write() as the sink of a writer; arg: the struct store_upload. */
+enum status blob_sink(void *arg, const void *data, size_t n, struct err *e);
 /* Stores a small blob, or renews the time of the one that is there. */
 enum status blob_put(struct store *s, const char *digest, const void *data, size_t size,
                      bool *created, struct err *e);
