@@ -49,9 +49,7 @@ enum status embed_find(struct embed_job *j, const char *text, struct err *e) {
 enum status embed_load(struct embed_job *j, const json *options, const json *keep_alive,
                        struct err *e) {
     int64_t keep;
-    j->options = options_default();
-    enum status st = options_apply(&j->options, j->model.stored.params, &j->arena, e);
-    if (st == ST_OK) st = options_apply(&j->options, options, &j->arena, e);
+    enum status st = catalog_options(&j->model, options, &j->options, &j->arena, e);
     if (st == ST_OK && keep_alive != NULL) st = keep_alive_parse(keep_alive, &keep, e);
     if (st != ST_OK) return st;
     const struct runner_wish wish = {&j->model, &j->options, keep_alive != NULL ? &keep : NULL};

@@ -106,9 +106,7 @@ static enum status check_capabilities(const struct gen *g, struct err *e) {
 }
 
 static enum status read_options(struct gen *g, struct err *e) {
-    g->options = options_default();
-    enum status st = options_apply(&g->options, g->model.stored.params, &g->arena, e);
-    if (st == ST_OK) st = options_apply(&g->options, g->r->options, &g->arena, e);
+    const enum status st = catalog_options(&g->model, g->r->options, &g->options, &g->arena, e);
     if (g->options.seed >= 0 && g->options.seed < INT64_MAX - g->r->n_before)
         g->options.seed += g->r->n_before;
     return st;

@@ -11,6 +11,7 @@ if(CRIA_FUZZ)
     if(TARGET cria_${folder})
       target_compile_options(cria_${folder} PRIVATE
         -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all)
+      target_compile_definitions(cria_${folder} PUBLIC CRIA_FUZZ) # smaller limits, where runs are slow
       target_link_options(cria_${folder} PUBLIC -fsanitize=address,undefined)
     endif()
   endforeach()

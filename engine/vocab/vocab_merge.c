@@ -247,17 +247,17 @@ void scratch_begin(struct vocab_scratch *s, size_t len) {
     s->round++; /* the table's zeroes are never a round */
 }
 
-static struct seen_piece *seen_slot(const struct vocab_scratch *s, uint64_t hash) {
+struct seen_piece *seen_slot(const struct vocab_scratch *s, uint64_t hash) {
     return s->seen != NULL ? &s->seen[hash >> 20 & (SEEN_PIECES - 1)] : NULL;
 }
 
-static bool is_seen(const struct vocab_scratch *s, const struct seen_piece *p, const char *text,
-                    size_t len) {
+bool seen_is(const struct vocab_scratch *s, const struct seen_piece *p, const char *text,
+             size_t len) {
     return p != NULL && p->round == s->round && p->len == len && memcmp(p->text, text, len) == 0;
 }
 
-static bool copy_ids(const struct seen_piece *p, struct token_list *out) {
-    for (uint32_t i = 0; i < p->n_ids; i++) {
+bool seen_copy(const struct seen_piece *p, uint32_t skip, struct token_list *out) {
+    for (uint32_t i = skip; i < p->n_ids; i++) {
         if (!token_list_add(out, out->ids[p->first + i])) return false;
     }
     return true;
@@ -282,12 +282,16 @@ enum status merge_piece(const struct vocab *v, const struct merge_rule *rule,
         memo != NULL ? atomic_load_explicit(memo, memory_order_relaxed) : WHOLE_NO;
     if (known == WHOLE_YES) return token_list_add(out, (token_id)whole) ? ST_OK : err_no_memory(e);
     struct seen_piece *slot = seen_slot(s, hash);
-    if (is_seen(s, slot, text, len)) return copy_ids(slot, out) ? ST_OK : err_no_memory(e);
+    if (seen_is(s, slot, text, len)) return seen_copy(slot, 0, out) ? ST_OK : err_no_memory(e);
     const size_t first = out->len;
     if (!merge_by_length(v, rule, s, text, (uint32_t)len, out)) return err_no_memory(e);
     const size_t n_ids = out->len - first;
     if (slot != NULL)
-        *slot = (struct seen_piece){text, (uint32_t)len, (uint32_t)n_ids, s->round, first};
+        *slot = (struct seen_piece){.text = text,
+                                    .len = (uint32_t)len,
+                                    .n_ids = (uint32_t)n_ids,
+                                    .round = s->round,
+                                    .first = first};
     if (known == WHOLE_UNKNOWN) {
         const bool yes = n_ids == 1 && out->ids[first] == (token_id)whole;
         atomic_store_explicit(memo, yes ? WHOLE_YES : WHOLE_NO, memory_order_relaxed);
@@ -338,5 +342,7 @@ void scratch_free(struct vocab_scratch *s) {
     mem_free(s->cell);
     mem_free(s->heap);
     mem_free(s->seen);
+    mem_free(s->score);
+    mem_free(s->best);
     *s = (struct vocab_scratch){0};
 }
