@@ -92,6 +92,8 @@ void model_record(const struct model *m, struct recorder *p, enum program_kind k
                   val *output) {
     struct forward f = {.p = p, .m = m, .n_ctx = n_ctx, .cells = VAL_NONE, .per_layer = VAL_NONE};
     p->layer = LAYER_NONE;
+    p->delta = m->adapters.delta;
+    p->n_deltas = m->adapters.n_deltas;
     val x = embed(&f);
     if (m->arch->begin != NULL) x = m->arch->begin(&f, x);
     for (uint32_t il = 0; il < m->hp.n_layer; il++) {

@@ -1,5 +1,6 @@
 /* engine.c - opening an engine, and the step (engine_impl.h, cria.h). */
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -30,10 +31,34 @@ uint32_t rows_add(struct cria_engine *eng, uint32_t slot, uint32_t index, token_
     r->seq[t] = slot;
     r->index[t] = index;
     r->kv_len[t] = index + 1;
+    rows_adapt(eng, t, index, &eng->slots[slot].adapt);
     if (!wanted) return 0;
     assert(r->batch.n_outputs < eng->n_outputs);
     r->output[r->batch.n_outputs] = t;
     return r->batch.n_outputs++;
+}
+
+void rows_adapt(struct cria_engine *eng, uint32_t t, uint32_t index, const struct adapt *a) {
+    const uint32_t n = eng->model->adapters.n;
+    for (uint32_t k = 0; k < n; k++)
+        eng->rows.adapt[t * n + k] = index >= a->from[k] ? a->scale[k] : 0;
+}
+
+enum status engine_adapt(const struct cria_engine *eng, const struct cria_adapter *list, size_t n,
+                         struct adapt *out, struct err *e) {
+    const uint32_t n_adapters = eng->model->adapters.n;
+    *out = (struct adapt){.from = {0}};
+    for (uint32_t k = 0; k < n_adapters; k++) out->scale[k] = list == NULL ? 1 : 0;
+    for (size_t i = 0; list != NULL && i < n; i++) {
+        if (list[i].id >= n_adapters)
+            return err_set(e, ST_INVALID, "adapter %u does not exist: the model has %u", list[i].id,
+                           n_adapters);
+        if (!isfinite(list[i].scale))
+            return err_set(e, ST_INVALID, "the scale of adapter %u is not a finite number",
+                           list[i].id);
+        out->scale[list[i].id] = list[i].scale;
+    }
+    return ST_OK;
 }
 
 void step_enter(struct cria_engine *eng) {
@@ -83,7 +108,8 @@ static enum status rows_open(struct cria_engine *eng, struct err *e) {
     uint32_t *u32 = mem_array(eng->n_batch, 4 * sizeof *u32);
     r->token = i32;
     r->seq = u32;
-    if (i32 == NULL || u32 == NULL) return err_no_memory(e);
+    r->adapt = mem_array(eng->n_batch, eng->model->adapters.n * sizeof *r->adapt);
+    if (i32 == NULL || u32 == NULL || r->adapt == NULL) return err_no_memory(e);
     r->pos = i32 + eng->n_batch;
     r->index = u32 + eng->n_batch;
     r->kv_len = r->index + eng->n_batch;
@@ -93,7 +119,9 @@ static enum status rows_open(struct cria_engine *eng, struct err *e) {
                               .seq = r->seq,
                               .index = r->index,
                               .kv_len = r->kv_len,
-                              .output = r->output};
+                              .output = r->output,
+                              .adapt = r->adapt,
+                              .n_adapters = eng->model->adapters.n};
     return ST_OK;
 }
 
@@ -195,6 +223,7 @@ static enum status fill_info(struct cria_engine *eng, struct err *e) {
                                          .pooling = (enum cria_pooling)m->hp.pooling,
                                          .causal = m->hp.causal,
                                          .n_params = gguf_parameter_count(m->gguf),
+                                         .n_adapters = m->adapters.n,
                                          .file_type = gguf_file_type_name(m->gguf),
                                          .chat_template = eng->chat_template,
                                          .n_ctx = eng->n_ctx,
@@ -209,10 +238,18 @@ static enum status fill_info(struct cria_engine *eng, struct err *e) {
     return ST_OK;
 }
 
+static enum status add_adapter(struct cria_engine *eng, const char *path, struct err *e) {
+    struct gguf *g;
+    enum status st = gguf_open(&g, path, e);
+    return st == ST_OK ? adapter_add(eng->model, g, e) : st;
+}
+
 /* Everything behind the device; the order is that of need. */
 static enum status open_parts(struct cria_engine *eng, struct gguf *g,
                               const struct cria_engine_params *p, struct err *e) {
     enum status st = model_load(&eng->model, g, &eng->dev, e);
+    for (size_t i = 0; st == ST_OK && i < p->n_adapters; i++)
+        st = add_adapter(eng, p->adapters[i], e);
     if (st == ST_OK) apply_params(eng, p);
     if (st == ST_OK) st = open_vocab(eng, e);
     if (st == ST_OK) st = rows_open(eng, e);
@@ -223,6 +260,7 @@ static enum status open_parts(struct cria_engine *eng, struct gguf *g,
                      eng->model->hp.causal ? eng->n_parallel : 1, eng->n_slots, p->kv_type, e);
     if (st == ST_OK) st = embed_open(eng, p->kv_type, e);
     if (st == ST_OK) st = record(eng, p->embeddings, e);
+    if (st == ST_OK) st = adapters_check_used(eng->model, e);
     if (st == ST_OK) st = fill_info(eng, e);
     if (st == ST_OK) st = sched_open(eng, e);
     return st;
@@ -287,6 +325,7 @@ void cria_engine_close(struct cria_engine *eng) {
     mem_free(eng->results);
     mem_free(eng->rows.token);
     mem_free(eng->rows.seq);
+    mem_free(eng->rows.adapt);
     mem_free(eng->chat_template);
     pthread_mutex_destroy(&eng->step_lock);
     pthread_mutex_destroy(&eng->index_lock);

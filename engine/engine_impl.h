@@ -25,6 +25,7 @@ enum { N_IDLE_STATES = 4 }; /* likewise where each has a state, which may be lar
 struct slot {                 /* slot i describes sequence i of the cache */
     struct token_list tokens; /* what is in its cells, in order */
     uint32_t first_pos;       /* position of the first one: 0 but for timelines that ask */
+    struct adapt adapt;       /* of its cells */
     bool busy;
     uint64_t last_used;
 };
@@ -33,6 +34,7 @@ struct row_batch { /* the batch under construction; arrays of n_batch entries, m
     struct batch batch;
     int32_t *token, *pos;
     uint32_t *seq, *index, *kv_len, *output;
+    float *adapt;
 };
 
 struct cria_engine {
@@ -72,6 +74,8 @@ bool rows_full(const struct cria_engine *eng);
  * have been made with slot_extend. Returns the number of the result row. */
 uint32_t rows_add(struct cria_engine *eng, uint32_t slot, uint32_t index, token_id token,
                   bool wanted);
+/* What row t of the batch, token `index` of its sequence, gets of the adapters. */
+void rows_adapt(struct cria_engine *eng, uint32_t t, uint32_t index, const struct adapt *a);
 enum status engine_step(struct cria_engine *eng, struct err *e);
 /* The same for another program on another cache (may be NULL); embd: see struct batch. Results are
  * n rows of the program's output. */
@@ -80,14 +84,19 @@ enum status engine_run(struct cria_engine *eng, const struct program *prog, stru
 const float *engine_output(const struct cria_engine *eng, const struct program *prog, uint32_t row);
 const float *engine_result(const struct cria_engine *eng, uint32_t row); /* until the next step */
 
+/* What a request's list means. ST_INVALID: no such adapter, or no finite scale. */
+enum status engine_adapt(const struct cria_engine *eng, const struct cria_adapter *list, size_t n,
+                         struct adapt *out, struct err *e);
+
 /* ---- slots (step_lock held) -------------------------------------------------------------------
  */
 
 enum status slots_open(struct cria_engine *eng, struct err *e);
 void slots_close(struct cria_engine *eng);
-/* A busy slot whose cells hold the longest prefix of tokens[0..n) that any slot has, at most
- * n - 1 of them. SLOT_NONE: n_parallel are in use already. */
-int slot_acquire(struct cria_engine *eng, const token_id *tokens, uint32_t n);
+/* A busy slot whose cells hold the longest prefix of tokens[0..n) that any slot has of these
+ * adapters, at most n - 1 of them. SLOT_NONE: n_parallel are in use already. */
+int slot_acquire(struct cria_engine *eng, const token_id *tokens, uint32_t n,
+                 const struct adapt *adapt);
 void slot_release(struct cria_engine *eng, int slot); /* idle: kept for its prefix */
 /* Appends tokens to the slot and cells for them; drops idle slots if pages are short. */
 bool slot_extend(struct cria_engine *eng, int slot, const token_id *tokens, uint32_t n);

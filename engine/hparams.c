@@ -191,10 +191,6 @@ static enum status read_norm_eps(struct model *m, struct err *e) {
     return st == ST_OK ? read_hparam(m, &rms, e) : st;
 }
 
-static bool text_is(struct gguf_str s, const char *text) {
-    return s.len == strlen(text) && memcmp(s.ptr, text, s.len) == 0;
-}
-
 static enum status read_rope_scaling(struct model *m, struct err *e) {
     static const char *const names[] = {"none", "linear", "yarn", "longrope"};
     char key[KEY_SIZE];
@@ -205,7 +201,7 @@ static enum status read_rope_scaling(struct model *m, struct err *e) {
     if (st != ST_OK && st != ST_NOT_FOUND) return st;
     if (st == ST_OK) {
         size_t i = 0;
-        while (i < 4 && !text_is(type, names[i])) i++;
+        while (i < 4 && !gguf_str_is(type, names[i])) i++;
         if (i == 4)
             return err_set(e, ST_UNSUPPORTED, "key %s: '%.*s' is not known", key,
                            (int)(type.len < 64 ? type.len : 64), type.ptr);

@@ -9,6 +9,7 @@
 #define CRIA_ENGINE_MODEL_H
 
 #include "base/arena.h"
+#include "engine/adapter.h"
 #include "engine/file/gguf.h"
 #include "engine/program.h"
 #include "kernels/device.h"
@@ -121,9 +122,10 @@ struct model {
     const struct tensor *dense_2, *dense_2_b, *dense_3, *dense_3_b;
     const struct tensor *ple_embd, *ple_proj, *ple_norm; /* per-layer embeddings */
     const struct tensor *altup_proj, *altup_unembd;      /* gemma3n */
-    struct arena arena;                                  /* tensors, names, vectors */
-    struct device *dev;                                  /* borrowed; holds the weights */
-    void **dev_mem; /* owned device memory, if the device cannot read the file in place */
+    struct adapters adapters;
+    struct arena arena; /* tensors, names, vectors */
+    struct device *dev; /* borrowed; holds the weights */
+    void **dev_mem;     /* owned device memory, if the device cannot read the file in place */
     size_t n_dev_mem;
     size_t weights_bytes;
 };
@@ -245,6 +247,11 @@ enum status hparams_load(struct model *m, struct err *e);
 /* Takes g (closed on failure too). dev is borrowed and must outlive the model. */
 enum status model_load(struct model **out, struct gguf *g, struct device *dev, struct err *e);
 void model_free(struct model *m); /* NULL is fine */
+/* A tensor of a file as weights are: in the file, or in the memory of the device; owned by the
+ * model. vector: copied, F32 (ST_UNSUPPORTED else). */
+enum status model_make_tensor(struct model *m, const struct gguf_tensor *g, const char *name,
+                              bool vector, struct tensor **out, struct err *e);
+bool model_has_tensor(const struct model *m, const char *name); /* it was loaded */
 
 enum pooling { POOLING_NONE, POOLING_MEAN, POOLING_CLS, POOLING_LAST, POOLING_RANK };
 

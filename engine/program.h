@@ -13,10 +13,23 @@
 
 struct buf;
 
+/* What an adapter adds wherever something is multiplied with a weight: y + scale s b (a x), where s
+ * is what the row's request gives the adapter (engine/adapter.h). */
+struct delta {
+    const char *base;           /* name of the weight */
+    const struct tensor *a, *b; /* {in, rank}, {rank, out}; of experts one for each */
+    uint32_t adapter;
+    float scale;
+    bool embeds; /* a table's rows are changed: a is {rank, rows} */
+    bool used;   /* some op has it */
+};
+
 struct recorder {
     struct program *prog;
-    uint16_t layer; /* stamped on the ops recorded now */
-    bool failed;    /* no memory, or too many values */
+    uint16_t layer;      /* stamped on the ops recorded now */
+    bool failed;         /* no memory, or too many values */
+    struct delta *delta; /* [n_deltas] sorted by base; borrowed */
+    size_t n_deltas;
 };
 
 /* A weight matrix and its bias; a missing one is NULL. */

@@ -187,6 +187,9 @@ static void print_params(const struct op *op, struct buf *b) {
     case OP_MOE_ROUTE:
         print_route(op, b);
         break;
+    case OP_ADAPT:
+        buf_printf(b, "  adapter %u, scale %g", op->p.adapt.adapter, (double)op->p.adapt.scale);
+        break;
     case OP_COLUMNS:
         buf_printf(b, "  %u..%u of each %u", op->p.columns.first,
                    op->p.columns.first + op->p.columns.n - 1, op->p.columns.piece);

@@ -14,8 +14,10 @@ enum status cria_timeline_open(struct cria_timeline **out, struct cria_engine *e
         return err_set(e, ST_UNSUPPORTED, "the model's tokens see all of their text: no timelines");
     struct cria_timeline *tl = mem_zalloc(1, sizeof *tl);
     if (tl == NULL) return err_no_memory(e);
+    struct adapt all;
+    engine_adapt(eng, NULL, 0, &all, NULL);
     pthread_mutex_lock(&eng->step_lock);
-    *tl = (struct cria_timeline){.eng = eng, .slot = slot_acquire(eng, NULL, 0)};
+    *tl = (struct cria_timeline){.eng = eng, .slot = slot_acquire(eng, NULL, 0, &all)};
     pthread_mutex_unlock(&eng->step_lock);
     if (tl->slot == SLOT_NONE) {
         mem_free(tl);
@@ -44,6 +46,18 @@ enum status cria_timeline_start_at(struct cria_timeline *tl, uint32_t first_pos,
                        tl->eng->n_ctx, n_ctx_train);
     pthread_mutex_lock(&tl->eng->step_lock);
     tl->eng->slots[tl->slot].first_pos = first_pos;
+    pthread_mutex_unlock(&tl->eng->step_lock);
+    return ST_OK;
+}
+
+enum status cria_timeline_adapt(struct cria_timeline *tl, const struct cria_adapter *list, size_t n,
+                                struct err *e) {
+    struct adapt a;
+    if (cria_timeline_len(tl) != 0) return err_set(e, ST_INVALID, "the timeline has begun");
+    enum status st = engine_adapt(tl->eng, list, n, &a, e);
+    if (st != ST_OK) return st;
+    pthread_mutex_lock(&tl->eng->step_lock);
+    tl->eng->slots[tl->slot].adapt = a;
     pthread_mutex_unlock(&tl->eng->step_lock);
     return ST_OK;
 }

@@ -120,6 +120,11 @@ union op_params { /* the member named like the op */
     struct {
         uint32_t piece, first, n; /* of each piece of the row */
     } columns;
+    struct {
+        uint32_t adapter; /* its number in batch.adapt */
+        float scale;      /* the adapter's own */
+        bool tokens;      /* rows that came as vectors get 0 */
+    } adapt;
     /* The three with a state per sequence and layer: theirs begins at float `col` of it (step.h).
      */
     struct {
