@@ -40,6 +40,7 @@ struct cria_engine_params {
     bool embeddings;     /* timelines give the rows' last hidden state in place of logits */
     const char *const *adapters; /* LoRA adapters of the model: paths of GGUF files; borrowed */
     size_t n_adapters;
+    bool mtp; /* also the block that predicts a further token, if the model has one: info.n_mtp */
 };
 struct cria_engine_params cria_engine_default_params(void); /* n_parallel 1, n_batch 512, F16 */
 
@@ -59,6 +60,7 @@ struct cria_model_info { /* borrowed from the engine */
     bool causal;               /* else an encoder: embeddings only */
     uint64_t n_params;         /* elements of all tensors */
     uint32_t n_adapters;
+    uint32_t n_mtp;             /* blocks that predict a further token: 1 if asked for, else 0 */
     const char *file_type;      /* "Q4_K_M", "F16", ..., "unknown" */
     const char *chat_template;  /* Jinja text of the file; NULL if none */
     uint32_t n_ctx, n_parallel; /* as opened */
@@ -120,6 +122,18 @@ uint32_t cria_timeline_truncate(struct cria_timeline *tl, uint32_t n_tokens);
  * Any n: cut into steps inside. ST_LIMIT if the context is full (nothing appended). */
 enum status cria_timeline_eval(struct cria_timeline *tl, const token_id *tokens, uint32_t n,
                                uint32_t n_logits, float *logits, struct err *e);
+
+/* The same on an engine with info.n_mtp: of the last n_rows rows also what the head sees
+ * (hidden[n_rows][n_embd]), and the logits of the token after the next (drafts[n_rows][n_vocab]:
+ * row p has seen the tokens up to p, and what the head saw of those before). Each may be NULL.
+ * Behind a truncation the vector before the first row is not known any more: its draft sees zeros
+ * there. (spec/models/lora-mtp.md 2) */
+struct cria_rows {
+    uint32_t n_rows;
+    float *logits, *hidden, *drafts;
+};
+enum status cria_timeline_eval_rows(struct cria_timeline *tl, const token_id *tokens, uint32_t n,
+                                    const struct cria_rows *rows, struct err *e);
 
 /* ---- looking on: for importance matrices ---------------------------------------------------- */
 

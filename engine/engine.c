@@ -98,6 +98,43 @@ const float *engine_output(const struct cria_engine *eng, const struct program *
     return (const float *)base + (size_t)row * out->pitch;
 }
 
+enum status engine_kept(struct cria_engine *eng, const struct program *prog, float *to,
+                        struct err *e) {
+    const struct value *v = &prog->vals[prog->hidden];
+    const unsigned char *from = (const unsigned char *)eng->scratch + v->off;
+    enum status st = ST_OK;
+    for (uint32_t t = 0; st == ST_OK && t < eng->rows.batch.n_tokens; t++)
+        st = eng->dev.backend->download(&eng->dev, to + (size_t)t * v->width,
+                                        from + (size_t)t * v->pitch * sizeof *to,
+                                        v->width * sizeof *to, e);
+    return st;
+}
+
+/* Row t gets what was kept of the token before it: in this step, or by its slot. */
+static void take_before(struct cria_engine *eng) {
+    const struct row_batch *r = &eng->rows;
+    const size_t n = eng->model->hp.n_embd;
+    for (uint32_t t = 0; t < r->batch.n_tokens; t++) {
+        float *to = eng->before + t * n;
+        const struct slot *s = &eng->slots[r->seq[t]];
+        if (r->index[t] == 0)
+            memset(to, 0, n * sizeof *to);
+        else if (t > 0 && r->seq[t - 1] == r->seq[t])
+            memcpy(to, eng->hidden + (t - 1) * n, n * sizeof *to);
+        else
+            memcpy(to, s->hidden, n * sizeof *to);
+    }
+    for (uint32_t t = 0; t < r->batch.n_tokens; t++)
+        memcpy(eng->slots[r->seq[t]].hidden, eng->hidden + t * n, n * sizeof *eng->hidden);
+}
+
+enum status engine_step_mtp(struct cria_engine *eng, struct err *e) {
+    enum status st = engine_kept(eng, &eng->prog, eng->hidden, e);
+    if (st != ST_OK) return st;
+    take_before(eng);
+    return engine_run(eng, &eng->mtp, eng->kv, eng->before, eng->rows.batch.n_outputs, e);
+}
+
 const float *engine_result(const struct cria_engine *eng, uint32_t row) {
     return engine_output(eng, &eng->prog, row);
 }
@@ -160,17 +197,43 @@ static enum status open_vocab(struct cria_engine *eng, struct err *e) {
     return st;
 }
 
+/* The second program and what goes between the two. */
+static enum status record_mtp(struct cria_engine *eng, struct err *e) {
+    const uint32_t max_rows[ROWS_KINDS] = {eng->n_batch, eng->n_outputs};
+    const size_t n_embd = eng->model->hp.n_embd;
+    struct recorder r = {.prog = &eng->mtp};
+    val output;
+    if (eng->model->hp.n_mtp == 0) return ST_OK;
+    model_record_mtp(eng->model, &r, eng->n_ctx, &output);
+    enum status st = program_seal(&r, output, max_rows, e);
+    if (st != ST_OK) return st;
+    eng->hidden = mem_zalloc(eng->n_batch, n_embd * sizeof *eng->hidden);
+    eng->before = mem_zalloc(eng->n_batch, n_embd * sizeof *eng->before);
+    if (eng->hidden == NULL || eng->before == NULL) return err_no_memory(e);
+    for (uint32_t i = 0; i < eng->n_slots; i++) {
+        eng->slots[i].hidden = mem_zalloc(n_embd, sizeof *eng->slots[i].hidden);
+        if (eng->slots[i].hidden == NULL) return err_no_memory(e);
+    }
+    return ST_OK;
+}
+
 static enum status record(struct cria_engine *eng, bool embeddings, struct err *e) {
     struct recorder r = {.prog = &eng->prog};
     const uint32_t max_rows[ROWS_KINDS] = {eng->n_batch, eng->n_outputs};
     val output;
     embeddings = embeddings || !eng->model->hp.causal;
-    model_record(eng->model, &r, embeddings ? PROGRAM_EMBEDDING : PROGRAM_LOGITS, eng->n_ctx,
-                 &output);
+    const bool mtp = eng->model->hp.n_mtp != 0;
+    model_record(eng->model, &r,
+                 embeddings ? PROGRAM_EMBEDDING
+                 : mtp      ? PROGRAM_HIDDEN
+                            : PROGRAM_LOGITS,
+                 eng->n_ctx, &output);
     enum status st = program_seal(&r, output, max_rows, e);
+    if (st == ST_OK) st = record_mtp(eng, e);
     if (st != ST_OK) return st;
     size_t scratch = eng->prog.scratch;
     size_t results = (size_t)eng->n_outputs * eng->prog.vals[output].pitch * sizeof(float);
+    if (scratch < eng->mtp.scratch) scratch = eng->mtp.scratch;
     if (scratch < embed_scratch(eng)) scratch = embed_scratch(eng);
     if (results < embed_results(eng)) results = embed_results(eng);
     eng->scratch = eng->dev.backend->alloc(&eng->dev, scratch);
@@ -224,6 +287,7 @@ static enum status fill_info(struct cria_engine *eng, struct err *e) {
                                          .causal = m->hp.causal,
                                          .n_params = gguf_parameter_count(m->gguf),
                                          .n_adapters = m->adapters.n,
+                                         .n_mtp = m->hp.n_mtp,
                                          .file_type = gguf_file_type_name(m->gguf),
                                          .chat_template = eng->chat_template,
                                          .n_ctx = eng->n_ctx,
@@ -247,7 +311,8 @@ static enum status add_adapter(struct cria_engine *eng, const char *path, struct
 /* Everything behind the device; the order is that of need. */
 static enum status open_parts(struct cria_engine *eng, struct gguf *g,
                               const struct cria_engine_params *p, struct err *e) {
-    enum status st = model_load(&eng->model, g, &eng->dev, e);
+    enum status st = p->mtp && !p->embeddings ? model_load_mtp(&eng->model, g, &eng->dev, e)
+                                              : model_load(&eng->model, g, &eng->dev, e);
     for (size_t i = 0; st == ST_OK && i < p->n_adapters; i++)
         st = add_adapter(eng, p->adapters[i], e);
     if (st == ST_OK) apply_params(eng, p);
@@ -318,6 +383,9 @@ void cria_engine_close(struct cria_engine *eng) {
     embed_close(eng);
     kv_close(eng->kv);
     program_free(&eng->prog);
+    program_free(&eng->mtp);
+    mem_free(eng->hidden);
+    mem_free(eng->before);
     token_index_close(eng->token_index);
     vocab_close(eng->vocab);
     model_free(eng->model);

@@ -26,6 +26,7 @@ struct slot {                 /* slot i describes sequence i of the cache */
     struct token_list tokens; /* what is in its cells, in order */
     uint32_t first_pos;       /* position of the first one: 0 but for timelines that ask */
     struct adapt adapt;       /* of its cells */
+    float *hidden;            /* [n_embd] of its last token, for the next one's draft; NULL */
     bool busy;
     uint64_t last_used;
 };
@@ -41,7 +42,8 @@ struct cria_engine {
     struct device dev;
     struct model *model;
     struct vocab *vocab;
-    struct program prog;
+    struct program prog, mtp; /* mtp: has ops if the engine has such a block */
+    float *hidden, *before;   /* of the step's rows and of the tokens before them; NULL */
     struct kv *kv;
     struct embedder *embed; /* its own programs and cache */
     void *scratch;          /* device memory of the programs, one at a time */
@@ -82,6 +84,12 @@ enum status engine_step(struct cria_engine *eng, struct err *e);
 enum status engine_run(struct cria_engine *eng, const struct program *prog, struct kv *kv,
                        const float *embd, uint32_t n_results, struct err *e);
 const float *engine_output(const struct cria_engine *eng, const struct program *prog, uint32_t row);
+/* What a program has kept of each row of the step, to [n_tokens][width]. */
+enum status engine_kept(struct cria_engine *eng, const struct program *prog, float *to,
+                        struct err *e);
+/* Behind engine_step: the rows through the block that predicts further tokens. Overwrites results:
+ * engine_output(eng, &eng->mtp, ...) has the drafts, eng->hidden what the head saw. */
+enum status engine_step_mtp(struct cria_engine *eng, struct err *e);
 const float *engine_result(const struct cria_engine *eng, uint32_t row); /* until the next step */
 
 /* What a request's list means. ST_INVALID: no such adapter, or no finite scale. */

@@ -72,6 +72,7 @@ static int64_t dim_value(const struct model *m, const struct layer *l, const cha
         {"n_embd_layer", hp->n_embd_layer},
         {"n_embd_layers", (int64_t)hp->n_embd_layer * hp->n_layer},
         {"2*q_dim", 2 * q},
+        {"2*n_embd", 2 * (int64_t)hp->n_embd},
         {"3*n_embd", 3 * (int64_t)hp->n_embd},
         {"n_expert_in", hp->n_latent != 0 ? hp->n_latent : hp->n_embd},
         {"n_latent", hp->n_latent},
@@ -268,13 +269,33 @@ static enum status check_head(const struct model *m, struct err *e) {
     return ST_OK;
 }
 
+/* Of a block that predicts a further token, beside those of a layer. */
+#define MTP(name_, field, dims_, flags_)                                                           \
+    {                                                                                              \
+        .name = "nextn." name_ ".weight", .dims = dims_, .offset = offsetof(struct layer, field),  \
+        .flags = flags_                                                                            \
+    }
+static const struct tensor_spec mtp_tensors[] = {
+    MTP("eh_proj", eh_proj, "2*n_embd,n_embd", 0),
+    MTP("enorm", enorm, "n_embd", 0),
+    MTP("hnorm", hnorm, "n_embd", 0),
+    MTP("shared_head_norm", mtp_norm, "n_embd", TENSOR_OPTIONAL),
+    MTP("embed_tokens", mtp_embd, "n_embd,n_vocab", TENSOR_OPTIONAL),
+    MTP("shared_head_head", mtp_head, "n_embd,n_vocab", TENSOR_OPTIONAL),
+    {0},
+};
+
 static enum status load_tensors(struct model *m, struct err *e) {
     enum status st = ST_OK;
     for (const struct tensor_spec *s = m->arch->globals; st == ST_OK && s->name != NULL; s++)
         st = load_tensor(m, NULL, 0, s, e);
-    for (uint32_t il = 0; st == ST_OK && il < m->hp.n_layer; il++) {
+    for (uint32_t il = 0; st == ST_OK && il < m->hp.n_layer + m->hp.n_mtp; il++) {
         for (const struct tensor_spec *s = m->arch->blocks; st == ST_OK && s->name != NULL; s++)
             st = load_tensor(m, &m->layers[il], il, s, e);
+        for (const struct tensor_spec *s = mtp_tensors; st == ST_OK && il >= m->hp.n_layer; s++) {
+            if (s->name == NULL) break;
+            st = load_tensor(m, &m->layers[il], il, s, e);
+        }
         if (st == ST_OK) st = join_qkv_bias(m, il, e);
     }
     if (m->output == NULL) m->output = m->token_embd; /* tied */
@@ -297,7 +318,7 @@ static bool has_among(const struct model *m, const struct layer *l, uint32_t il,
 
 bool model_has_tensor(const struct model *m, const char *name) {
     bool has = has_among(m, NULL, 0, name);
-    for (uint32_t il = 0; !has && il < m->hp.n_layer; il++)
+    for (uint32_t il = 0; !has && il < m->hp.n_layer + m->hp.n_mtp; il++)
         has = has_among(m, &m->layers[il], il, name);
     return has;
 }
@@ -318,7 +339,8 @@ static enum status find_arch(struct model *m, struct err *e) {
                    (int)(name.len < 64 ? name.len : 64), name.ptr);
 }
 
-enum status model_load(struct model **out, struct gguf *g, struct device *dev, struct err *e) {
+static enum status load(struct model **out, struct gguf *g, struct device *dev, bool mtp,
+                        struct err *e) {
     struct model *m = mem_zalloc(1, sizeof *m);
     if (m == NULL) {
         gguf_close(g);
@@ -326,6 +348,7 @@ enum status model_load(struct model **out, struct gguf *g, struct device *dev, s
     }
     m->gguf = g;
     m->dev = dev;
+    m->wants_mtp = mtp;
     enum status st = legacy_translate(g, e);
     if (st == ST_OK) st = find_arch(m, e);
     if (st == ST_OK) st = hparams_load(m, e);
@@ -337,6 +360,14 @@ enum status model_load(struct model **out, struct gguf *g, struct device *dev, s
     }
     *out = m;
     return ST_OK;
+}
+
+enum status model_load(struct model **out, struct gguf *g, struct device *dev, struct err *e) {
+    return load(out, g, dev, false, e);
+}
+
+enum status model_load_mtp(struct model **out, struct gguf *g, struct device *dev, struct err *e) {
+    return load(out, g, dev, true, e);
 }
 
 void model_free(struct model *m) {

@@ -199,6 +199,14 @@ val p_embed(struct recorder *p, const char *name, const struct tensor *table, en
     return kind == EMBED_TOKENS ? add_deltas_embed(p, table, scale, y) : y;
 }
 
+val p_given(struct recorder *p, const char *name, uint32_t width) {
+    val y = new_value(p, name, width, ROWS_TOKENS);
+    struct op *op = simple_op(p, OP_EMBED, VAL_NONE, VAL_NONE, y);
+    op->p.embed.scale = 1;
+    op->p.embed.kind = EMBED_GIVEN;
+    return y;
+}
+
 val p_rows(struct recorder *p, const char *name, val x) {
     val y = new_value(p, name, value_of(p, x)->width, ROWS_OUTPUTS);
     simple_op(p, OP_ROWS, x, VAL_NONE, y);
@@ -567,6 +575,9 @@ enum status program_seal(struct recorder *p, val output, const uint32_t max_rows
     g->output = output;
     g->scratch = 0;
     find_live_ranges(g, output);
+    g->has_hidden = p->keeps;
+    g->hidden = p->kept;
+    if (p->keeps) g->vals[p->kept].last = g->vals[root_of(g, p->kept)].last = g->n_ops;
     for (uint32_t i = 0; i < g->n_vals; i++) {
         struct value *v = &g->vals[i];
         if (v->parent != VAL_NONE) {

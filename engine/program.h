@@ -30,6 +30,8 @@ struct recorder {
     bool failed;         /* no memory, or too many values */
     struct delta *delta; /* [n_deltas] sorted by base; borrowed */
     size_t n_deltas;
+    val kept; /* keeps: a value that is there when the step is over, beside the result */
+    bool keeps;
 };
 
 /* A weight matrix and its bias; a missing one is NULL. */
@@ -39,6 +41,7 @@ struct weight {
 
 val p_embed(struct recorder *p, const char *name, const struct tensor *table, enum embed_kind kind,
             float scale);
+val p_given(struct recorder *p, const char *name, uint32_t width); /* rows of the caller's embd */
 val p_rows(struct recorder *p, const char *name,
            val x); /* only the rows whose results are wanted */
 

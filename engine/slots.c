@@ -124,7 +124,9 @@ enum status slots_open(struct cria_engine *eng, struct err *e) {
 }
 
 void slots_close(struct cria_engine *eng) {
-    for (uint32_t i = 0; eng->slots != NULL && i < eng->n_slots; i++)
+    for (uint32_t i = 0; eng->slots != NULL && i < eng->n_slots; i++) {
         token_list_free(&eng->slots[i].tokens);
+        mem_free(eng->slots[i].hidden);
+    }
     mem_free(eng->slots);
 }

@@ -17,6 +17,10 @@ void ref_embed(const struct step *s, const struct op *op) {
     const float *embd = b->embd;
     for (uint32_t t = 0; t < b->n_tokens; t++) {
         float *y = step_row(s, op->out[0], t);
+        if (op->p.embed.kind == EMBED_GIVEN) {
+            memcpy(y, b->embd + (size_t)t * width, width * sizeof *y);
+            continue;
+        }
         if (op->p.embed.kind == EMBED_TOKENS && b->token[t] < 0) {
             /* given vectors come unscaled: they are no table rows */
             memcpy(y, embd, width * sizeof *y);
