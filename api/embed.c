@@ -224,6 +224,10 @@ static enum status run_engine(struct embed_job *j, const struct cria_embed_reque
     return st;
 }
 
+enum status embed_lora(struct embed_job *j, const json *lora, struct err *e) {
+    return lora_read(&j->lora, lora, runner_engine(j->runner), e);
+}
+
 enum status embed_run(struct embed_job *j, bool scores, bool normalize, struct err *e) {
     const struct cria_model_info *info = cria_engine_info(runner_engine(j->runner));
     struct cria_text *texts = mem_array(j->n_texts, sizeof *texts);
@@ -235,6 +239,8 @@ enum status embed_run(struct embed_job *j, bool scores, bool normalize, struct e
                                          .pooling =
                                              scores ? CRIA_POOL_RANK : embedding_pooling(info),
                                          .normalize = normalize,
+                                         .adapters = j->lora.given ? j->lora.list : NULL,
+                                         .n_adapters = j->lora.n,
                                          .cancelled = is_cancelled,
                                          .arg = j};
     enum status st = j->n_texts > 0 ? run_engine(j, &r, e) : ST_OK;

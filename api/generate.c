@@ -6,6 +6,7 @@
 
 #include "api/constrain.h"
 #include "api/generate_impl.h"
+#include "api/lora.h"
 #include "api/request.h"
 #include "api/sampling.h"
 #include "base/duration.h"
@@ -261,6 +262,8 @@ static enum status start(struct gen *g, struct err *e) {
     if (st != ST_OK) return st;
     int64_t most = (int64_t)n_ctx * N_PREDICT_CTX;
     struct sampling sampling;
+    struct lora lora;
+    if ((st = lora_read(&lora, g->r->lora, engine, e)) != ST_OK) return st;
     st = sampling_make(&sampling, o, v, &g->arena, e);
     struct cria_request request = {.prompt = g->tokens.ids,
                                    .n_prompt = g->tokens.len,
@@ -271,6 +274,8 @@ static enum status start(struct gen *g, struct err *e) {
                                    .shift = shift,
                                    .n_keep = (int32_t)keep,
                                    .logprobs = g->r->logprobs,
+                                   .adapters = lora.given ? lora.list : NULL,
+                                   .n_adapters = lora.n,
                                    .visible = g->visible,
                                    .n_visible = g->n_visible,
                                    .progress = &g->activity->progress,

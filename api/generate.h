@@ -26,6 +26,7 @@ struct gen_request { /* texts are never NULL; json values may be (absent) */
     const json *context, *images;
     const json *format, *options, *keep_alive, *think;
     const json *grammar, *regex, *choice; /* cria's own: GBNF, an expression, a list of texts */
+    const json *lora;                     /* cria's own: scales of adapters (lora.h) */
     bool stream, raw, truncate, shift, logprobs, debug;
     bool count; /* as debug, but for the number of tokens: nothing is cut off the prompt */
     bool report_truncation; /* native: the last piece has the field prompt_truncated */

@@ -24,6 +24,7 @@ route_fn route_generate, route_chat;
 #define SHARED_FIELDS                                                                             \
     PLAIN(model, FIELD_TEXT), PLAIN(stream, FIELD_FLAG), PLAIN(format, FIELD_ANY),                \
     PLAIN(grammar, FIELD_ANY), PLAIN(regex, FIELD_ANY), PLAIN(choice, FIELD_ANY),                 \
+    PLAIN(lora, FIELD_ANY),                                                                       \
     CHECKED(keep_alive, check_keep_alive), CHECKED(think, check_think),                           \
     MAP(options, "map[string]interface {}"), PLAIN(truncate, FIELD_FLAG),                         \
     PLAIN(shift, FIELD_FLAG), PLAIN(logprobs, FIELD_FLAG), PLAIN(top_logprobs, FIELD_INT),        \
@@ -71,6 +72,7 @@ struct gen_request native_to_gen(const struct native_request *n, bool chat, bool
                                 .grammar = n->grammar,
                                 .regex = n->regex,
                                 .choice = n->choice,
+                                .lora = n->lora,
                                 .options = n->options,
                                 .keep_alive = n->keep_alive,
                                 .think = n->think,

@@ -21,7 +21,8 @@ struct load_key { /* what makes two loads of a file different */
 enum runner_state { RUNNER_LOADING, RUNNER_READY, RUNNER_CLOSING };
 
 struct runner {
-    char *key; /* path of the model; owned */
+    char *key;      /* path of the model; owned */
+    char *adapters; /* their paths, a line each; owned */
     struct load_key load;
     enum runner_state state;
     struct cria_engine *engine;
@@ -52,6 +53,7 @@ struct cria_engine *runner_engine(const struct runner *r) { return r->engine; }
 
 static void runner_free(struct runner *r) {
     mem_free(r->key);
+    mem_free(r->adapters);
     mem_free(r->name);
     mem_free(r->details);
     mem_free(r);
@@ -276,10 +278,11 @@ static enum status open_engine(const struct runner_wish *w, const struct load_ke
     ep.n_threads = k->n_thread;
     ep.n_parallel = s->num_parallel;
     ep.kv_type = s->kv_type;
+    ep.adapters = m->adapters;
+    ep.n_adapters = m->n_adapters;
     if (m->tensor_layers)
         return err_set(e, ST_INTERNAL,
                        "this model requires MLX support, but the MLX runtime is not available");
-    if (m->n_adapters > 0) return err_set(e, ST_INTERNAL, "adapters are not supported yet");
     if (m->model_path == NULL && m->model_data == NULL)
         return err_set(e, ST_INTERNAL, "the model has no weights");
     enum status st = m->model_path != NULL
@@ -288,6 +291,24 @@ static enum status open_engine(const struct runner_wish *w, const struct load_ke
                                                    w->model->facts->key, &ep, &local);
     /* Whatever is wrong with the file is not the request's fault. */
     return st == ST_OK ? ST_OK : err_set(e, ST_INTERNAL, "%s", local.msg);
+}
+
+/* The paths of the model's adapters, a line each; NULL: no memory. */
+static char *adapter_paths(const struct catalog_model *m) {
+    struct buf b = {0};
+    for (size_t i = 0; i < m->stored.n_adapters; i++) buf_printf(&b, "%s\n", m->stored.adapters[i]);
+    buf_str(&b, "");
+    return buf_take(&b);
+}
+
+static bool same_adapters(const struct runner *r, const struct catalog_model *m) {
+    const char *p = r->adapters;
+    for (size_t i = 0; i < m->stored.n_adapters; i++) {
+        const size_t n = strlen(m->stored.adapters[i]);
+        if (strncmp(p, m->stored.adapters[i], n) != 0 || p[n] != '\n') return false;
+        p += n + 1;
+    }
+    return *p == '\0';
 }
 
 static struct runner *runner_new(const struct runner_wish *w, const struct load_key *k,
@@ -303,7 +324,8 @@ static struct runner *runner_new(const struct runner_wish *w, const struct load_
     r->key = mem_strdup(w->model->facts->key);
     r->name = mem_strdup(shortest);
     r->details = buf_take(&details);
-    if (r->key != NULL && r->name != NULL && r->details != NULL) return r;
+    r->adapters = adapter_paths(w->model);
+    if (r->adapters != NULL && r->key != NULL && r->name != NULL && r->details != NULL) return r;
     runner_free(r);
     return NULL;
 }
@@ -356,7 +378,8 @@ static void dequeue(struct runner_pool *p, struct waiter *me) {
 static struct runner *take_ready(struct runner_pool *p, const struct runner_wish *w,
                                  const struct load_key *k) {
     struct runner *r = find_runner(p, w->model->facts->key);
-    if (r == NULL || r->state != RUNNER_READY || r->expiring || !same_load(&r->load, k))
+    if (r == NULL || r->state != RUNNER_READY || r->expiring || !same_load(&r->load, k) ||
+        !same_adapters(r, w->model))
         return NULL;
     take(p, r, w);
     return r;

@@ -172,8 +172,8 @@ sets() {
 
 golden() {
     shared=../shared/golden
-    computing="$(sets golden models program greedy quants) $(sets $shared models quants)"
-    all="golden $(sets $shared gguf models quants tokenizers sampling grammar templates chat modelfile store cli safetensors convert)"
+    computing="$(sets golden models program greedy quants lora mtp) $(sets $shared models quants lora mtp)"
+    all="golden $(sets $shared gguf models lora mtp quants tokenizers sampling grammar templates chat modelfile store cli safetensors convert)"
     # One thread for two minutes: beside the others.
     build/golden-check --backend ref golden/real >$logs/ref-real.out 2>&1 &
     real=$!

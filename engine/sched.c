@@ -45,6 +45,7 @@ struct cria_generation {
     size_t n_stop;
     token_id *visible; /* special tokens that are output as text */
     size_t n_visible;
+    struct adapt adapt; /* how much it gets of the adapters */
     int slot;
     uint32_t result_row; /* of this step; valid if wants_result */
     bool in_step, wants_result;
@@ -168,6 +169,7 @@ static void shift_context(struct cria_generation *g) {
     t->len -= drop;
     /* Forced tokens may wait to be evaluated: the slot can hold less than what is kept. */
     if (keep < g->eng->slots[g->slot].tokens.len) slot_truncate(g->eng, g->slot, keep);
+    adapt_shift(&g->eng->slots[g->slot].adapt, g->eng->model->adapters.n, keep, drop);
 }
 
 /* Whether the generation ends with the token just taken. */
@@ -352,7 +354,7 @@ static void admit(struct sched *s, struct cria_engine *eng) {
         struct cria_generation *g = s->first;
         bool cancelled = g != NULL && atomic_load(&g->cancelled);
         if (g != NULL && !cancelled)
-            g->slot = slot_acquire(eng, g->tokens.ids, (uint32_t)g->tokens.len);
+            g->slot = slot_acquire(eng, g->tokens.ids, (uint32_t)g->tokens.len, &g->adapt);
         if (g != NULL && (cancelled || g->slot != SLOT_NONE)) queue_pop(s);
         pthread_mutex_unlock(&s->lock);
         if (g == NULL || (!cancelled && g->slot == SLOT_NONE)) return;
@@ -503,9 +505,11 @@ static enum status generation_fill(struct cria_generation *g, const struct cria_
     g->n_top = r->n_top_logprobs;
     g->progress = r->progress;
     g->stats.n_prompt = (uint32_t)r->n_prompt;
-    enum status st = copy_stops(g, r, e);
+    enum status st = engine_adapt(g->eng, r->adapters, r->n_adapters, &g->adapt, e);
+    if (st == ST_OK) st = copy_stops(g, r, e);
     if (st == ST_OK) st = open_sampler(g, r, e);
     if (st == ST_OK && r->grammar.kind != GRAMMAR_NONE) st = constrain(g, r, e);
+    if (st == ST_OK) adapt_find_begin(&g->adapt, &g->eng->model->adapters, r->prompt, r->n_prompt);
     for (size_t i = 0; st == ST_OK && i < r->n_prompt; i++) {
         if (!token_list_add(&g->tokens, r->prompt[i]) || !token_list_add(&g->history, r->prompt[i]))
             st = err_no_memory(e);

@@ -14,8 +14,10 @@ enum status cria_timeline_open(struct cria_timeline **out, struct cria_engine *e
         return err_set(e, ST_UNSUPPORTED, "the model's tokens see all of their text: no timelines");
     struct cria_timeline *tl = mem_zalloc(1, sizeof *tl);
     if (tl == NULL) return err_no_memory(e);
+    struct adapt all;
+    engine_adapt(eng, NULL, 0, &all, NULL);
     pthread_mutex_lock(&eng->step_lock);
-    *tl = (struct cria_timeline){.eng = eng, .slot = slot_acquire(eng, NULL, 0)};
+    *tl = (struct cria_timeline){.eng = eng, .slot = slot_acquire(eng, NULL, 0, &all)};
     pthread_mutex_unlock(&eng->step_lock);
     if (tl->slot == SLOT_NONE) {
         mem_free(tl);
@@ -48,39 +50,72 @@ enum status cria_timeline_start_at(struct cria_timeline *tl, uint32_t first_pos,
     return ST_OK;
 }
 
+enum status cria_timeline_adapt(struct cria_timeline *tl, const struct cria_adapter *list, size_t n,
+                                struct err *e) {
+    struct adapt a;
+    if (cria_timeline_len(tl) != 0) return err_set(e, ST_INVALID, "the timeline has begun");
+    enum status st = engine_adapt(tl->eng, list, n, &a, e);
+    if (st != ST_OK) return st;
+    pthread_mutex_lock(&tl->eng->step_lock);
+    tl->eng->slots[tl->slot].adapt = a;
+    pthread_mutex_unlock(&tl->eng->step_lock);
+    return ST_OK;
+}
+
 uint32_t cria_timeline_len(const struct cria_timeline *tl) {
     return (uint32_t)tl->eng->slots[tl->slot].tokens.len;
 }
 
 uint32_t cria_timeline_truncate(struct cria_timeline *tl, uint32_t n_tokens) {
     pthread_mutex_lock(&tl->eng->step_lock);
-    if (n_tokens < cria_timeline_len(tl)) slot_truncate(tl->eng, tl->slot, n_tokens);
+    if (n_tokens < cria_timeline_len(tl)) {
+        float *hidden = tl->eng->slots[tl->slot].hidden;
+        slot_truncate(tl->eng, tl->slot, n_tokens);
+        if (hidden != NULL) memset(hidden, 0, tl->eng->info.n_embd * sizeof *hidden);
+    }
     const uint32_t left = cria_timeline_len(tl);
     pthread_mutex_unlock(&tl->eng->step_lock);
     return left;
 }
 
-/* One step of as many tokens as fit from tokens[done..n); results of rows >= first_wanted go out.
- */
+/* One step of as many tokens as fit from tokens[done..n); what is asked of rows >= first_wanted
+ * goes to `out`, which moves on. */
 static enum status eval_step(struct cria_timeline *tl, const token_id *tokens, uint32_t n,
-                             uint32_t first_wanted, uint32_t *done, float **out, struct err *e) {
+                             uint32_t first_wanted, uint32_t *done, struct cria_rows *out,
+                             struct err *e) {
     struct cria_engine *eng = tl->eng;
-    const uint32_t begin = *done, n_output = eng->info.n_output, start = cria_timeline_len(tl);
+    const uint32_t begin = *done, start = cria_timeline_len(tl);
+    const size_t n_output = eng->info.n_output, n_embd = eng->info.n_embd;
     rows_clear(eng);
     for (; *done < n && !rows_full(eng); ++*done)
         rows_add(eng, (uint32_t)tl->slot, start + (*done - begin), tokens[*done],
                  *done >= first_wanted);
     if (!slot_extend(eng, tl->slot, tokens + begin, *done - begin)) return err_no_memory(e);
     enum status st = engine_step(eng, e);
-    for (uint32_t i = 0; st == ST_OK && i < eng->rows.batch.n_outputs; i++, *out += n_output)
-        memcpy(*out, engine_result(eng, i), n_output * sizeof **out);
+    const uint32_t n_out = eng->rows.batch.n_outputs;
+    for (uint32_t i = 0; st == ST_OK && out->logits != NULL && i < n_out;
+         i++, out->logits += n_output)
+        memcpy(out->logits, engine_result(eng, i), n_output * sizeof *out->logits);
+    if (st != ST_OK || eng->info.n_mtp == 0) return st;
+    st = engine_step_mtp(eng, e);
+    for (uint32_t i = 0; st == ST_OK && i < n_out; i++) {
+        const float *hidden = eng->hidden + eng->rows.output[i] * n_embd;
+        if (out->hidden != NULL) memcpy(out->hidden, hidden, n_embd * sizeof *hidden);
+        if (out->hidden != NULL) out->hidden += n_embd;
+        if (out->drafts == NULL) continue;
+        memcpy(out->drafts, engine_output(eng, &eng->mtp, i), n_output * sizeof *out->drafts);
+        out->drafts += n_output;
+    }
     return st;
 }
 
-enum status cria_timeline_eval(struct cria_timeline *tl, const token_id *tokens, uint32_t n,
-                               uint32_t n_logits, float *logits, struct err *e) {
+enum status cria_timeline_eval_rows(struct cria_timeline *tl, const token_id *tokens, uint32_t n,
+                                    const struct cria_rows *rows, struct err *e) {
     struct cria_engine *eng = tl->eng;
+    struct cria_rows out = *rows;
     enum status st = ST_OK;
+    if (eng->info.n_mtp == 0 && (rows->hidden != NULL || rows->drafts != NULL))
+        return err_set(e, ST_UNSUPPORTED, "the engine has no block that predicts a further token");
     for (uint32_t i = 0; i < n; i++)
         if (tokens[i] < 0 || (uint32_t)tokens[i] >= eng->model->hp.n_vocab)
             return err_set(e, ST_INVALID, "token %d is not in the vocabulary", tokens[i]);
@@ -90,8 +125,14 @@ enum status cria_timeline_eval(struct cria_timeline *tl, const token_id *tokens,
         st = err_set(e, ST_LIMIT, "%u tokens more than the context of %u holds",
                      n - (eng->n_ctx - before), eng->n_ctx);
     for (uint32_t done = 0; st == ST_OK && done < n;)
-        st = eval_step(tl, tokens, n, n - n_logits, &done, &logits, e);
+        st = eval_step(tl, tokens, n, n - rows->n_rows, &done, &out, e);
     if (st != ST_OK && cria_timeline_len(tl) > before) slot_truncate(eng, tl->slot, before);
     pthread_mutex_unlock(&eng->step_lock);
     return st;
+}
+
+enum status cria_timeline_eval(struct cria_timeline *tl, const token_id *tokens, uint32_t n,
+                               uint32_t n_logits, float *logits, struct err *e) {
+    const struct cria_rows rows = {.n_rows = n_logits, .logits = logits};
+    return cria_timeline_eval_rows(tl, tokens, n, &rows, e);
 }

@@ -28,7 +28,8 @@ foreach(source ${fuzz_sources})
   if(IS_DIRECTORY ${CMAKE_SOURCE_DIR}/golden/${name})
     list(APPEND inputs ${CMAKE_SOURCE_DIR}/golden/${name})
   endif()
-  add_test(NAME fuzz.${name} COMMAND replay_${name} ${inputs})
+  add_test(NAME fuzz.${name} COMMAND replay_${name} ${inputs}
+    WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
 
   if(CRIA_FUZZ)
     add_executable(${target} ${source})

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/json.h"
 
@@ -33,6 +34,9 @@ bool check_that(struct check *c, bool ok, const char *where, const char *fmt, ..
 char *check_read(struct check *c, const char *dir, const char *file, size_t *size);
 json *check_read_json(struct check *c, const char *dir, const char *file); /* json_free */
 bool check_exists(const char *dir, const char *file);                      /* FILE or FILE.xz */
+/* Where `path` of the published data is: below --base, beside the set's own folder, in golden/ or
+ * ../shared/golden. False: nowhere. */
+bool check_find(const struct check *c, const char *dir, const char *path, char *out, size_t size);
 
 /* Calls row() for each line of a file of JSON lines; where is "KIND/FILE:LINE". A file that is not
  * there is no failure: sets may hold a part of their kind. */
@@ -47,6 +51,10 @@ void check_list_free(char **names);
 /* Appends a text of a JSON file: a string, or an object with it: "t" as text, or "b" in base64
  * where it is not UTF-8. Anything else is nothing. */
 void check_text(struct buf *b, const json *v);
+
+/* A number, or the fallback; a list of integers, mem_free'd by the caller (NULL: no memory). */
+double check_number(const json *v, double fallback);
+int32_t *check_ints(const json *v, uint32_t *n);
 
 /* Normalised mean squared error: sum (a-b)^2 / sum b^2. */
 double check_nmse(const float *a, const float *b, size_t n);

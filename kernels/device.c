@@ -101,7 +101,8 @@ struct op_cost op_cost(const struct step *s, const struct op *op) {
         if (op->out[i] != VAL_NONE)
             c.act_bytes += (uint64_t)step_rows(s, op->out[i]) * s->prog->vals[op->out[i]].width * 4;
     if (op->code == OP_ATTN) attn_cost(s, op, &c);
-    if (op->code == OP_EMBED) c.weight_bytes += (uint64_t)rows * op->w[0]->stride[1];
+    if (op->code == OP_EMBED && op->w[0] != NULL)
+        c.weight_bytes += (uint64_t)rows * op->w[0]->stride[1];
     if (op->code == OP_HEADS_MM) c.macs += weight_cost(op->w[0], rows, &c);
     if (op->code == OP_LINEAR)
         for (int i = 0; i < OP_MAX_W && op->w[i] != NULL; i++)

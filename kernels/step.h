@@ -47,6 +47,8 @@ struct batch {
         *kv_len; /* [n_tokens] cells of the sequence the row may see: index + 1 if causal,
                   * else all of its sequence, which then is in this step as a whole */
     const uint32_t *output; /* [n_outputs] rows whose results are wanted */
+    const float *adapt;     /* [n_tokens][n_adapters] how much of each adapter a row gets */
+    uint32_t n_adapters;
 };
 
 /* Somebody who looks at what the products with weights are given (importance matrices). */
@@ -87,6 +89,10 @@ static inline uint32_t step_end_cell(const struct step *s, uint32_t t, const str
     const uint32_t end = s->batch->kv_len[t], half = op->p.attn.window / 2;
     if (op->p.attn.window == 0 || !op->p.attn.symmetric) return end;
     return end - s->batch->index[t] > half + 1 ? s->batch->index[t] + half + 1 : end;
+}
+/* The row of the batch that row r of a value of this kind belongs to. */
+static inline uint32_t step_token(const struct step *s, val v, uint32_t r) {
+    return s->prog->vals[v].rows == ROWS_OUTPUTS ? s->batch->output[r] : r;
 }
 static inline uint32_t step_rows(const struct step *s, val v) {
     return s->n_rows[s->prog->vals[v].rows];

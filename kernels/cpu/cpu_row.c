@@ -8,10 +8,16 @@
 void cpu_embed(struct cpu_worker *w, const struct op *op) {
     const struct batch *b = w->step->batch;
     const struct tensor *table = op->w[0];
-    const struct dtype_info *type = dtype_info(table->type);
     size_t begin, end, given = 0, width = w->step->prog->vals[op->out[0]].width;
-    assert(type != NULL && type->decode != NULL);
     cpu_share(w, b->n_tokens, &begin, &end);
+    if (op->p.embed.kind == EMBED_GIVEN) {
+        for (size_t t = begin; t < end; t++)
+            memcpy(step_row(w->step, op->out[0], (uint32_t)t), b->embd + t * width,
+                   width * sizeof(float));
+        return;
+    }
+    const struct dtype_info *type = dtype_info(table->type);
+    assert(type != NULL && type->decode != NULL);
     for (size_t t = 0; t < end; t++) {
         float *y = step_row(w->step, op->out[0], (uint32_t)t);
         int32_t at = op->p.embed.kind == EMBED_POSITIONS ? b->pos[t] : b->token[t];
