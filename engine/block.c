@@ -88,6 +88,19 @@ enum status block_shared_derive(struct model *m, struct err *e) {
     return ST_OK;
 }
 
+bool model_has_axes(const struct model *m) {
+    return m->arch->style.rope_axes != ROPE_ONE && m->hp.rope_sections[0] != 0 &&
+           m->hp.rope_sections[1] != 0;
+}
+
+/* What an image's rows carry beside their embedding for the first layers (DeepStack, Meng et al.
+ * 2024). */
+static val add_deep_rows(struct forward *f, uint32_t il, val x) {
+    const uint32_t n_embd = f->m->hp.n_embd;
+    if (il >= f->m->hp.n_deepstack) return x;
+    return p_add(f->p, "h", x, p_given(f->p, "deep", (il + 1) * n_embd, n_embd));
+}
+
 void model_record(const struct model *m, struct recorder *p, enum program_kind kind, uint32_t n_ctx,
                   val *output) {
     struct forward f = {.p = p, .m = m, .n_ctx = n_ctx, .cells = VAL_NONE, .per_layer = VAL_NONE};
@@ -99,6 +112,7 @@ void model_record(const struct model *m, struct recorder *p, enum program_kind k
     for (uint32_t il = 0; il < m->hp.n_layer; il++) {
         p->layer = (uint16_t)il;
         x = m->arch->layer != NULL ? m->arch->layer(&f, il, x) : block_layer(&f, il, x);
+        x = add_deep_rows(&f, il, x);
     }
     p->layer = LAYER_NONE;
     if (m->arch->end != NULL) x = m->arch->end(&f, x);

@@ -1,5 +1,6 @@
 /* block_attn.c - rope as the model wants it, and attention (spec/models/common.md 3 and 4). */
 #include <math.h>
+#include <string.h>
 
 #include "engine/block.h"
 
@@ -40,6 +41,11 @@ struct rope_style block_rope(const struct forward *f, const struct layer *l) {
                            .mscale = block_rope_magnitude(hp),
                            .factors = rope_factors(f)};
     bool yarn = hp->rope_scaling == ROPE_SCALING_YARN;
+    if (model_has_axes(f->m)) {
+        s.kind = ROPE_NEOX; /* glm4, too, which has pairs without sections */
+        s.axes = style->rope_axes;
+        memcpy(s.sections, hp->rope_sections, sizeof s.sections);
+    }
     if (l->window && hp->rope_base_swa != 0) s.base = hp->rope_base_swa;
     if (l->window && style->swa_rope != SWA_INHERIT) s.freq_scale = 1;
     if (l->window && style->swa_rope == SWA_PLAIN) {
@@ -118,6 +124,7 @@ val block_attn(struct forward *f, uint32_t il, val x) {
                                     .window = l->window ? hp->n_swa : 0,
                                     .chunked = l->window && style->chunked,
                                     .symmetric = l->window && style->symmetric,
+                                    .causal = style->images_in_windows && !l->window,
                                     .scale = hp->attn_scale != 0 ? hp->attn_scale
                                                                  : 1.0f / sqrtf((float)l->head_dim),
                                     .softcap = hp->attn_softcap,

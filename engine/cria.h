@@ -135,6 +135,28 @@ struct cria_rows {
 enum status cria_timeline_eval_rows(struct cria_timeline *tl, const token_id *tokens, uint32_t n,
                                     const struct cria_rows *rows, struct err *e);
 
+/* ---- images in a sequence (engine/vision/vision.h makes them) ----------------------------------
+ */
+
+/* In a list of tokens: the next of the images that come with the list stands here. */
+enum { CRIA_TOKEN_IMAGE = -2 };
+
+struct cria_image {    /* what an image encoder made of a picture, or of one tile of it */
+    const float *rows; /* [n_rows][n_out]: in place of token embeddings, unscaled */
+    uint32_t n_rows, n_out;
+    uint32_t n_positions; /* the next token's position is that much behind the image's first one */
+    uint32_t nx;          /* M-RoPE: rows of the text model's position grid are this wide; else 0 */
+    bool non_causal;      /* its rows see each other; they are evaluated in one step */
+    unsigned char key[32]; /* of pixels and encoder: same key, same rows (the prefix cache) */
+};
+/* Appends an image's rows (ST_LIMIT if the context is full or a step too small: nothing appended).
+ * The image is only read during the call. */
+enum status cria_timeline_eval_image(struct cria_timeline *tl, const struct cria_image *image,
+                                     struct err *e);
+/* Whether the model can be given this image: the width of its rows, its positions. */
+enum status cria_image_check(const struct cria_engine *eng, const struct cria_image *image,
+                             struct err *e);
+
 /* ---- looking on: for importance matrices ---------------------------------------------------- */
 
 /* Called for each row that is multiplied with a weight while the engine evaluates: x[n_cols] goes
@@ -183,7 +205,11 @@ enum cria_done { CRIA_RUNNING, CRIA_DONE_STOP, CRIA_DONE_LENGTH, CRIA_DONE_CANCE
 struct cria_request {
     const token_id *prompt; /* borrowed during the start call */
     size_t n_prompt;        /* 1 .. n_ctx - 1, else ST_LIMIT with the "exceeds the available context
-                             * size" text of spec/sampling.md 8 */
+                             * size" text of spec/sampling.md 8; an image counts with its rows */
+    /* As many as there are CRIA_TOKEN_IMAGE in the prompt, in order; the last token is none. The
+     * array is borrowed during the start call, the images until the generation is freed. */
+    const struct cria_image *const *images;
+    size_t n_images;
     struct sampler_params sampler;
     int64_t n_predict; /* most tokens to generate; negative or 0: 10 * n_ctx */
     const char *const *stop;
@@ -201,7 +227,6 @@ struct cria_request {
     const char *think_open, *think_close;
     bool in_thinking;                    /* the prompt has opened it already */
     struct cria_progress *progress;      /* outlives the generation; NULL: nobody looks */
-    bool in_thinking;                    /* the prompt has opened it already */
     const struct cria_adapter *adapters; /* NULL: all, with scale 1. Borrowed while it starts */
     size_t n_adapters;
 };

@@ -132,7 +132,8 @@ static void add_row(struct group *g, uint32_t k, size_t i, enum cria_pooling poo
         adapt_find_begin(&g->of_text, &g->eng->model->adapters, g->text[k].ids, n);
     }
     r->token[t] = g->text[k].ids[i];
-    r->pos[t] = (int32_t)i;
+    rows_position(g->eng, t, 0,
+                  (struct position){{(uint32_t)i, (uint32_t)i, (uint32_t)i, (uint32_t)i}});
     r->seq[t] = k;
     r->index[t] = (uint32_t)i;
     rows_adapt(g->eng, t, (uint32_t)i, &g->of_text);
@@ -205,7 +206,7 @@ static enum status run_head(struct group *g, struct err *e) {
         for (; k < g->n_vecs && r->batch.n_tokens < eng->n_batch; k++) {
             const uint32_t t = r->batch.n_tokens++;
             r->token[t] = -1; /* given as a vector */
-            r->pos[t] = 0;
+            rows_position(eng, t, 0, (struct position){{0}});
             r->seq[t] = r->index[t] = r->kv_len[t] = 0;
             rows_adapt(eng, t, UINT32_MAX, &g->adapt);
         }

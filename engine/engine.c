@@ -14,24 +14,51 @@
  */
 
 void rows_clear(struct cria_engine *eng) {
-    eng->rows.batch.n_tokens = eng->rows.batch.n_outputs = 0;
+    eng->rows.batch.n_tokens = eng->rows.batch.n_outputs = eng->rows.n_given = 0;
 }
 
 bool rows_full(const struct cria_engine *eng) {
-    return eng->rows.batch.n_tokens == eng->n_batch || eng->rows.batch.n_outputs == eng->n_outputs;
+    return eng->rows.batch.n_tokens >= eng->n_batch || eng->rows.batch.n_outputs == eng->n_outputs;
 }
 
-uint32_t rows_add(struct cria_engine *eng, uint32_t slot, uint32_t index, token_id token,
+bool rows_reserve_given(struct cria_engine *eng, uint32_t n) {
+    struct row_batch *r = &eng->rows;
+    if (n > r->cap_given - r->n_given) {
+        void *p = mem_grow(r->given, (size_t)(r->n_given + n) * eng->n_given, sizeof *r->given);
+        if (p == NULL) return false;
+        r->given = p;
+        r->cap_given = r->n_given + n;
+    }
+    return true;
+}
+
+void rows_position(struct cria_engine *eng, uint32_t t, uint32_t first, struct position p) {
+    struct row_batch *r = &eng->rows;
+    r->pos[t] = (int32_t)(first + p.at[0]);
+    for (uint32_t i = 1; r->axes != NULL && i < 4; i++)
+        r->axes[3 * (size_t)t + i - 1] = (int32_t)(first + p.at[i]);
+}
+
+uint32_t rows_add(struct cria_engine *eng, uint32_t slot, uint32_t index, const float *given,
                   bool wanted) {
     struct row_batch *r = &eng->rows;
+    const struct slot *sl = &eng->slots[slot];
     const uint32_t t = r->batch.n_tokens++;
-    assert(t < eng->n_batch && token >= 0 && (uint32_t)token < eng->model->hp.n_vocab);
-    r->token[t] = token;
-    r->pos[t] = (int32_t)(eng->slots[slot].first_pos + index);
+    const token_id token = sl->seq.tokens.ids[index];
+    assert(t < eng->n_rows && (token == CRIA_TOKEN_IMAGE) == (given != NULL));
+    assert(given != NULL || (token >= 0 && (uint32_t)token < eng->model->hp.n_vocab));
+    r->token[t] = given != NULL ? -1 : token;
+    rows_position(eng, t, sl->first_pos, seq_position(&sl->seq, index));
     r->seq[t] = slot;
     r->index[t] = index;
     r->kv_len[t] = index + 1;
     rows_adapt(eng, t, index, &eng->slots[slot].adapt);
+    if (given != NULL) {
+        const struct image_span *span = seq_span(&sl->seq, index);
+        assert(r->n_given < r->cap_given);
+        memcpy(r->given + (size_t)r->n_given++ * eng->n_given, given, eng->n_given * sizeof *given);
+        if (span->image.non_causal) r->kv_len[t] = span->first + span->image.n_rows;
+    }
     if (!wanted) return 0;
     assert(r->batch.n_outputs < eng->n_outputs);
     r->output[r->batch.n_outputs] = t;
@@ -71,6 +98,7 @@ enum status engine_run(struct cria_engine *eng, const struct program *prog, stru
                        const float *embd, uint32_t n_results, struct err *e) {
     struct batch batch = eng->rows.batch;
     batch.embd = embd;
+    batch.embd_width = embd == eng->rows.given ? eng->n_given : 0;
     const struct step s = {.prog = prog,
                            .batch = &batch,
                            .kv = kv != NULL ? &kv->cache : NULL,
@@ -86,7 +114,7 @@ enum status engine_run(struct cria_engine *eng, const struct program *prog, stru
 }
 
 enum status engine_step(struct cria_engine *eng, struct err *e) {
-    return engine_run(eng, &eng->prog, eng->kv, NULL, eng->rows.batch.n_outputs, e);
+    return engine_run(eng, &eng->prog, eng->kv, eng->rows.given, eng->rows.batch.n_outputs, e);
 }
 
 const float *engine_output(const struct cria_engine *eng, const struct program *prog,
@@ -139,20 +167,23 @@ const float *engine_result(const struct cria_engine *eng, uint32_t row) {
     return engine_output(eng, &eng->prog, row);
 }
 
-static enum status rows_open(struct cria_engine *eng, struct err *e) {
-    struct row_batch *r = &eng->rows;
-    int32_t *i32 = mem_array(eng->n_batch, 2 * sizeof *i32);
-    uint32_t *u32 = mem_array(eng->n_batch, 4 * sizeof *u32);
+static enum status rows_open(const struct cria_engine *eng, struct row_batch *r, size_t n,
+                             struct err *e) {
+    const bool axes = model_has_axes(eng->model);
+    int32_t *i32 = mem_array(n, (axes ? 5 : 2) * sizeof *i32);
+    uint32_t *u32 = mem_array(n, 4 * sizeof *u32);
     r->token = i32;
     r->seq = u32;
-    r->adapt = mem_array(eng->n_batch, eng->model->adapters.n * sizeof *r->adapt);
+    r->adapt = mem_array(n, eng->model->adapters.n * sizeof *r->adapt);
     if (i32 == NULL || u32 == NULL || r->adapt == NULL) return err_no_memory(e);
-    r->pos = i32 + eng->n_batch;
-    r->index = u32 + eng->n_batch;
-    r->kv_len = r->index + eng->n_batch;
-    r->output = r->kv_len + eng->n_batch;
+    r->pos = i32 + n;
+    r->axes = axes ? r->pos + n : NULL;
+    r->index = u32 + n;
+    r->kv_len = r->index + n;
+    r->output = r->kv_len + n;
     r->batch = (struct batch){.token = r->token,
                               .pos = r->pos,
+                              .axes = r->axes,
                               .seq = r->seq,
                               .index = r->index,
                               .kv_len = r->kv_len,
@@ -160,6 +191,13 @@ static enum status rows_open(struct cria_engine *eng, struct err *e) {
                               .adapt = r->adapt,
                               .n_adapters = eng->model->adapters.n};
     return ST_OK;
+}
+
+static void rows_close(struct row_batch *r) {
+    mem_free(r->token);
+    mem_free(r->seq);
+    mem_free(r->adapt);
+    mem_free(r->given);
 }
 
 /* ---- opening
@@ -186,6 +224,8 @@ static void apply_params(struct cria_engine *eng, const struct cria_engine_param
     /* A text whose tokens see each other is evaluated in one step. */
     if (!eng->model->hp.causal && eng->n_batch < eng->n_ctx) eng->n_batch = eng->n_ctx;
     if (eng->n_outputs > eng->n_batch) eng->n_outputs = eng->n_batch;
+    eng->n_rows = eng->n_batch;
+    eng->n_given = eng->model->hp.n_embd * (1 + eng->model->hp.n_deepstack);
 }
 
 /* The vocabulary, unless the file has none; ids of the tokenizer must be rows of the embedding. */
@@ -217,32 +257,66 @@ static enum status record_mtp(struct cria_engine *eng, struct err *e) {
     return ST_OK;
 }
 
-static enum status record(struct cria_engine *eng, bool embeddings, struct err *e) {
-    struct recorder r = {.prog = &eng->prog};
-    const uint32_t max_rows[ROWS_KINDS] = {eng->n_batch, eng->n_outputs};
+/* The program for steps of at most n_rows, and its memory. */
+static enum status record_rows(const struct cria_engine *eng, uint32_t n_rows, struct program *prog,
+                               void **memory, size_t *bytes, struct err *e) {
+    struct recorder r = {.prog = prog};
+    const uint32_t max_rows[ROWS_KINDS] = {n_rows, eng->n_outputs};
+    const enum program_kind kind = eng->embeddings || !eng->model->hp.causal ? PROGRAM_EMBEDDING
+                                   : eng->model->hp.n_mtp != 0               ? PROGRAM_HIDDEN
+                                                                             : PROGRAM_LOGITS;
     val output;
-    embeddings = embeddings || !eng->model->hp.causal;
-    const bool mtp = eng->model->hp.n_mtp != 0;
-    model_record(eng->model, &r,
-                 embeddings ? PROGRAM_EMBEDDING
-                 : mtp      ? PROGRAM_HIDDEN
-                            : PROGRAM_LOGITS,
-                 eng->n_ctx, &output);
+    model_record(eng->model, &r, kind, eng->n_ctx, &output);
     enum status st = program_seal(&r, output, max_rows, e);
-    if (st == ST_OK) st = record_mtp(eng, e);
     if (st != ST_OK) return st;
-    size_t scratch = eng->prog.scratch;
-    size_t results = (size_t)eng->n_outputs * eng->prog.vals[output].pitch * sizeof(float);
-    if (scratch < eng->mtp.scratch) scratch = eng->mtp.scratch;
-    if (scratch < embed_scratch(eng)) scratch = embed_scratch(eng);
+    *bytes = prog->scratch;
+    if (*bytes < eng->mtp.scratch) *bytes = eng->mtp.scratch;
+    if (*bytes < embed_scratch(eng)) *bytes = embed_scratch(eng);
+    struct device *dev = (struct device *)(uintptr_t)&eng->dev;
+    *memory = dev->backend->alloc(dev, *bytes);
+    return *memory != NULL ? ST_OK
+                           : err_set(e, ST_NO_MEMORY, "no memory for %zu bytes of scratch", *bytes);
+}
+
+static enum status record(struct cria_engine *eng, struct err *e) {
+    enum status st = record_mtp(eng, e);
+    if (st == ST_OK)
+        st = record_rows(eng, eng->n_rows, &eng->prog, &eng->scratch, &eng->info.scratch_bytes, e);
+    if (st != ST_OK || eng->dev.uses_host_memory) return st;
+    size_t results =
+        (size_t)eng->n_outputs * eng->prog.vals[eng->prog.output].pitch * sizeof(float);
     if (results < embed_results(eng)) results = embed_results(eng);
-    eng->scratch = eng->dev.backend->alloc(&eng->dev, scratch);
-    if (eng->scratch == NULL)
-        return err_set(e, ST_NO_MEMORY, "no memory for %zu bytes of scratch", scratch);
-    eng->info.scratch_bytes = scratch;
-    if (eng->dev.uses_host_memory) return ST_OK;
     eng->results = mem_array(results, 1);
     return eng->results != NULL ? ST_OK : err_no_memory(e);
+}
+
+enum status engine_reserve_rows(struct cria_engine *eng, uint32_t n, struct err *e) {
+    struct program prog = {0};
+    struct row_batch rows = {0};
+    void *scratch = NULL;
+    size_t bytes = 0;
+    step_enter(eng);
+    const bool enough = n <= eng->n_rows;
+    enum status st = enough ? ST_OK : rows_open(eng, &rows, n, e);
+    if (st == ST_OK && !enough) st = record_rows(eng, n, &prog, &scratch, &bytes, e);
+    if (st == ST_OK && !enough) { /* what is here takes the place of what was */
+        const struct row_batch old_rows = eng->rows;
+        const struct program old_prog = eng->prog;
+        void *old_scratch = eng->scratch;
+        eng->rows = rows;
+        eng->prog = prog;
+        eng->scratch = scratch;
+        eng->n_rows = n;
+        eng->info.scratch_bytes = bytes;
+        rows = old_rows;
+        prog = old_prog;
+        scratch = old_scratch;
+    }
+    pthread_mutex_unlock(&eng->step_lock);
+    rows_close(&rows);
+    program_free(&prog);
+    if (scratch != NULL) eng->dev.backend->release(&eng->dev, scratch);
+    return st;
 }
 
 /* What one decoded token reads and computes, from the program itself. */
@@ -316,15 +390,16 @@ static enum status open_parts(struct cria_engine *eng, struct gguf *g,
     for (size_t i = 0; st == ST_OK && i < p->n_adapters; i++)
         st = add_adapter(eng, p->adapters[i], e);
     if (st == ST_OK) apply_params(eng, p);
+    eng->embeddings = p->embeddings;
     if (st == ST_OK) st = open_vocab(eng, e);
-    if (st == ST_OK) st = rows_open(eng, e);
+    if (st == ST_OK) st = rows_open(eng, &eng->rows, eng->n_rows, e);
     if (st == ST_OK) st = slots_open(eng, e);
     if (st == ST_OK)
         /* Encoders have no timelines and generations: embeddings bring their own cache. */
         st = kv_open(&eng->kv, eng->model, eng->model->hp.causal ? eng->n_ctx : 1,
                      eng->model->hp.causal ? eng->n_parallel : 1, eng->n_slots, p->kv_type, e);
     if (st == ST_OK) st = embed_open(eng, p->kv_type, e);
-    if (st == ST_OK) st = record(eng, p->embeddings, e);
+    if (st == ST_OK) st = record(eng, e);
     if (st == ST_OK) st = adapters_check_used(eng->model, e);
     if (st == ST_OK) st = fill_info(eng, e);
     if (st == ST_OK) st = sched_open(eng, e);
@@ -391,9 +466,7 @@ void cria_engine_close(struct cria_engine *eng) {
     model_free(eng->model);
     device_close(&eng->dev);
     mem_free(eng->results);
-    mem_free(eng->rows.token);
-    mem_free(eng->rows.seq);
-    mem_free(eng->rows.adapt);
+    rows_close(&eng->rows);
     mem_free(eng->chat_template);
     pthread_mutex_destroy(&eng->step_lock);
     pthread_mutex_destroy(&eng->index_lock);

@@ -17,25 +17,28 @@
 
 #include "engine/cria.h"
 #include "engine/kv.h"
+#include "engine/sequence.h"
 
 enum { SLOT_NONE = -1 };
 enum { N_IDLE_SLOTS = 16 }; /* finished sequences kept for their prefixes, at most */
 enum { N_IDLE_STATES = 4 }; /* likewise where each has a state, which may be large */
 
-struct slot {                 /* slot i describes sequence i of the cache */
-    struct token_list tokens; /* what is in its cells, in order */
-    uint32_t first_pos;       /* position of the first one: 0 but for timelines that ask */
-    struct adapt adapt;       /* of its cells */
-    float *hidden;            /* [n_embd] of its last token, for the next one's draft; NULL */
+struct slot {            /* slot i describes sequence i of the cache */
+    struct sequence seq; /* what is in its cells, in order */
+    uint32_t first_pos;  /* position of the first one: 0 but for timelines that ask */
+    struct adapt adapt;  /* of its cells */
+    float *hidden;       /* [n_embd] of its last token, for the next one's draft; NULL */
     bool busy;
     uint64_t last_used;
 };
 
-struct row_batch { /* the batch under construction; arrays of n_batch entries, made once */
+struct row_batch { /* the batch under construction; arrays of n_rows entries */
     struct batch batch;
-    int32_t *token, *pos;
+    int32_t *token, *pos, *axes; /* axes: [n_rows][3], NULL if the model has none */
     uint32_t *seq, *index, *kv_len, *output;
     float *adapt;
+    float *given; /* rows of images; made when the first one comes */
+    uint32_t n_given, cap_given;
 };
 
 struct cria_engine {
@@ -46,6 +49,7 @@ struct cria_engine {
     float *hidden, *before;   /* of the step's rows and of the tokens before them; NULL */
     struct kv *kv;
     struct embedder *embed; /* its own programs and cache */
+    bool embeddings;        /* as asked for when it was opened */
     void *scratch;          /* device memory of the programs, one at a time */
     float *results;         /* where results are downloaded; NULL if the host sees scratch */
     struct row_batch rows;
@@ -53,6 +57,8 @@ struct cria_engine {
     uint32_t n_slots, n_active; /* slots in use by timelines and generations */
     uint64_t clock;             /* for last_used */
     uint32_t n_ctx, n_parallel, n_batch, n_outputs;
+    uint32_t n_rows; /* n_batch, or more: an image whose rows see each other in a step of its own */
+    uint32_t n_given; /* floats of an image's row */
     struct cria_model_info info;
     char *chat_template;
     struct step_observer observer; /* of all steps; product NULL: none */
@@ -72,12 +78,19 @@ void step_enter(struct cria_engine *eng);
 
 void rows_clear(struct cria_engine *eng);
 bool rows_full(const struct cria_engine *eng);
-/* Adds the token that follows the sequence's cells; wanted: its result is asked for. The cell must
- * have been made with slot_extend. Returns the number of the result row. */
-uint32_t rows_add(struct cria_engine *eng, uint32_t slot, uint32_t index, token_id token,
+/* Room for n rows of images beside those that are there. */
+bool rows_reserve_given(struct cria_engine *eng, uint32_t n);
+/* Adds entry `index` of the slot's sequence, whose cell is there (slot_extend); wanted: its result
+ * is asked for. given: the row of an image (rows_reserve_given), else NULL. Returns the number of
+ * the result row. */
+uint32_t rows_add(struct cria_engine *eng, uint32_t slot, uint32_t index, const float *given,
                   bool wanted);
 /* What row t of the batch, token `index` of its sequence, gets of the adapters. */
 void rows_adapt(struct cria_engine *eng, uint32_t t, uint32_t index, const struct adapt *a);
+/* Where rope sees row t of the batch. */
+void rows_position(struct cria_engine *eng, uint32_t t, uint32_t first, struct position p);
+/* Steps may from now on have n rows, if they consist of one image. Takes step_lock. */
+enum status engine_reserve_rows(struct cria_engine *eng, uint32_t n, struct err *e);
 enum status engine_step(struct cria_engine *eng, struct err *e);
 /* The same for another program on another cache (may be NULL); embd: see struct batch. Results are
  * n rows of the program's output. */
@@ -101,14 +114,15 @@ enum status engine_adapt(const struct cria_engine *eng, const struct cria_adapte
 
 enum status slots_open(struct cria_engine *eng, struct err *e);
 void slots_close(struct cria_engine *eng);
-/* A busy slot whose cells hold the longest prefix of tokens[0..n) that any slot has of these
- * adapters, at most n - 1 of them. SLOT_NONE: n_parallel are in use already. */
-int slot_acquire(struct cria_engine *eng, const token_id *tokens, uint32_t n,
-                 const struct adapt *adapt);
+/* A busy slot whose cells hold the longest prefix of `want` (NULL: nothing) that any slot has of
+ * these adapters, but not all of it. SLOT_NONE: n_parallel are in use already. */
+int slot_acquire(struct cria_engine *eng, const struct sequence *want, const struct adapt *adapt);
 void slot_release(struct cria_engine *eng, int slot); /* idle: kept for its prefix */
-/* Appends tokens to the slot and cells for them; drops idle slots if pages are short. */
-bool slot_extend(struct cria_engine *eng, int slot, const token_id *tokens, uint32_t n);
-/* kv_seq_truncate: of a recurrent model nothing may be left. */
+/* Appends entries at..at+n-1 of `from` to the slot, and cells for them; drops idle slots if pages
+ * are short. */
+bool slot_extend(struct cria_engine *eng, int slot, const struct sequence *from, uint32_t at,
+                 uint32_t n);
+/* kv_seq_truncate: of a recurrent model nothing may be left; of an image nothing if not all. */
 void slot_truncate(struct cria_engine *eng, int slot, uint32_t n_tokens);
 
 /* The vocabulary as grammars need it; NULL: failed. Any thread. */

@@ -216,6 +216,8 @@ struct block_style { /* what block_layer() reads beside the tensors that are the
     bool q_gate;               /* behind each head of q stands a gate of its result */
     bool layer_eps;            /* attention.layer_norm_epsilon, unless there is one of RMS norms */
     bool mtp;                  /* blocks behind the last layer may predict further tokens */
+    enum rope_axes rope_axes;  /* how rope_sections share out a row's positions, if there are any */
+    bool images_in_windows;    /* rows of an image see each other in window layers alone */
     bool k_in_turn; /* delta rule: value head i has key head i mod n, not consecutive ones */
 };
 
@@ -276,6 +278,8 @@ void model_record(const struct model *m, struct recorder *p, enum program_kind k
 /* The block that predicts a further token (mtp.c): rows are tokens and, as `embd`, the vectors that
  * PROGRAM_HIDDEN keeps of the token before each. Its own vectors are kept, too. */
 void model_record_mtp(const struct model *m, struct recorder *p, uint32_t n_ctx, val *output);
+/* Whether rows have four positions (the sections of its rope). */
+bool model_has_axes(const struct model *m);
 /* What a pooled vector goes through (common.md 8): rows of n_embd are given as `embd` of a batch,
  * results are rows of ROWS_TOKENS. model_has_head: whether there is anything. */
 bool model_has_head(const struct model *m);

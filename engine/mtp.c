@@ -24,7 +24,7 @@ void model_record_mtp(const struct model *m, struct recorder *p, uint32_t n_ctx,
     p->delta = m->adapters.delta;
     p->n_deltas = m->adapters.n_deltas;
     val x = p_embed(p, "token", own_or(l->mtp_embd, m->token_embd), EMBED_IDS, scale);
-    val h = p_given(p, "before", m->hp.n_embd);
+    val h = p_beside(p, "before", m->hp.n_embd);
     const val both[] = {block_norm(&f, "token_norm", x, (struct weight){l->enorm, NULL}),
                         block_norm(&f, "before_norm", h, (struct weight){l->hnorm, NULL})};
     x = p_concat(p, "both", 2, both);

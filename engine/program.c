@@ -199,11 +199,20 @@ val p_embed(struct recorder *p, const char *name, const struct tensor *table, en
     return kind == EMBED_TOKENS ? add_deltas_embed(p, table, scale, y) : y;
 }
 
-val p_given(struct recorder *p, const char *name, uint32_t width) {
+val p_beside(struct recorder *p, const char *name, uint32_t width) {
+    val y = new_value(p, name, width, ROWS_TOKENS);
+    struct op *op = simple_op(p, OP_EMBED, VAL_NONE, VAL_NONE, y);
+    op->p.embed.scale = 1;
+    op->p.embed.kind = EMBED_BESIDE;
+    return y;
+}
+
+val p_given(struct recorder *p, const char *name, uint32_t col, uint32_t width) {
     val y = new_value(p, name, width, ROWS_TOKENS);
     struct op *op = simple_op(p, OP_EMBED, VAL_NONE, VAL_NONE, y);
     op->p.embed.scale = 1;
     op->p.embed.kind = EMBED_GIVEN;
+    op->p.embed.col = col;
     return y;
 }
 
@@ -380,6 +389,9 @@ val p_rope(struct recorder *p, const char *name, val x, uint32_t n_head, uint32_
     op->p.rope.corr_low = s->corr_low;
     op->p.rope.corr_high = s->corr_high;
     op->p.rope.mscale = s->mscale;
+    op->p.rope.axes = s->axes;
+    op->p.rope.axis = s->axis;
+    memcpy(op->p.rope.sections, s->sections, sizeof s->sections);
     return y;
 }
 
@@ -417,6 +429,7 @@ val p_attn(struct recorder *p, const char *name, val q, val cells, const struct 
     op->p.attn.chunked = a->chunked;
     op->p.attn.symmetric = a->symmetric;
     op->p.attn.latent = a->latent;
+    op->p.attn.causal = a->causal;
     op->p.attn.scale = a->scale;
     op->p.attn.softcap = a->softcap;
     op->p.attn.alibi = a->alibi;

@@ -41,7 +41,10 @@ struct weight {
 
 val p_embed(struct recorder *p, const char *name, const struct tensor *table, enum embed_kind kind,
             float scale);
-val p_given(struct recorder *p, const char *name, uint32_t width); /* rows of the caller's embd */
+/* Row t of the caller's batch.embd for every token t. */
+val p_beside(struct recorder *p, const char *name, uint32_t width);
+/* Columns col..col+width-1 of the rows that the caller gives (batch.embd), zeros for tokens. */
+val p_given(struct recorder *p, const char *name, uint32_t col, uint32_t width);
 val p_rows(struct recorder *p, const char *name,
            val x); /* only the rows whose results are wanted */
 
@@ -82,6 +85,8 @@ struct rope_style { /* what differs between models and layers */
     uint32_t n_rot, first; /* elements first..first+n_rot-1 of a head are turned */
     float base, freq_scale, ext_factor, corr_low, corr_high, mscale;
     const struct tensor *factors; /* [n_rot/2] or NULL */
+    enum rope_axes axes;
+    uint32_t axis, sections[4]; /* of ROPE_ONE; of sections */
 };
 val p_rope(struct recorder *p, const char *name, val x, uint32_t n_head, uint32_t head_dim,
            const struct rope_style *style);
@@ -89,7 +94,7 @@ val p_rope(struct recorder *p, const char *name, val x, uint32_t n_head, uint32_
 struct attn_style {
     uint32_t layer; /* whose cache it is: the layer's own or an earlier one's */
     uint32_t n_head, n_head_kv, head_dim, head_dim_v, window;
-    bool chunked, symmetric, latent;
+    bool chunked, symmetric, latent, causal;
     float scale, softcap, alibi;
     const struct tensor *sinks;  /* [n_head] or NULL */
     const struct tensor *biases; /* T5: {n_head, n_bucket} or NULL */

@@ -78,6 +78,13 @@ static void print_rope(const struct op *op, struct buf *b) {
     if (op->p.rope.ext_factor != 0)
         buf_printf(b, ", yarn %g..%g", (double)op->p.rope.corr_low, (double)op->p.rope.corr_high);
     if (op->p.rope.mscale != 1) buf_printf(b, ", mscale %g", (double)op->p.rope.mscale);
+    if (op->p.rope.axes == ROPE_VISION) buf_str(b, ", by y and x");
+    if (op->p.rope.axes == ROPE_ONE && op->p.rope.axis != 0)
+        buf_printf(b, ", by %c", op->p.rope.axis == 1 ? 'y' : 'x');
+    if (op->p.rope.axes == ROPE_SECTIONS || op->p.rope.axes == ROPE_INTERLEAVED)
+        buf_printf(b, ", sections %u %u %u %u%s", op->p.rope.sections[0], op->p.rope.sections[1],
+                   op->p.rope.sections[2], op->p.rope.sections[3],
+                   op->p.rope.axes == ROPE_INTERLEAVED ? " in turn" : "");
 }
 
 static void print_attn(const struct op *op, struct buf *b) {
@@ -89,6 +96,7 @@ static void print_attn(const struct op *op, struct buf *b) {
                    : op->p.attn.symmetric ? "window around"
                                           : "window",
                    op->p.attn.window);
+    if (op->p.attn.causal) buf_str(b, ", causal within images");
     if (op->p.attn.latent) buf_printf(b, ", values in keys, %u", op->p.attn.head_dim_v);
     if (op->p.attn.n_bucket != 0) buf_printf(b, ", %u buckets", op->p.attn.n_bucket);
     if (op->p.attn.alibi != 0) buf_printf(b, ", alibi %g", (double)op->p.attn.alibi);
@@ -134,8 +142,9 @@ static void print_glu(const struct op *op, struct buf *b) {
 static void print_embed(const struct op *op, struct buf *b) {
     if (op->p.embed.scale != 1) buf_printf(b, "  scale %g", (double)op->p.embed.scale);
     if (op->p.embed.kind == EMBED_POSITIONS) buf_str(b, "  by position");
-    if (op->p.embed.kind == EMBED_GIVEN) buf_str(b, "  as given");
+    if (op->p.embed.kind == EMBED_BESIDE) buf_str(b, "  as given");
     if (op->p.embed.kind == EMBED_FIRST) buf_str(b, "  row 0");
+    if (op->p.embed.kind == EMBED_GIVEN) buf_printf(b, "  given, from %u", op->p.embed.col);
 }
 
 static void print_act(const struct op *op, struct buf *b) {

@@ -32,8 +32,8 @@ struct record {
 struct cria_generation {
     struct cria_engine *eng;
     struct cria_generation *next; /* in the queue */
-    struct token_list tokens;     /* what the sequence should hold; the slot holds a first part */
-    struct token_list history;    /* prompt and generated, also what a shift has dropped */
+    struct sequence seq;          /* what the sequence should hold; the slot holds a first part */
+    struct token_list history; /* prompt and generated without images, also what a shift dropped */
     struct sampler *sampler;
     struct constraint *constraint; /* NULL: free */
     struct textout *textout;
@@ -49,6 +49,7 @@ struct cria_generation {
     int slot;
     uint32_t result_row; /* of this step; valid if wants_result */
     bool in_step, wants_result;
+    bool starved; /* its image did not fit into the last step beside the others' rows */
     int64_t asked_ns, started_ns, sampled_ns;
     struct cria_progress *progress; /* borrowed; NULL */
     struct cria_stats stats;
@@ -158,18 +159,19 @@ static bool add_logprobs(struct cria_generation *g, token_id id, const float *lo
     return true;
 }
 
-/* The context is full: forget half of what is behind the first n_keep tokens. The rest is evaluated
- * again at its new positions, so the result is that of a fresh, shorter prompt. */
+/* The context is full: forget half of what is behind the first n_keep tokens, whole images only.
+ * The rest is evaluated again at its new positions, so the result is that of a fresh, shorter
+ * prompt. */
 static void shift_context(struct cria_generation *g) {
-    struct token_list *t = &g->tokens;
     uint32_t n_ctx = g->eng->n_ctx, keep = g->n_keep < 0 ? g->stats.n_prompt : (uint32_t)g->n_keep;
     if (keep > n_ctx - 2) keep = n_ctx - 2; /* the newest token must stay: it is to be evaluated */
     uint32_t drop = (n_ctx - keep) / 2 != 0 ? (n_ctx - keep) / 2 : 1;
-    memmove(t->ids + keep, t->ids + keep + drop, (t->len - keep - drop) * sizeof *t->ids);
-    t->len -= drop;
+    const uint32_t to = seq_ceil(&g->seq, keep + drop); /* the newest token is no image: it stays */
+    keep = seq_floor(&g->seq, keep);
+    seq_remove(&g->seq, keep, to);
     /* Forced tokens may wait to be evaluated: the slot can hold less than what is kept. */
-    if (keep < g->eng->slots[g->slot].tokens.len) slot_truncate(g->eng, g->slot, keep);
-    adapt_shift(&g->eng->slots[g->slot].adapt, g->eng->model->adapters.n, keep, drop);
+    if (keep < g->eng->slots[g->slot].seq.tokens.len) slot_truncate(g->eng, g->slot, keep);
+    adapt_shift(&g->eng->slots[g->slot].adapt, g->eng->model->adapters.n, keep, to - keep);
 }
 
 /* Whether the generation ends with the token just taken. */
@@ -177,11 +179,11 @@ static enum cria_done after_token(struct cria_generation *g) {
     int stop = textout_stop(g->textout);
     if (stop >= 0) g->stats.stop_hit = g->stop[stop];
     if (textout_ended(g->textout)) return CRIA_DONE_STOP;
-    if (g->stats.n_generated >= g->n_predict || (g->tokens.len >= g->eng->n_ctx && !g->shift)) {
+    if (g->stats.n_generated >= g->n_predict || (g->seq.tokens.len >= g->eng->n_ctx && !g->shift)) {
         textout_finish(g->textout);
         return CRIA_DONE_LENGTH;
     }
-    if (g->tokens.len >= g->eng->n_ctx) shift_context(g);
+    if (g->seq.tokens.len >= g->eng->n_ctx) shift_context(g);
     return CRIA_RUNNING;
 }
 
@@ -203,7 +205,7 @@ static enum cria_done take_token(struct cria_generation *g, token_id id, const f
     pthread_mutex_lock(&s->lock);
     if (!eog) {
         if (g->logprobs) ok = add_logprobs(g, id, logits);
-        ok = ok && token_list_add(&g->tokens, id) && token_list_add(&g->history, id);
+        ok = ok && seq_add(&g->seq, id) && token_list_add(&g->history, id);
     }
     textout_push(g->textout, piece, len, eog);
     enum cria_done done = ok ? after_token(g) : CRIA_RUNNING;
@@ -252,26 +254,65 @@ static enum cria_done take_next(struct cria_generation *g, const float *logits) 
  * ------------------------------------------------------------------------------------------ */
 
 static uint32_t n_pending(const struct cria_generation *g) {
-    return (uint32_t)(g->tokens.len - g->eng->slots[g->slot].tokens.len);
+    return (uint32_t)(g->seq.tokens.len - g->eng->slots[g->slot].seq.tokens.len);
+}
+
+/* Of the n entries from `begin` on, how many a step can take that has `room` rows left: an image
+ * whose rows see each other goes in as a whole. An empty step takes any image. */
+static uint32_t whole_images(const struct cria_generation *g, uint32_t begin, uint32_t n,
+                             uint32_t room) {
+    for (uint32_t k = 0; k < g->seq.n_spans; k++) {
+        const struct image_span *x = &g->seq.spans[k];
+        const uint32_t end = x->first + x->image.n_rows;
+        if (!x->image.non_causal || x->first >= begin + n || end <= begin + n) continue;
+        if (x->first > begin) return x->first - begin;
+        return x->image.n_rows <= room ? x->image.n_rows : 0;
+    }
+    return n;
+}
+
+/* How many of the pending entries, of which there are `left`, to take into the step. */
+static uint32_t rows_to_take(const struct cria_generation *g, uint32_t left, uint32_t most) {
+    const struct cria_engine *eng = g->eng;
+    const uint32_t used = eng->rows.batch.n_tokens;
+    const uint32_t room = used < eng->n_batch ? eng->n_batch - used : 0;
+    uint32_t n = left < most ? left : most;
+    if (n > room) n = room;
+    n = whole_images(g, (uint32_t)eng->slots[g->slot].seq.tokens.len, n,
+                     used == 0 ? eng->n_rows : room);
+    /* No result row left for the last token: it waits for the next step. */
+    return n == left && eng->rows.batch.n_outputs == eng->n_outputs ? n - 1 : n;
+}
+
+static uint32_t count_images(const struct sequence *s, uint32_t begin, uint32_t n) {
+    uint32_t rows = 0;
+    for (uint32_t i = begin; s->n_spans != 0 && i < begin + n; i++)
+        rows += s->tokens.ids[i] == CRIA_TOKEN_IMAGE;
+    return rows;
+}
+
+static const float *image_row(const struct sequence *s, uint32_t i) {
+    if (s->tokens.ids[i] != CRIA_TOKEN_IMAGE) return NULL;
+    const struct image_span *x = seq_span(s, i);
+    return x->image.rows + (size_t)(i - x->first) * x->image.n_out;
 }
 
 /* Takes up to `most` pending tokens into the step. */
 static void add_rows(struct cria_generation *g, uint32_t most) {
     struct cria_engine *eng = g->eng;
-    const uint32_t begin = (uint32_t)eng->slots[g->slot].tokens.len;
-    const uint32_t room = eng->n_batch - eng->rows.batch.n_tokens, left = n_pending(g);
-    uint32_t n = left < most ? left : most;
-    if (n > room) n = room;
-    /* No result row left for the last token: it waits for the next step. */
-    if (n == left && eng->rows.batch.n_outputs == eng->n_outputs) n--;
+    const uint32_t begin = (uint32_t)eng->slots[g->slot].seq.tokens.len, left = n_pending(g);
+    const uint32_t n = rows_to_take(g, left, most);
+    const struct image_span *span = seq_span(&g->seq, begin);
+    g->starved = n == 0 && span != NULL && span->image.non_causal;
     if (n == 0) return;
-    if (!slot_extend(eng, g->slot, g->tokens.ids + begin, n)) {
+    if (!rows_reserve_given(eng, count_images(&g->seq, begin, n)) ||
+        !slot_extend(eng, g->slot, &g->seq, begin, n)) {
         g->failed = err_no_memory(&g->err);
         return;
     }
-    for (uint32_t i = 0; i < n; i++) {
-        bool last = i + 1 == left;
-        uint32_t row = rows_add(eng, (uint32_t)g->slot, begin + i, g->tokens.ids[begin + i], last);
+    for (uint32_t i = begin; i < begin + n; i++) {
+        bool last = i + 1 == begin + left;
+        uint32_t row = rows_add(eng, (uint32_t)g->slot, i, image_row(&g->seq, i), last);
         if (last) g->result_row = row;
     }
     g->in_step = true;
@@ -281,8 +322,10 @@ static void add_rows(struct cria_generation *g, uint32_t most) {
 static void build_step(struct sched *s, struct cria_engine *eng) {
     rows_clear(eng);
     for (uint32_t i = 0; i < s->n_run; i++) s->run[i]->in_step = s->run[i]->wants_result = false;
+    for (uint32_t i = 0; i < s->n_run; i++) /* an image too large for what others left */
+        if (s->run[i]->starved && eng->rows.batch.n_tokens == 0) add_rows(s->run[i], 1);
     for (uint32_t i = 0; i < s->n_run; i++)
-        if (n_pending(s->run[i]) == 1) add_rows(s->run[i], 1);
+        if (!s->run[i]->in_step && n_pending(s->run[i]) == 1) add_rows(s->run[i], 1);
     for (uint32_t i = 0; i < s->n_run; i++) /* those with forced tokens go before prompts */
         if (!s->run[i]->in_step && s->run[i]->stats.n_generated > 0)
             add_rows(s->run[i], MAX_FORCED);
@@ -353,8 +396,7 @@ static void admit(struct sched *s, struct cria_engine *eng) {
         pthread_mutex_lock(&s->lock);
         struct cria_generation *g = s->first;
         bool cancelled = g != NULL && atomic_load(&g->cancelled);
-        if (g != NULL && !cancelled)
-            g->slot = slot_acquire(eng, g->tokens.ids, (uint32_t)g->tokens.len, &g->adapt);
+        if (g != NULL && !cancelled) g->slot = slot_acquire(eng, &g->seq, &g->adapt);
         if (g != NULL && (cancelled || g->slot != SLOT_NONE)) queue_pop(s);
         pthread_mutex_unlock(&s->lock);
         if (g == NULL || (!cancelled && g->slot == SLOT_NONE)) return;
@@ -362,7 +404,7 @@ static void admit(struct sched *s, struct cria_engine *eng) {
             finish(g, CRIA_DONE_CANCELLED, ST_OK, NULL);
             continue;
         }
-        g->stats.n_cached = (uint32_t)eng->slots[g->slot].tokens.len;
+        g->stats.n_cached = (uint32_t)eng->slots[g->slot].seq.tokens.len;
         g->started_ns = os_time_mono_ns();
         g->stats.wait_ns = g->started_ns - g->asked_ns;
         tell_phase(g, CRIA_PROMPT);
@@ -436,20 +478,59 @@ void sched_close(struct cria_engine *eng) {
 /* ---- requests
  * ------------------------------------------------------------------------------------------ */
 
+enum status cria_image_check(const struct cria_engine *eng, const struct cria_image *image,
+                             struct err *e) {
+    const bool axes = model_has_axes(eng->model);
+    if (eng->info.n_mtp != 0)
+        return err_set(e, ST_UNSUPPORTED, "an engine that predicts further tokens takes no images");
+    if (image->n_out != eng->n_given)
+        return err_set(e, ST_UNSUPPORTED, "an image has rows of %u values, the model takes %u",
+                       image->n_out, eng->n_given);
+    if (axes ? image->nx == 0 || image->n_rows % image->nx != 0 : image->nx != 0)
+        return err_set(e, ST_UNSUPPORTED, "the model knows %s positions of an image's rows",
+                       axes ? "only two-dimensional" : "no two-dimensional");
+    if (image->n_rows == 0 || image->n_positions == 0 || image->n_positions > image->n_rows)
+        return err_set(e, ST_INVALID, "an image of %u rows takes %u positions", image->n_rows,
+                       image->n_positions);
+    if (image->non_causal && image->n_rows > eng->n_rows)
+        return err_set(e, ST_LIMIT, "an image of %u rows does not fit into a step of %u",
+                       image->n_rows, eng->n_rows);
+    return ST_OK;
+}
+
+/* n: places for images in the prompt. */
+static enum status check_images(const struct cria_engine *eng, const struct cria_request *r,
+                                size_t n, struct err *e) {
+    enum status st = ST_OK;
+    if (n != r->n_images)
+        return err_set(e, ST_INVALID, "the prompt has places for %zu images; %zu were given", n,
+                       r->n_images);
+    if (r->prompt[r->n_prompt - 1] == CRIA_TOKEN_IMAGE)
+        return err_set(e, ST_INVALID, "the prompt ends with an image");
+    for (size_t i = 0; st == ST_OK && i < n; i++) st = cria_image_check(eng, r->images[i], e);
+    return st;
+}
+
 static enum status check_request(const struct cria_engine *eng, const struct cria_request *r,
                                  struct err *e) {
     if (!eng->info.causal || eng->info.n_output != eng->info.n_vocab || vocab_size(eng->vocab) == 0)
         return err_set(e, ST_UNSUPPORTED, "this engine gives embeddings, no text");
     if (r->n_prompt == 0) return err_set(e, ST_INVALID, "the prompt has no tokens");
-    if (r->n_prompt > eng->n_ctx - 1)
+    size_t n = r->n_prompt, n_images = 0;
+    for (size_t i = 0; i < r->n_prompt; i++) {
+        if (r->prompt[i] == CRIA_TOKEN_IMAGE) {
+            if (n_images < r->n_images) n += r->images[n_images]->n_rows - 1;
+            n_images++;
+        } else if (r->prompt[i] < 0 || (uint32_t)r->prompt[i] >= eng->info.n_vocab) {
+            return err_set(e, ST_INVALID, "token %d is not in the vocabulary", r->prompt[i]);
+        }
+    }
+    if (n > eng->n_ctx - 1)
         return err_set(e, ST_LIMIT,
                        "request (%zu tokens) exceeds the available context size (%u tokens), try "
                        "increasing it",
-                       r->n_prompt, eng->n_ctx);
-    for (size_t i = 0; i < r->n_prompt; i++)
-        if (r->prompt[i] < 0 || (uint32_t)r->prompt[i] >= eng->info.n_vocab)
-            return err_set(e, ST_INVALID, "token %d is not in the vocabulary", r->prompt[i]);
-    return ST_OK;
+                       n, eng->n_ctx);
+    return check_images(eng, r, n_images, e);
 }
 
 static enum status copy_stops(struct cria_generation *g, const struct cria_request *r,
@@ -504,17 +585,23 @@ static enum status generation_fill(struct cria_generation *g, const struct cria_
     g->logprobs = r->logprobs;
     g->n_top = r->n_top_logprobs;
     g->progress = r->progress;
-    g->stats.n_prompt = (uint32_t)r->n_prompt;
     enum status st = engine_adapt(g->eng, r->adapters, r->n_adapters, &g->adapt, e);
     if (st == ST_OK) st = copy_stops(g, r, e);
     if (st == ST_OK) st = open_sampler(g, r, e);
     if (st == ST_OK && r->grammar.kind != GRAMMAR_NONE) st = constrain(g, r, e);
-    if (st == ST_OK) adapt_find_begin(&g->adapt, &g->eng->model->adapters, r->prompt, r->n_prompt);
+    const struct cria_image *const *image = r->images;
     for (size_t i = 0; st == ST_OK && i < r->n_prompt; i++) {
-        if (!token_list_add(&g->tokens, r->prompt[i]) || !token_list_add(&g->history, r->prompt[i]))
-            st = err_no_memory(e);
-        sampler_accept(g->sampler, r->prompt[i]);
+        const token_id id = r->prompt[i];
+        if (id == CRIA_TOKEN_IMAGE) {
+            if (!seq_add_image(&g->seq, *image++)) st = err_no_memory(e);
+            continue;
+        }
+        if (!seq_add(&g->seq, id) || !token_list_add(&g->history, id)) st = err_no_memory(e);
+        sampler_accept(g->sampler, id);
     }
+    g->stats.n_prompt = (uint32_t)g->seq.tokens.len;
+    if (st == ST_OK)
+        adapt_find_begin(&g->adapt, &g->eng->model->adapters, g->seq.tokens.ids, g->seq.tokens.len);
     return st;
 }
 
@@ -525,7 +612,7 @@ static void generation_drop(struct cria_generation *g) {
     textout_close(g->textout);
     sampler_close(g->sampler);
     constraint_close(g->constraint);
-    token_list_free(&g->tokens);
+    seq_free(&g->seq);
     token_list_free(&g->history);
     buf_free(&g->text);
     buf_free(&g->chunk_text);

@@ -13,14 +13,10 @@
 #include "base/mem.h"
 #include "engine/engine_impl.h"
 
-static uint32_t common_prefix(const struct token_list *a, const token_id *b, uint32_t n) {
-    uint32_t i = 0;
-    while (i < n && i < a->len && a->ids[i] == b[i]) i++;
-    return i;
-}
-
 void slot_truncate(struct cria_engine *eng, int slot, uint32_t n_tokens) {
-    eng->slots[slot].tokens.len = kv_seq_truncate(eng->kv, (uint32_t)slot, n_tokens);
+    struct sequence *s = &eng->slots[slot].seq;
+    if (n_tokens < s->tokens.len) n_tokens = seq_floor(s, n_tokens);
+    seq_truncate(s, kv_seq_truncate(eng->kv, (uint32_t)slot, n_tokens));
 }
 
 /* Drops the idle slot that was used longest ago, but not `keep`. False: there is none with cells.
@@ -29,7 +25,7 @@ static bool drop_oldest_idle(struct cria_engine *eng, int keep) {
     int oldest = SLOT_NONE;
     for (int i = 0; i < (int)eng->n_slots; i++) {
         const struct slot *s = &eng->slots[i];
-        if (s->busy || s->tokens.len == 0 || i == keep) continue;
+        if (s->busy || s->seq.tokens.len == 0 || i == keep) continue;
         if (oldest == SLOT_NONE || s->last_used < eng->slots[oldest].last_used) oldest = i;
     }
     if (oldest != SLOT_NONE) slot_truncate(eng, oldest, 0);
@@ -39,21 +35,22 @@ static bool drop_oldest_idle(struct cria_engine *eng, int keep) {
 static int find_empty(struct cria_engine *eng, int keep) {
     do {
         for (int i = 0; i < (int)eng->n_slots; i++)
-            if (!eng->slots[i].busy && eng->slots[i].tokens.len == 0) return i;
+            if (!eng->slots[i].busy && eng->slots[i].seq.tokens.len == 0) return i;
     } while (drop_oldest_idle(eng, keep));
     return SLOT_NONE;
 }
 
 /* Cells depend on the adapters of their tokens: a prefix ends where these differ. */
-static int find_best_prefix(const struct cria_engine *eng, const token_id *tokens, uint32_t n,
+static int find_best_prefix(const struct cria_engine *eng, const struct sequence *want, uint32_t n,
                             const struct adapt *adapt, uint32_t *len) {
     int best = SLOT_NONE;
     *len = 0;
     for (int i = 0; i < (int)eng->n_slots; i++) {
         if (eng->slots[i].first_pos != 0) continue; /* the same tokens, but not the same cells */
-        uint32_t common = common_prefix(&eng->slots[i].tokens, tokens, n);
+        uint32_t common = seq_common(&eng->slots[i].seq, want, n);
         common = adapt_common(&eng->slots[i].adapt, adapt, eng->model->adapters.n, common);
-        if (eng->kv->recurrent && common != eng->slots[i].tokens.len) continue;
+        common = seq_floor(want, common);
+        if (eng->kv->recurrent && common != eng->slots[i].seq.tokens.len) continue;
         if (common <= *len) continue;
         *len = common;
         best = i;
@@ -61,34 +58,28 @@ static int find_best_prefix(const struct cria_engine *eng, const token_id *token
     return best;
 }
 
-static bool copy_tokens(struct token_list *to, const token_id *ids, uint32_t n) {
-    for (uint32_t i = 0; i < n; i++)
-        if (!token_list_add(to, ids[i])) return false;
-    return true;
-}
-
 /* Tries to start `slot` with the first n cells of `from`; on failure it stays empty. */
-static void adopt_prefix(struct cria_engine *eng, int slot, int from, const token_id *tokens,
+static void adopt_prefix(struct cria_engine *eng, int slot, int from, const struct sequence *want,
                          uint32_t n) {
     bool forked = kv_seq_fork(eng->kv, (uint32_t)from, (uint32_t)slot, n);
     while (!forked && drop_oldest_idle(eng, from))
         forked = kv_seq_fork(eng->kv, (uint32_t)from, (uint32_t)slot, n);
-    if (forked && !copy_tokens(&eng->slots[slot].tokens, tokens, n)) slot_truncate(eng, slot, 0);
+    if (forked && !seq_append(&eng->slots[slot].seq, want, 0, n)) slot_truncate(eng, slot, 0);
 }
 
-int slot_acquire(struct cria_engine *eng, const token_id *tokens, uint32_t n,
-                 const struct adapt *adapt) {
+int slot_acquire(struct cria_engine *eng, const struct sequence *want, const struct adapt *adapt) {
+    const uint32_t n = want != NULL ? (uint32_t)want->tokens.len : 0;
     uint32_t prefix = 0;
     if (eng->n_active == eng->n_parallel) return SLOT_NONE;
     /* The last token is evaluated again in any case: its result is wanted. */
-    int from = n > 1 ? find_best_prefix(eng, tokens, n - 1, adapt, &prefix) : SLOT_NONE;
+    int from = n > 1 ? find_best_prefix(eng, want, n - 1, adapt, &prefix) : SLOT_NONE;
     int slot = find_empty(eng, from);
     assert(slot != SLOT_NONE);
     eng->slots[slot].busy = true;
     eng->slots[slot].first_pos = 0;
     eng->slots[slot].adapt = *adapt;
     eng->n_active++;
-    if (from != SLOT_NONE) adopt_prefix(eng, slot, from, tokens, prefix);
+    if (from != SLOT_NONE) adopt_prefix(eng, slot, from, want, prefix);
     return slot;
 }
 
@@ -99,12 +90,9 @@ void slot_release(struct cria_engine *eng, int slot) {
     eng->n_active--;
 }
 
-bool slot_extend(struct cria_engine *eng, int slot, const token_id *tokens, uint32_t n) {
-    const uint32_t before = (uint32_t)eng->slots[slot].tokens.len;
-    if (!copy_tokens(&eng->slots[slot].tokens, tokens, n)) {
-        eng->slots[slot].tokens.len = before;
-        return false;
-    }
+bool slot_extend(struct cria_engine *eng, int slot, const struct sequence *from, uint32_t at,
+                 uint32_t n) {
+    if (!seq_append(&eng->slots[slot].seq, from, at, n)) return false;
     while (!kv_seq_extend(eng->kv, (uint32_t)slot, n)) {
         bool dropped = drop_oldest_idle(eng, slot);
         assert(dropped); /* see the top: busy sequences alone always fit */
@@ -125,7 +113,7 @@ enum status slots_open(struct cria_engine *eng, struct err *e) {
 
 void slots_close(struct cria_engine *eng) {
     for (uint32_t i = 0; eng->slots != NULL && i < eng->n_slots; i++) {
-        token_list_free(&eng->slots[i].tokens);
+        seq_free(&eng->slots[i].seq);
         mem_free(eng->slots[i].hidden);
     }
     mem_free(eng->slots);

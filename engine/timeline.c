@@ -17,7 +17,7 @@ enum status cria_timeline_open(struct cria_timeline **out, struct cria_engine *e
     struct adapt all;
     engine_adapt(eng, NULL, 0, &all, NULL);
     pthread_mutex_lock(&eng->step_lock);
-    *tl = (struct cria_timeline){.eng = eng, .slot = slot_acquire(eng, NULL, 0, &all)};
+    *tl = (struct cria_timeline){.eng = eng, .slot = slot_acquire(eng, NULL, &all)};
     pthread_mutex_unlock(&eng->step_lock);
     if (tl->slot == SLOT_NONE) {
         mem_free(tl);
@@ -63,7 +63,7 @@ enum status cria_timeline_adapt(struct cria_timeline *tl, const struct cria_adap
 }
 
 uint32_t cria_timeline_len(const struct cria_timeline *tl) {
-    return (uint32_t)tl->eng->slots[tl->slot].tokens.len;
+    return (uint32_t)tl->eng->slots[tl->slot].seq.tokens.len;
 }
 
 uint32_t cria_timeline_truncate(struct cria_timeline *tl, uint32_t n_tokens) {
@@ -78,27 +78,33 @@ uint32_t cria_timeline_truncate(struct cria_timeline *tl, uint32_t n_tokens) {
     return left;
 }
 
-/* One step of as many tokens as fit from tokens[done..n); what is asked of rows >= first_wanted
- * goes to `out`, which moves on. */
-static enum status eval_step(struct cria_timeline *tl, const token_id *tokens, uint32_t n,
-                             uint32_t first_wanted, uint32_t *done, struct cria_rows *out,
-                             struct err *e) {
-    struct cria_engine *eng = tl->eng;
-    const uint32_t begin = *done, start = cria_timeline_len(tl);
+/* What is to be appended: tokens, or an image alone. */
+struct piece {
+    struct sequence seq;
+    const struct cria_image *image; /* NULL: tokens */
+    uint32_t done;                  /* entries that the timeline has */
+    uint32_t first_wanted;          /* results of these and all behind go to out */
+    struct cria_rows out;           /* moves on */
+};
+
+/* How many entries the next step takes. */
+static uint32_t step_size(const struct cria_engine *eng, const struct piece *p) {
+    const uint32_t left = (uint32_t)p->seq.tokens.len - p->done;
+    const uint32_t plain = p->first_wanted > p->done ? p->first_wanted - p->done : 0;
+    if (p->image != NULL && p->image->non_causal) return left; /* in one step: checked before */
+    uint32_t n = left < eng->n_batch ? left : eng->n_batch;
+    return n > plain + eng->n_outputs ? plain + eng->n_outputs : n;
+}
+
+/* Copies what is asked of the step's wanted rows; `out` moves on. */
+static enum status take_results(struct cria_engine *eng, struct cria_rows *out, struct err *e) {
     const size_t n_output = eng->info.n_output, n_embd = eng->info.n_embd;
-    rows_clear(eng);
-    for (; *done < n && !rows_full(eng); ++*done)
-        rows_add(eng, (uint32_t)tl->slot, start + (*done - begin), tokens[*done],
-                 *done >= first_wanted);
-    if (!slot_extend(eng, tl->slot, tokens + begin, *done - begin)) return err_no_memory(e);
-    enum status st = engine_step(eng, e);
-    const uint32_t n_out = eng->rows.batch.n_outputs;
-    for (uint32_t i = 0; st == ST_OK && out->logits != NULL && i < n_out;
-         i++, out->logits += n_output)
+    const uint32_t n_rows = eng->rows.batch.n_outputs;
+    for (uint32_t i = 0; out->logits != NULL && i < n_rows; i++, out->logits += n_output)
         memcpy(out->logits, engine_result(eng, i), n_output * sizeof *out->logits);
-    if (st != ST_OK || eng->info.n_mtp == 0) return st;
-    st = engine_step_mtp(eng, e);
-    for (uint32_t i = 0; st == ST_OK && i < n_out; i++) {
+    if (eng->info.n_mtp == 0) return ST_OK;
+    enum status st = engine_step_mtp(eng, e);
+    for (uint32_t i = 0; st == ST_OK && i < n_rows; i++) {
         const float *hidden = eng->hidden + eng->rows.output[i] * n_embd;
         if (out->hidden != NULL) memcpy(out->hidden, hidden, n_embd * sizeof *hidden);
         if (out->hidden != NULL) out->hidden += n_embd;
@@ -109,23 +115,31 @@ static enum status eval_step(struct cria_timeline *tl, const token_id *tokens, u
     return st;
 }
 
-enum status cria_timeline_eval_rows(struct cria_timeline *tl, const token_id *tokens, uint32_t n,
-                                    const struct cria_rows *rows, struct err *e) {
+static enum status eval_step(struct cria_timeline *tl, struct piece *p, struct err *e) {
     struct cria_engine *eng = tl->eng;
-    struct cria_rows out = *rows;
+    const uint32_t start = cria_timeline_len(tl), n = step_size(eng, p);
+    rows_clear(eng);
+    if (p->image != NULL && !rows_reserve_given(eng, n)) return err_no_memory(e);
+    if (!slot_extend(eng, tl->slot, &p->seq, p->done, n)) return err_no_memory(e);
+    for (uint32_t i = 0; i < n; i++, p->done++) {
+        const float *row =
+            p->image != NULL ? p->image->rows + (size_t)p->done * p->image->n_out : NULL;
+        rows_add(eng, (uint32_t)tl->slot, start + i, row, p->done >= p->first_wanted);
+    }
+    enum status st = engine_step(eng, e);
+    return st == ST_OK ? take_results(eng, &p->out, e) : st;
+}
+
+static enum status eval(struct cria_timeline *tl, struct piece *p, struct err *e) {
+    struct cria_engine *eng = tl->eng;
+    const uint32_t n = (uint32_t)p->seq.tokens.len;
     enum status st = ST_OK;
-    if (eng->info.n_mtp == 0 && (rows->hidden != NULL || rows->drafts != NULL))
-        return err_set(e, ST_UNSUPPORTED, "the engine has no block that predicts a further token");
-    for (uint32_t i = 0; i < n; i++)
-        if (tokens[i] < 0 || (uint32_t)tokens[i] >= eng->model->hp.n_vocab)
-            return err_set(e, ST_INVALID, "token %d is not in the vocabulary", tokens[i]);
     pthread_mutex_lock(&eng->step_lock);
     const uint32_t before = cria_timeline_len(tl);
     if (n > eng->n_ctx - before)
         st = err_set(e, ST_LIMIT, "%u tokens more than the context of %u holds",
                      n - (eng->n_ctx - before), eng->n_ctx);
-    for (uint32_t done = 0; st == ST_OK && done < n;)
-        st = eval_step(tl, tokens, n, n - rows->n_rows, &done, &out, e);
+    while (st == ST_OK && p->done < n) st = eval_step(tl, p, e);
     if (st != ST_OK && cria_timeline_len(tl) > before) slot_truncate(eng, tl->slot, before);
     pthread_mutex_unlock(&eng->step_lock);
     return st;
@@ -135,4 +149,31 @@ enum status cria_timeline_eval(struct cria_timeline *tl, const token_id *tokens,
                                uint32_t n_logits, float *logits, struct err *e) {
     const struct cria_rows rows = {.n_rows = n_logits, .logits = logits};
     return cria_timeline_eval_rows(tl, tokens, n, &rows, e);
+}
+
+enum status cria_timeline_eval_rows(struct cria_timeline *tl, const token_id *tokens, uint32_t n,
+                                    const struct cria_rows *rows, struct err *e) {
+    struct piece p = {.first_wanted = n - rows->n_rows, .out = *rows};
+    enum status st = ST_OK;
+    if (tl->eng->info.n_mtp == 0 && (rows->hidden != NULL || rows->drafts != NULL))
+        return err_set(e, ST_UNSUPPORTED, "the engine has no block that predicts a further token");
+    for (uint32_t i = 0; st == ST_OK && i < n; i++) {
+        if (tokens[i] < 0 || (uint32_t)tokens[i] >= tl->eng->model->hp.n_vocab)
+            st = err_set(e, ST_INVALID, "token %d is not in the vocabulary", tokens[i]);
+        else if (!seq_add(&p.seq, tokens[i]))
+            st = err_no_memory(e);
+    }
+    if (st == ST_OK) st = eval(tl, &p, e);
+    seq_free(&p.seq);
+    return st;
+}
+
+enum status cria_timeline_eval_image(struct cria_timeline *tl, const struct cria_image *image,
+                                     struct err *e) {
+    struct piece p = {.image = image, .first_wanted = UINT32_MAX};
+    enum status st = cria_image_check(tl->eng, image, e);
+    if (st == ST_OK && !seq_add_image(&p.seq, image)) st = err_no_memory(e);
+    if (st == ST_OK) st = eval(tl, &p, e);
+    seq_free(&p.seq);
+    return st;
 }

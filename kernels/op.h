@@ -50,10 +50,19 @@ enum embed_kind {
     EMBED_IDS,       /* by token; row 0 where the token is -1 */
     EMBED_POSITIONS, /* by position */
     EMBED_FIRST,     /* row 0 for all: what is the same for every token */
-    EMBED_GIVEN      /* no table: row t of the caller's embd, for every token */
+    EMBED_GIVEN,     /* columns of the caller's embd where the token is -1, else zeros; no table */
+    EMBED_BESIDE     /* row t of the caller's embd, for every token; no table */
 };
 
 enum rope_kind { ROPE_NORM, ROPE_NEOX }; /* pairs (2i, 2i+1), or (i, i + n_rot/2) */
+
+/* Which of a row's four positions (t, y, x, and one more) turns which pair (rope_axis, step.h). */
+enum rope_axes {
+    ROPE_ONE,         /* one for all pairs */
+    ROPE_SECTIONS,    /* each section of the pairs has its own (Qwen2-VL, Wang et al. 2024) */
+    ROPE_INTERLEAVED, /* t, y, x in turn, as long as their sections last (Qwen3-VL) */
+    ROPE_VISION       /* y for the first half of the pairs, x for the other; frequencies restart */
+};
 
 enum moe_gating {
     MOE_SOFTMAX = 1,
@@ -76,6 +85,7 @@ union op_params { /* the member named like the op */
     struct {
         float scale;
         enum embed_kind kind;
+        uint32_t col; /* given: the first column */
     } embed;
     struct {
         float eps;
@@ -110,6 +120,9 @@ union op_params { /* the member named like the op */
         float ext_factor;          /* yarn: 1, else 0 */
         float corr_low, corr_high; /* yarn: the ramp between these pair indices */
         float mscale;              /* multiplies cos and sin */
+        enum rope_axes axes;
+        uint32_t axis;        /* one: 0 t, 1 y, 2 x */
+        uint32_t sections[4]; /* pairs of t, y, x and the fourth */
     } rope;
     struct {
         uint32_t layer, n_head_kv, head_dim, head_dim_v;
@@ -147,6 +160,7 @@ union op_params { /* the member named like the op */
         uint32_t window; /* cells visible, the row's own included; 0: all */
         bool chunked;    /* instead: cells from position floor(pos / window) * window on */
         bool symmetric;  /* instead: cells not further away than window / 2, on both sides */
+        bool causal;     /* no cell behind the row's own, though it may see some (kv_len) */
         bool latent;     /* values are the first head_dim_v elements of the keys */
         float scale, softcap, alibi; /* alibi: the largest bias; 0: none */
         uint32_t n_bucket;           /* T5: rows of the table of biases by distance, w[1] */

@@ -38,14 +38,16 @@ struct kv_cache {
 
 struct batch {
     uint32_t n_tokens, n_outputs;
-    const int32_t *token;  /* [n_tokens]; -1: the next row of embd */
-    const float *embd;     /* rows of n_embd for the tokens that are -1, in order; may be NULL */
-    const int32_t *pos;    /* [n_tokens] position for rope */
-    const uint32_t *seq;   /* [n_tokens] index in kv.seq */
-    const uint32_t *index; /* [n_tokens] the row's place in its sequence: its logical cell */
-    const uint32_t
-        *kv_len; /* [n_tokens] cells of the sequence the row may see: index + 1 if causal,
-                  * else all of its sequence, which then is in this step as a whole */
+    const int32_t *token;   /* [n_tokens]; -1: the next row of embd */
+    const float *embd;      /* rows for the tokens that are -1, in order; may be NULL */
+    uint32_t embd_width;    /* floats of such a row; 0: n_embd */
+    const int32_t *pos;     /* [n_tokens] position for rope */
+    const int32_t *axes;    /* [n_tokens][3] y, x and fourth position; NULL: all are pos */
+    const uint32_t *seq;    /* [n_tokens] index in kv.seq */
+    const uint32_t *index;  /* [n_tokens] the row's place in its sequence: its logical cell */
+    const uint32_t *kv_len; /* [n_tokens] cells of the sequence the row may see: index + 1 if
+                             * causal, else all of its sequence, or up to the end of its image; what
+                             * is behind the row then is in this step, too */
     const uint32_t *output; /* [n_outputs] rows whose results are wanted */
     const float *adapt;     /* [n_tokens][n_adapters] how much of each adapter a row gets */
     uint32_t n_adapters;
@@ -87,12 +89,30 @@ static inline uint32_t step_first_cell(const struct step *s, uint32_t t, const s
 }
 static inline uint32_t step_end_cell(const struct step *s, uint32_t t, const struct op *op) {
     const uint32_t end = s->batch->kv_len[t], half = op->p.attn.window / 2;
+    if (op->p.attn.causal) return s->batch->index[t] + 1;
     if (op->p.attn.window == 0 || !op->p.attn.symmetric) return end;
     return end - s->batch->index[t] > half + 1 ? s->batch->index[t] + half + 1 : end;
 }
 /* The row of the batch that row r of a value of this kind belongs to. */
 static inline uint32_t step_token(const struct step *s, val v, uint32_t r) {
     return s->prog->vals[v].rows == ROWS_OUTPUTS ? s->batch->output[r] : r;
+}
+/* ROPE: which of the positions turns pair i, and the exponent of the base in its frequency. */
+static inline uint32_t rope_axis(const struct op *op, uint32_t i) {
+    const uint32_t *n = op->p.rope.sections, sum = n[0] + n[1] + n[2] + n[3];
+    if (op->p.rope.axes == ROPE_ONE) return op->p.rope.axis;
+    if (op->p.rope.axes == ROPE_VISION) return i < op->p.rope.n_rot / 4 ? 1 : 2;
+    i %= sum;
+    if (op->p.rope.axes == ROPE_INTERLEAVED) return i < 3 * n[i % 3] ? i % 3 : 3;
+    return i < n[0] ? 0 : i < n[0] + n[1] ? 1 : i < n[0] + n[1] + n[2] ? 2 : 3;
+}
+static inline double rope_exponent(const struct op *op, uint32_t i) {
+    const uint32_t n = op->p.rope.n_rot;
+    return op->p.rope.axes == ROPE_VISION ? -2.0 * (i % (n / 4)) / (n / 2) : -2.0 * i / n;
+}
+static inline int32_t step_position(const struct step *s, uint32_t t, uint32_t axis) {
+    if (axis == 0 || s->batch->axes == NULL) return s->batch->pos[t];
+    return s->batch->axes[3 * (size_t)t + axis - 1];
 }
 static inline uint32_t step_rows(const struct step *s, val v) {
     return s->n_rows[s->prog->vals[v].rows];

@@ -125,6 +125,7 @@ const struct arch arch_gemma4 = {
               .act = ACT_GELU,
               .scale_embd = true,
               .v_norm = true,
+              .images_in_windows = true,
               .swa_rope = SWA_OWN_BASE,
               .swa_no_factors = true,
               .swa_flags = true,

@@ -33,7 +33,7 @@ const struct arch arch_glm4 = {
     .hparams = hparams,
     .globals = globals,
     .blocks = blocks,
-    .style = {.rope = ROPE_NORM, .act = ACT_SILU},
+    .style = {.rope_axes = ROPE_SECTIONS, .rope = ROPE_NORM, .act = ACT_SILU},
 };
 const struct arch arch_chatglm = {
     .name = "chatglm",

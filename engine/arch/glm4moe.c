@@ -38,6 +38,10 @@ const struct arch arch_glm4moe = {
     .layer_hparams = layer_hparams,
     .globals = globals,
     .blocks = blocks,
-    .style = {.rope = ROPE_NEOX, .act = ACT_SILU, .gating = MOE_SIGMOID, .mtp = true},
+    .style = {.rope_axes = ROPE_SECTIONS,
+              .rope = ROPE_NEOX,
+              .act = ACT_SILU,
+              .gating = MOE_SIGMOID,
+              .mtp = true},
     .derive = block_shared_derive,
 };

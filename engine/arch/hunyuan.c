@@ -39,7 +39,7 @@ const struct arch arch_hunyuan_vl = {
     .hparams = hparams,
     .globals = globals,
     .blocks = blocks,
-    .style = {.rope = ROPE_NEOX, .act = ACT_SILU, .qk_norm_late = true},
+    .style = {.rope_axes = ROPE_SECTIONS, .rope = ROPE_NEOX, .act = ACT_SILU, .qk_norm_late = true},
 };
 const struct arch arch_hunyuan_moe = {
     .name = "hunyuan-moe",

@@ -29,10 +29,9 @@ const struct arch arch_qwen2 = {
     .style = {.rope = ROPE_NEOX, .act = ACT_SILU},
 };
 const struct arch arch_qwen2vl = {
-    /* of a text all four positions are equal: plain rope */
     .name = "qwen2vl",
     .hparams = vl_hparams,
     .globals = globals,
     .blocks = blocks,
-    .style = {.rope = ROPE_NEOX, .act = ACT_SILU},
+    .style = {.rope = ROPE_NEOX, .act = ACT_SILU, .rope_axes = ROPE_SECTIONS},
 };

@@ -30,10 +30,12 @@ const struct arch arch_qwen3 = {
     .style = {.rope = ROPE_NEOX, .act = ACT_SILU, .softmax_scores = true},
 };
 const struct arch arch_qwen3vl = {
-    /* of a text all four positions are equal: plain rope */
     .name = "qwen3vl",
     .hparams = vl_hparams,
     .globals = globals,
     .blocks = blocks,
-    .style = {.rope = ROPE_NEOX, .act = ACT_SILU, .softmax_scores = true},
+    .style = {.rope = ROPE_NEOX,
+              .act = ACT_SILU,
+              .rope_axes = ROPE_INTERLEAVED,
+              .softmax_scores = true},
 };

@@ -37,5 +37,8 @@ const struct arch arch_qwen3vlmoe = {
     .layer_hparams = layer_hparams,
     .globals = globals,
     .blocks = blocks,
-    .style = {.rope = ROPE_NEOX, .act = ACT_SILU, .norm_weights = true},
+    .style = {.rope = ROPE_NEOX,
+              .act = ACT_SILU,
+              .rope_axes = ROPE_INTERLEAVED,
+              .norm_weights = true},
 };

@@ -87,14 +87,13 @@ const struct arch arch_qwen3next = {
     .derive = derive,
     .mixer = mixer,
 };
-/* Of a text all positions of the sections are equal: plain rope. */
 const struct arch arch_qwen35 = {
     .name = "qwen35",
     .hparams = sections_hparams,
     .layer_hparams = layer_hparams,
     .globals = globals,
     .blocks = blocks,
-    .style = {QWEN_STYLE, .k_in_turn = true},
+    .style = {QWEN_STYLE, .k_in_turn = true, .rope_axes = ROPE_INTERLEAVED},
     .defaults = defaults,
     .derive = derive,
     .mixer = mixer,
@@ -105,7 +104,7 @@ const struct arch arch_qwen35moe = {
     .layer_hparams = layer_hparams,
     .globals = globals,
     .blocks = blocks,
-    .style = {QWEN_STYLE, .k_in_turn = true},
+    .style = {QWEN_STYLE, .k_in_turn = true, .rope_axes = ROPE_INTERLEAVED},
     .defaults = defaults,
     .derive = derive,
     .mixer = mixer,

@@ -26,7 +26,7 @@ static bool same_rope(const struct op *a, const struct op *b) { /* all that is i
 static double rope_freq(const struct op *op, uint32_t i) {
     const float *factors = op->w[0] != NULL ? op->w[0]->data : NULL;
     double low = (double)op->p.rope.corr_low, high = (double)op->p.rope.corr_high;
-    double freq = pow((double)op->p.rope.base, -2.0 * i / op->p.rope.n_rot);
+    double freq = pow((double)op->p.rope.base, rope_exponent(op, i));
     if (factors != NULL) freq /= (double)factors[i];
     double ramp = 1.0 - fmin(1.0, fmax(0.0, (i - low) / fmax(0.001, high - low)));
     double mix = ramp * (double)op->p.rope.ext_factor;
@@ -37,19 +37,23 @@ static double rope_freq(const struct op *op, uint32_t i) {
  * against a meeting. */
 static void make_table(const struct cpu_worker *w, const struct op *op) {
     enum { STRIP = 64 }; /* pairs at a time */
-    const struct batch *b = w->step->batch;
+    const struct step *s = w->step;
     uint32_t half = op->p.rope.n_rot / 2;
     float *table = (float *)(void *)w->cpu->rope.area.data;
     double freq[STRIP], m = (double)op->p.rope.mscale;
+    uint32_t axis[STRIP];
     size_t begin, end;
-    cpu_share(w, b->n_tokens, &begin, &end);
+    cpu_share(w, s->batch->n_tokens, &begin, &end);
     for (uint32_t i0 = 0; i0 < half && begin < end; i0 += STRIP) {
         uint32_t n = half - i0 < STRIP ? half - i0 : STRIP;
-        for (uint32_t i = 0; i < n; i++) freq[i] = rope_freq(op, i0 + i);
+        for (uint32_t i = 0; i < n; i++) {
+            freq[i] = rope_freq(op, i0 + i);
+            axis[i] = rope_axis(op, i0 + i);
+        }
         for (size_t t = begin; t < end; t++) {
             float *row = table + (t * half + i0) * 2;
             for (uint32_t i = 0; i < n; i++) {
-                double angle = b->pos[t] * freq[i];
+                double angle = step_position(s, (uint32_t)t, axis[i]) * freq[i];
                 row[2 * i] = (float)(cos(angle) * m);
                 row[2 * i + 1] = (float)(sin(angle) * m);
             }

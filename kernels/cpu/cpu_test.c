@@ -54,8 +54,14 @@ static void rig_rows(struct rig *g, uint32_t n) {
     }
     g->output[0] = 0;
     g->output[1] = n - 1;
-    g->batch =
-        (struct batch){n, 2, g->token, NULL, g->pos, g->seq_of, g->index, g->kv_len, g->output};
+    g->batch = (struct batch){.n_tokens = n,
+                              .n_outputs = 2,
+                              .token = g->token,
+                              .pos = g->pos,
+                              .seq = g->seq_of,
+                              .index = g->index,
+                              .kv_len = g->kv_len,
+                              .output = g->output};
     g->step.n_rows[ROWS_TOKENS] = n;
     g->step.n_rows[ROWS_OUTPUTS] = 2;
 }
@@ -476,6 +482,53 @@ static void test_rope(void **state) {
     }
 }
 
+/* Four positions for each row. */
+static void test_rope_axes(void **state) {
+    (void)state;
+    static const enum rope_axes axes[] = {ROPE_ONE, ROPE_SECTIONS, ROPE_INTERLEAVED, ROPE_VISION};
+    int32_t given[9 * 3];
+    for (int i = 0; i < 27; i++) given[i] = i * 7 % 31;
+    for (int k = 0; k < 8; k++) {
+        struct rig g;
+        rig_init(&g, OP_ROPE, 9);
+        rig_in(&g, 0, 2 * 96);
+        rig_out(&g, 0, 2 * 96);
+        g.batch.axes = given;
+        g.op[0].p.rope.kind = k % 2 ? ROPE_NEOX : ROPE_NORM;
+        g.op[0].p.rope.n_head = 2;
+        g.op[0].p.rope.head_dim = g.op[0].p.rope.n_rot = 96;
+        g.op[0].p.rope.base = 10000;
+        g.op[0].p.rope.freq_scale = g.op[0].p.rope.mscale = 1;
+        g.op[0].p.rope.axes = axes[k / 2];
+        g.op[0].p.rope.axis = 2;
+        for (uint32_t i = 0; i < 4; i++) g.op[0].p.rope.sections[i] = 11 - 3 * i;
+        rig_check(&g, 1e-6);
+        rig_free(&g);
+    }
+}
+
+/* Some rows are the caller's: all of them, or columns of wider ones. */
+static void test_embed_given(void **state) {
+    (void)state;
+    for (uint32_t k = 0; k < 3; k++) {
+        struct rig g;
+        float embd[5 * 40];
+        fill(embd, 5 * 40);
+        rig_init(&g, OP_EMBED, 9);
+        rig_out(&g, 0, 16);
+        if (k == 0) g.op[0].w[0] = new_tensor(DT_F32, 16, 64, 1);
+        g.op[0].p.embed.kind = k == 0 ? EMBED_TOKENS : EMBED_GIVEN;
+        g.op[0].p.embed.scale = 1;
+        g.op[0].p.embed.col = k == 2 ? 24 : 0;
+        int32_t token[9] = {3, -1, -1, 5, -1, 0, -1, 7, -1};
+        g.batch.token = token;
+        g.batch.embd = embd;
+        g.batch.embd_width = 40;
+        rig_check(&g, 0);
+        rig_free(&g);
+    }
+}
+
 /* KV_STORE then ATTN in one program: the second op reads what the first wrote. */
 struct attn_shape {
     enum dtype type;
@@ -722,6 +775,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_open),
         cmocka_unit_test(test_embed_rows),
+        cmocka_unit_test(test_embed_given),
+        cmocka_unit_test(test_rope_axes),
         cmocka_unit_test(test_rowwise),
         cmocka_unit_test(test_linear),
         cmocka_unit_test(test_linear_types),

@@ -15,20 +15,22 @@ static double yarn_ramp(float low, float high, uint32_t i) {
 /* Angle of pair i at position pos. */
 static double rope_angle(const struct op *op, uint32_t i, int32_t pos) {
     const float *factors = op->w[0] != NULL ? op->w[0]->data : NULL;
-    double theta = pos * pow((double)op->p.rope.base, -2.0 * i / op->p.rope.n_rot);
+    double theta = pos * pow((double)op->p.rope.base, rope_exponent(op, i));
     if (factors != NULL) theta /= (double)factors[i];
     double mix =
         yarn_ramp(op->p.rope.corr_low, op->p.rope.corr_high, i) * (double)op->p.rope.ext_factor;
     return theta * (double)op->p.rope.freq_scale * (1.0 - mix) + theta * mix;
 }
 
-static void rope_head(const struct op *op, const float *x, float *y, int32_t pos) {
+static void rope_head(const struct step *s, const struct op *op, uint32_t t, const float *x,
+                      float *y) {
     uint32_t half = op->p.rope.n_rot / 2, first = op->p.rope.first;
     bool norm = op->p.rope.kind == ROPE_NORM;
     for (uint32_t i = 0; i < op->p.rope.head_dim; i++) y[i] = x[i];
     for (uint32_t i = 0; i < half; i++) {
         uint32_t ia = first + (norm ? 2 * i : i), ib = first + (norm ? 2 * i + 1 : i + half);
-        double angle = rope_angle(op, i, pos), m = (double)op->p.rope.mscale;
+        double angle = rope_angle(op, i, step_position(s, t, rope_axis(op, i)));
+        double m = (double)op->p.rope.mscale;
         float c = (float)(cos(angle) * m), sn = (float)(sin(angle) * m), a = x[ia], b = x[ib];
         y[ia] = a * c - b * sn;
         y[ib] = a * sn + b * c;
@@ -39,8 +41,8 @@ void ref_rope(const struct step *s, const struct op *op) {
     uint32_t dim = op->p.rope.head_dim;
     for (uint32_t t = 0; t < s->batch->n_tokens; t++)
         for (uint32_t h = 0; h < op->p.rope.n_head; h++)
-            rope_head(op, step_row(s, op->in[0], t) + h * dim, step_row(s, op->out[0], t) + h * dim,
-                      s->batch->pos[t]);
+            rope_head(s, op, t, step_row(s, op->in[0], t) + h * dim,
+                      step_row(s, op->out[0], t) + h * dim);
 }
 
 static void store_heads(const struct step *s, const struct tensor *plane, val v, uint32_t t,

@@ -15,16 +15,21 @@ void ref_embed(const struct step *s, const struct op *op) {
     const struct batch *b = s->batch;
     uint32_t width = s->prog->vals[op->out[0]].width;
     const float *embd = b->embd;
+    const uint32_t given = b->embd_width != 0 ? b->embd_width : width;
     for (uint32_t t = 0; t < b->n_tokens; t++) {
         float *y = step_row(s, op->out[0], t);
-        if (op->p.embed.kind == EMBED_GIVEN) {
-            memcpy(y, b->embd + (size_t)t * width, width * sizeof *y);
+        if (op->p.embed.kind == EMBED_BESIDE) {
+            memcpy(y, embd + (size_t)t * width, width * sizeof *y);
             continue;
         }
-        if (op->p.embed.kind == EMBED_TOKENS && b->token[t] < 0) {
-            /* given vectors come unscaled: they are no table rows */
-            memcpy(y, embd, width * sizeof *y);
-            embd += width;
+        const bool takes = op->p.embed.kind == EMBED_TOKENS || op->p.embed.kind == EMBED_GIVEN;
+        if (takes && b->token[t] < 0) { /* given vectors come unscaled: they are no table rows */
+            memcpy(y, embd + op->p.embed.col, width * sizeof *y);
+            embd += given;
+            continue;
+        }
+        if (op->p.embed.kind == EMBED_GIVEN) {
+            memset(y, 0, width * sizeof *y);
             continue;
         }
         int32_t at = op->p.embed.kind == EMBED_POSITIONS ? b->pos[t] : b->token[t];
