@@ -10,6 +10,7 @@
 #include "api/server.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "base/os.h"
 #include "cli/cli.h"
 #include "cli/host.h"
 #include "cli/model_file.h"
@@ -82,8 +83,10 @@ static enum status serve(const struct host *h, const sigset_t *ends, struct err 
     enum status st = model_store(&store, NULL, e);
     if (st == ST_OK) st = store_prune(store, e);
     if (st == ST_OK) {
-        const struct server_params params = {
-            .host = listen_name(h), .port = (int)h->port, .store = store};
+        const struct server_params params = {.host = listen_name(h),
+                                             .port = (int)h->port,
+                                             .store = store,
+                                             .host_by_user = os_env("HOST") != NULL};
         st = server_open(&server, &params, e);
     }
     if (st == ST_OK) {
