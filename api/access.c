@@ -125,7 +125,7 @@ bool access_enter(struct access *a, struct http_exchange *x, enum key_scope scop
     struct keyring *r = current(a, false);
     const char *text = presented(x);
     enum key_verdict v = text != NULL ? KEY_OK : KEY_UNKNOWN;
-    struct key *k = NULL;
+    struct api_key *k = NULL;
     if (r->n == 0)
         v = scope == SCOPE_METRICS ? KEY_NO_SCOPE : KEY_OK;
     else if (text != NULL)

@@ -22,7 +22,7 @@ void access_reload(struct access *a);
 
 struct pass { /* what a request was let in with */
     struct keyring *ring;
-    struct key *key; /* NULL: none needed */
+    struct api_key *key; /* NULL: none needed */
 };
 /* False: answered, with 401, 403 or 429. */
 bool access_enter(struct access *a, struct http_exchange *x, enum key_scope scope, struct pass *p);

@@ -72,7 +72,7 @@ void keyring_inherit(struct keyring *r, struct keyring *old) {
 /* ---- whose key is it ---- */
 
 /* Every key is compared, whole, whatever is found on the way. */
-static struct key *find(const struct keyring *r, const char *text) {
+static struct api_key *find(const struct keyring *r, const char *text) {
     unsigned char hash[DIGEST_BYTES];
     size_t found = r->n;
     struct digest *d = strlen(text) <= TEXT_MAX ? digest_new() : NULL;
@@ -88,7 +88,7 @@ static struct key *find(const struct keyring *r, const char *text) {
 }
 
 /* The mutex is held. */
-static bool has_room(struct key *k, int64_t now) {
+static bool has_room(struct api_key *k, int64_t now) {
     const struct key_limits *l = &k->limits;
     if (k->window_ns == 0 || now - k->window_ns >= MINUTE_NS) {
         k->window_ns = now;
@@ -101,8 +101,8 @@ static bool has_room(struct key *k, int64_t now) {
 }
 
 enum key_verdict keyring_enter(struct keyring *r, const char *text, enum key_scope scope,
-                               struct key **out) {
-    struct key *k = find(r, text);
+                               struct api_key **out) {
+    struct api_key *k = find(r, text);
     *out = NULL;
     if (k == NULL) return KEY_UNKNOWN;
     if (k->expires != 0 && os_time_unix_ns() / 1000000000 >= k->expires) return KEY_UNKNOWN;
@@ -119,19 +119,19 @@ enum key_verdict keyring_enter(struct keyring *r, const char *text, enum key_sco
     return KEY_OK;
 }
 
-void keyring_leave(struct keyring *r, struct key *k) {
+void keyring_leave(struct keyring *r, struct api_key *k) {
     pthread_mutex_lock(&r->mutex);
     k->n_running--;
     pthread_mutex_unlock(&r->mutex);
 }
 
-void keyring_charge(struct keyring *r, struct key *k, uint64_t n_tokens) {
+void keyring_charge(struct keyring *r, struct api_key *k, uint64_t n_tokens) {
     pthread_mutex_lock(&r->mutex);
     k->n_tokens += n_tokens;
     pthread_mutex_unlock(&r->mutex);
 }
 
-bool key_allows(const struct key *k, const char *model) {
+bool key_allows(const struct api_key *k, const char *model) {
     for (size_t i = 0; i < k->n_models; i++)
         if (strcmp(k->models[i], model) == 0) return true;
     return k->n_models == 0;

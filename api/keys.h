@@ -33,7 +33,7 @@ struct key_limits { /* 0: none */
     uint64_t tokens_per_minute;
 };
 
-struct key {
+struct api_key {
     char id[KEY_ID_MAX + 1], name[KEY_NAME_MAX + 1];
     unsigned char sha256[DIGEST_BYTES];
     unsigned scopes;
@@ -50,7 +50,7 @@ struct key {
 struct keyring {
     pthread_mutex_t mutex;
     unsigned refs;
-    struct key *keys; /* owned */
+    struct api_key *keys; /* owned */
     size_t n;
 };
 
@@ -67,10 +67,10 @@ enum key_verdict { KEY_OK, KEY_UNKNOWN, KEY_NO_SCOPE, KEY_TOO_MANY };
 /* Whose key is it, and may it ask for this now? Takes the same time for every wrong text of a
  * length. KEY_OK: *out counts as running until key_leave(). KEY_UNKNOWN: or expired. */
 enum key_verdict keyring_enter(struct keyring *r, const char *text, enum key_scope scope,
-                               struct key **out);
-void keyring_leave(struct keyring *r, struct key *k);
-void keyring_charge(struct keyring *r, struct key *k, uint64_t n_tokens);
-bool key_allows(const struct key *k, const char *model); /* shortest form: "llama3:latest" */
+                               struct api_key **out);
+void keyring_leave(struct keyring *r, struct api_key *k);
+void keyring_charge(struct keyring *r, struct api_key *k, uint64_t n_tokens);
+bool key_allows(const struct api_key *k, const char *model); /* shortest form: "llama3:latest" */
 
 unsigned scope_by_name(const char *name); /* 0: unknown */
 void scopes_put(struct buf *b, unsigned scopes);
@@ -82,7 +82,7 @@ void scopes_put(struct buf *b, unsigned scopes);
 char *keys_path(void);
 /* Makes a key with the values of k (its id and sha256 are set), and writes its text; the only time
  * that it is seen. The caller wipes it. */
-enum status keys_add(const char *path, struct key *k, char text[KEY_TEXT + 1], struct err *e);
+enum status keys_add(const char *path, struct api_key *k, char text[KEY_TEXT + 1], struct err *e);
 /* By id, or by a name that only one has. ST_NOT_FOUND. */
 enum status keys_remove(const char *path, const char *id, struct err *e);
 

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "api/keys.h"
+#include "base/config.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/os.h"
@@ -55,7 +56,7 @@ static bool read_scopes(const json *list, unsigned *out) {
     return *out != 0;
 }
 
-static const char *read_models(const json *list, struct key *k) {
+static const char *read_models(const json *list, struct api_key *k) {
     if (list == NULL) return NULL;
     if (json_kind(list) != JSON_ARRAY || json_len(list) > MODELS_MAX) return "models";
     k->models = mem_zalloc(json_len(list) + 1, sizeof *k->models);
@@ -70,7 +71,7 @@ static const char *read_models(const json *list, struct key *k) {
 }
 
 /* NULL, or the member that is wrong. */
-static const char *read_key(const json *v, struct key *k) {
+static const char *read_key(const json *v, struct api_key *k) {
     const char *hash = json_string(json_get(v, "sha256"));
     uint64_t created, expires, requests, tokens, concurrent;
     if (json_kind(v) != JSON_OBJECT) return "no object";
@@ -143,7 +144,7 @@ enum status keyring_read(struct keyring **out, const char *path, struct err *e) 
 
 /* ---- writing ---- */
 
-static void put_key(struct buf *b, const struct key *k) {
+static void put_key(struct buf *b, const struct api_key *k) {
     char hash[DIGEST_HEX + 1];
     digest_hex(k->sha256, hash);
     buf_chr(b, '{');
@@ -175,12 +176,12 @@ static void put_key(struct buf *b, const struct key *k) {
 
 /* r without key number `without`, and with `more`, if there is one. */
 static enum status write_file(const char *path, const struct keyring *r, size_t without,
-                              const struct key *more, struct err *e) {
+                              const struct api_key *more, struct err *e) {
     struct buf b = {0};
     buf_str(&b, "{\"keys\":[");
     bool first = true;
     for (size_t i = 0; i <= r->n; i++) {
-        const struct key *k = i < r->n ? &r->keys[i] : more;
+        const struct api_key *k = i < r->n ? &r->keys[i] : more;
         if (i == without || k == NULL) continue;
         buf_str(&b, first ? "\n" : ",\n");
         first = false;
@@ -203,7 +204,7 @@ static void hex(const unsigned char *in, size_t n, char *out) {
 }
 
 /* The id is random, too: nothing of the key can be told from it. */
-static enum status make_key(struct key *k, char text[KEY_TEXT + 1], struct err *e) {
+static enum status make_key(struct api_key *k, char text[KEY_TEXT + 1], struct err *e) {
     unsigned char random[32], id[4];
     enum status st = os_random(random, sizeof random, e);
     if (st == ST_OK) st = os_random(id, sizeof id, e);
@@ -218,7 +219,7 @@ static enum status make_key(struct key *k, char text[KEY_TEXT + 1], struct err *
     return ST_OK;
 }
 
-enum status keys_add(const char *path, struct key *k, char text[KEY_TEXT + 1], struct err *e) {
+enum status keys_add(const char *path, struct api_key *k, char text[KEY_TEXT + 1], struct err *e) {
     struct keyring *r;
     enum status st = keyring_read(&r, path, e);
     if (st != ST_OK) return st;
@@ -249,9 +250,10 @@ enum status keys_remove(const char *path, const char *id, struct err *e) {
 }
 
 char *keys_path(void) {
-    const char *given = os_env("KEYS"), *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+    const char *given = config_text(SET_keys), *xdg = getenv("XDG_CONFIG_HOME"),
+               *home = getenv("HOME");
     struct buf b = {0};
-    if (given != NULL)
+    if (given != NULL && *given != '\0')
         buf_str(&b, given);
     else if (xdg != NULL && *xdg == '/')
         buf_printf(&b, "%s/cria/keys.json", xdg);

@@ -40,7 +40,7 @@ static struct keyring *ring(void) {
 }
 
 static bool passes(struct keyring *r, const char *text, enum key_scope scope) {
-    struct key *k;
+    struct api_key *k;
     if (keyring_enter(r, text, scope, &k) != KEY_OK) return false;
     keyring_leave(r, k);
     return true;
@@ -54,7 +54,7 @@ static void test_sec_CVE_2025_63389_scopes(void **state) {
     assert_int_equal(r->n, 0);
     keyring_free(r);
     for (size_t i = 0; i < 3; i++) {
-        struct key k = {.scopes = scope[i]}, all = {.scopes = SCOPE_ADMIN};
+        struct api_key k = {.scopes = scope[i]}, all = {.scopes = SCOPE_ADMIN};
         char text[KEY_TEXT + 1], admin[KEY_TEXT + 1], wrong[KEY_TEXT + 1];
         assert_int_equal(keys_add(path, &k, text, &e), ST_OK);
         assert_int_equal(keys_add(path, &all, admin, &e), ST_OK);
@@ -77,7 +77,7 @@ static void test_sec_CVE_2025_63389_scopes(void **state) {
 /* Nothing in the file tells a key, and nobody else may read it. */
 static void test_sec_S_NET_5_stored_as_hash(void **state) {
     (void)state;
-    struct key k = {.name = "laptop", .scopes = SCOPE_INFER};
+    struct api_key k = {.name = "laptop", .scopes = SCOPE_INFER};
     struct stat info;
     struct err e;
     char text[KEY_TEXT + 1], *file;
@@ -102,12 +102,12 @@ static void test_sec_S_NET_5_stored_as_hash(void **state) {
 static void test_expiry_and_models(void **state) {
     (void)state;
     char a[] = "a:latest", b[] = "b:7b", *models[] = {a, b};
-    struct key old = {.scopes = SCOPE_INFER, .expires = os_time_unix_ns() / 1000000000};
-    struct key young = {.scopes = SCOPE_INFER,
-                        .expires = os_time_unix_ns() / 1000000000 + 1000,
-                        .models = models,
-                        .n_models = 2},
-               *k;
+    struct api_key old = {.scopes = SCOPE_INFER, .expires = os_time_unix_ns() / 1000000000};
+    struct api_key young = {.scopes = SCOPE_INFER,
+                            .expires = os_time_unix_ns() / 1000000000 + 1000,
+                            .models = models,
+                            .n_models = 2},
+                   *k;
     struct err e;
     char gone[KEY_TEXT + 1], there[KEY_TEXT + 1];
     assert_int_equal(keys_add(path, &old, gone, &e), ST_OK);
@@ -124,9 +124,9 @@ static void test_expiry_and_models(void **state) {
 
 static void test_limits(void **state) {
     (void)state;
-    struct key a = {.scopes = SCOPE_INFER, .limits = {.requests_per_minute = 3}},
-               b = {.scopes = SCOPE_INFER, .limits = {.concurrent = 1}},
-               c = {.scopes = SCOPE_INFER, .limits = {.tokens_per_minute = 10}}, *k, *again;
+    struct api_key a = {.scopes = SCOPE_INFER, .limits = {.requests_per_minute = 3}},
+                   b = {.scopes = SCOPE_INFER, .limits = {.concurrent = 1}},
+                   c = {.scopes = SCOPE_INFER, .limits = {.tokens_per_minute = 10}}, *k, *again;
     struct err e;
     char text[3][KEY_TEXT + 1];
     assert_int_equal(keys_add(path, &a, text[0], &e), ST_OK);

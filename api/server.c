@@ -6,6 +6,7 @@
 
 #include "api/request.h"
 #include "api/server_impl.h"
+#include "base/config.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/os.h"
@@ -15,7 +16,7 @@ enum { DEFAULT_THREADS = 256, DRAIN_SECONDS = 10 };
 /* ---- keys ---- */
 
 enum status server_allow(struct http_exchange *x, const struct model_name *stored, struct err *e) {
-    const struct key *k = server_activity(x)->pass.key;
+    const struct api_key *k = server_activity(x)->pass.key;
     char name[NAME_TEXT_MAX];
     name_shortest(stored, name);
     if (k == NULL || key_allows(k, name)) return ST_OK;
@@ -30,7 +31,7 @@ void server_charge(struct http_exchange *x, uint64_t n_tokens) {
 /* Who can reach it from elsewhere needs a key, unless the user has said otherwise (S-NET-1). */
 static enum status check_bind(struct server *s, const struct server_params *p, struct err *e) {
     s->insecure = !s->guard.loopback && !access_has_keys(&s->access);
-    if (!s->insecure || os_env_bool("ALLOW_INSECURE_BIND", false)) return ST_OK;
+    if (!s->insecure || config_bool(SET_allow_insecure_bind)) return ST_OK;
     if (!p->host_by_user)
         return err_set(
             e, ST_DENIED,
@@ -53,7 +54,7 @@ static enum status open_parts(struct server *s, const struct server_params *p, s
                              .handler = router_handle,
                              .arg = s,
                              .n_threads = p->n_threads == 0 ? DEFAULT_THREADS : p->n_threads};
-    const struct guard_params guard = {s->settings.origins, os_env("ALLOWED_HOSTS"), host};
+    const struct guard_params guard = {s->settings.origins, config_text(SET_allowed_hosts), host};
     enum status st = guard_open(&s->guard, &guard, e);
     if (st == ST_OK) st = access_open(&s->access, e);
     if (st == ST_OK) st = check_bind(s, p, e);

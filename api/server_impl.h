@@ -24,7 +24,7 @@ struct server {
     struct runner_pool *runners;
     struct guard guard;
     struct access access;
-    bool insecure; /* others may reach it, and there were no keys at its start */
+    bool insecure;                /* others may reach it, and there were no keys at its start */
     struct settings settings;     /* of the start; what can change is with who uses it */
     sem_t stop;                   /* posted by server_stop */
     atomic_ulong last_id;         /* of OpenAI answers */

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/config.h"
 #include "base/mem.h"
-#include "base/os.h"
 #include "cli/cli.h"
 #include "cli/host.h"
 #include "cli/terminal.h"
@@ -290,10 +290,10 @@ static char *url_from_env(bool *local) {
 /* "Authorization: Bearer KEY". Only for the server of the environment; ST_INVALID: no header could
  * hold it. */
 static enum status key_from_env(char **out, struct err *e) {
-    const char *key = os_env("API_KEY");
+    const char *key = config_text(SET_api_key);
     struct buf b = {0};
     *out = NULL;
-    if (key == NULL) return ST_OK;
+    if (key == NULL || *key == '\0') return ST_OK;
     for (const char *p = key; *p != '\0'; p++)
         if ((unsigned char)*p <= ' ' || (unsigned char)*p >= 0x7F)
             return err_set(e, ST_INVALID,

@@ -38,7 +38,7 @@ static enum status read_number(const struct args *a, const char *name, int64_t m
 }
 
 /* Names as `cria list` shows them. */
-static enum status read_models(const struct args *a, struct key *k, struct err *e) {
+static enum status read_models(const struct args *a, struct api_key *k, struct err *e) {
     const char *name;
     for (size_t i = 0; (name = args_nth(a, "model", i)) != NULL; i++) {
         struct buf full = {0};
@@ -56,7 +56,7 @@ static enum status read_models(const struct args *a, struct key *k, struct err *
 }
 
 static enum status add(const struct args *a, const char *path, struct err *e) {
-    struct key k = {.id = ""};
+    struct api_key k = {.id = ""};
     char text[KEY_TEXT + 1];
     int64_t days, requests, tokens, concurrent;
     const char *name = a->n_words > 1 ? a->words[1] : "";
@@ -85,7 +85,7 @@ static enum status add(const struct args *a, const char *path, struct err *e) {
     return st;
 }
 
-static void put_row(struct table *t, const struct key *k, int64_t now) {
+static void put_row(struct table *t, const struct api_key *k, int64_t now) {
     struct buf text = {0};
     table_row(t);
     table_cell(t, k->id);

@@ -10,7 +10,6 @@
 #include "api/server.h"
 #include "base/config.h"
 #include "base/log.h"
-#include "base/os.h"
 #include "cli/cli.h"
 #include "cli/host.h"
 #include "cli/model_file.h"
@@ -77,6 +76,13 @@ static void reload(struct server *server) {
              config_loaded() != NULL ? config_loaded() : "no file");
 }
 
+/* A file may be somebody else's; the environment and the flags are the user's own word. */
+static bool host_by_user(void) {
+    struct setting_value v;
+    config_get(SET_host, &v);
+    return v.origin == FROM_ENVIRONMENT || v.origin == FROM_FLAG;
+}
+
 static enum status serve(const struct host *h, const sigset_t *ends, struct err *e) {
     struct store *store = NULL;
     struct server *server;
@@ -86,7 +92,7 @@ static enum status serve(const struct host *h, const sigset_t *ends, struct err 
         const struct server_params params = {.host = listen_name(h),
                                              .port = (int)h->port,
                                              .store = store,
-                                             .host_by_user = os_env("HOST") != NULL};
+                                             .host_by_user = host_by_user()};
         st = server_open(&server, &params, e);
     }
     if (st == ST_OK) {

@@ -9,10 +9,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct keyring *r;
-    struct key *k;
+    struct api_key *k;
     if (keyring_parse(&r, (const char *)data, size, NULL) != ST_OK) return 0;
     for (size_t i = 0; i < r->n; i++) {
-        const struct key *one = &r->keys[i];
+        const struct api_key *one = &r->keys[i];
         must(one->scopes != 0 && one->scopes < 2 * SCOPE_ADMIN);
         must(*one->id != '\0' && strlen(one->id) <= KEY_ID_MAX &&
              strlen(one->name) <= KEY_NAME_MAX);

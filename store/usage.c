@@ -11,6 +11,7 @@
 
 #include "base/config.h"
 #include "base/mem.h"
+#include "base/os.h"
 #include "store/inventory.h"
 #include "store/upkeep.h"
 
