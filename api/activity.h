@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "api/access.h"
 #include "base/buf.h"
 #include "engine/cria.h"
 #include "store/store.h"
@@ -25,6 +26,7 @@ struct activity {
     int64_t since_unix_ns, since_mono_ns;
     char model[NAME_TEXT_MAX];
     bool truncated;         /* told once; the handler's own */
+    struct pass pass;       /* the key it came with; the handler's own */
     void (*end)(void *arg); /* cancels; NULL: cannot be cancelled (now). Must not block */
     void *arg;
     struct activity *next, *prev;

@@ -37,6 +37,8 @@ static enum status find_model(struct gen *g, struct err *e) {
     if (st != ST_OK) return err_set(e, ST_INTERNAL, "%s", e->msg);
     if (*g->model.stored.entry.config.remote_host != '\0')
         return err_set(e, ST_DENIED, "ollama cloud is disabled: remote model is unavailable");
+    st = server_allow(g->x, &g->model.stored.entry.name, e);
+    if (st != ST_OK) return st;
     activity_set_model(&g->server->activities, g->activity, g->r->model);
     return ST_OK;
 }

@@ -60,6 +60,14 @@ const char *http_header(const struct http_exchange *x, const char *name) {
     return NULL;
 }
 
+bool http_has_body(const struct http_exchange *x) { return x->has_body; }
+
+bool http_is_local(const struct http_exchange *x) {
+    const char *a = x->info->remote_addr;
+    if (strncmp(a, "::ffff:", 7) == 0) a += 7;
+    return strncmp(a, "127.", 4) == 0 || strcmp(a, "::1") == 0;
+}
+
 /* A client with a long body may wait until it is told to go on. */
 static void send_continue(struct http_exchange *x) {
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";

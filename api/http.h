@@ -43,6 +43,9 @@ const char *http_path(const struct http_exchange *x);   /* as sent: not decoded;
 const char *http_header(const struct http_exchange *x, const char *name); /* first; NULL: absent */
 const char *http_host(const struct http_exchange *x); /* "" if there is none (HTTP/1.0) */
 
+bool http_is_local(const struct http_exchange *x); /* the client is on this machine */
+bool http_has_body(const struct http_exchange *x);
+
 /* The next bytes of the body, at most n; 0 at its end. ST_FORMAT: broken chunks; ST_IO: the client
  * stopped in the middle. */
 enum status http_read(struct http_exchange *x, void *data, size_t n, size_t *got, struct err *e);

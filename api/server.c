@@ -6,11 +6,46 @@
 
 #include "api/request.h"
 #include "api/server_impl.h"
+#include "base/config.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/os.h"
 
 enum { DEFAULT_THREADS = 256, DRAIN_SECONDS = 10 };
+
+/* ---- keys ---- */
+
+enum status server_allow(struct http_exchange *x, const struct model_name *stored, struct err *e) {
+    const struct api_key *k = server_activity(x)->pass.key;
+    char name[NAME_TEXT_MAX];
+    name_shortest(stored, name);
+    if (k == NULL || key_allows(k, name)) return ST_OK;
+    return err_set(e, ST_DENIED, "this API key may not use model '%s'", name);
+}
+
+void server_charge(struct http_exchange *x, uint64_t n_tokens) {
+    const struct pass *p = &server_activity(x)->pass;
+    if (p->key != NULL) keyring_charge(p->ring, p->key, n_tokens);
+}
+
+/* Who can reach it from elsewhere needs a key, unless the user has said otherwise (S-NET-1). */
+static enum status check_bind(struct server *s, const struct server_params *p, struct err *e) {
+    s->insecure = !s->guard.loopback && !access_has_keys(&s->access);
+    if (!s->insecure || config_bool(SET_allow_insecure_bind)) return ST_OK;
+    if (!p->host_by_user)
+        return err_set(
+            e, ST_DENIED,
+            "others could use this server: listening on %s needs an API key (key add) or "
+            "CRIA_ALLOW_INSECURE_BIND=1",
+            p->host);
+    log_warn(
+        "server",
+        "anybody who can reach %s may use and change this server: there is no API key (key add)",
+        p->host);
+    return ST_OK;
+}
+
+/* ---- opening and closing ---- */
 
 static enum status open_parts(struct server *s, const struct server_params *p, struct err *e) {
     const char *host = p->host == NULL ? "127.0.0.1" : p->host;
@@ -19,7 +54,10 @@ static enum status open_parts(struct server *s, const struct server_params *p, s
                              .handler = router_handle,
                              .arg = s,
                              .n_threads = p->n_threads == 0 ? DEFAULT_THREADS : p->n_threads};
-    enum status st = guard_open(&s->guard, s->settings.origins, host, e);
+    const struct guard_params guard = {s->settings.origins, config_text(SET_allowed_hosts), host};
+    enum status st = guard_open(&s->guard, &guard, e);
+    if (st == ST_OK) st = access_open(&s->access, e);
+    if (st == ST_OK) st = check_bind(s, p, e);
     if (st == ST_OK) st = catalog_open(&s->catalog, p->store, e);
     if (st == ST_OK) st = runner_pool_open(&s->runners, &s->settings, e);
     if (st == ST_OK) st = metrics_open(&s->metrics, router_n_routes, e);
@@ -68,6 +106,7 @@ void server_close(struct server *s) {
     runner_pool_close(s->runners);
     catalog_close(s->catalog);
     guard_close(&s->guard);
+    access_close(&s->access);
     metrics_close(&s->metrics);
     activities_close(&s->activities);
     sem_destroy(&s->stop);

@@ -6,6 +6,8 @@
 #ifndef CRIA_API_SERVER_H
 #define CRIA_API_SERVER_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
 struct server;
@@ -13,11 +15,13 @@ struct store;
 
 struct server_params {
     const char *host;    /* NULL: 127.0.0.1 */
+    bool host_by_user;   /* OLLAMA_HOST says so: served without keys, too, with a warning */
     int port;            /* 0: any free one */
     struct store *store; /* borrowed: outlives the server */
     unsigned n_threads;  /* connections at once; 0: 256 */
 };
-/* ST_IO: the address cannot be used; ST_INVALID: OLLAMA_ORIGINS holds something that is no origin.
+/* ST_DENIED: an address that others can reach, without keys (spec/security.md S-NET-1). ST_IO: the
+ * address cannot be used; ST_INVALID: OLLAMA_ORIGINS holds something that is no origin.
  */
 enum status server_open(struct server **out, const struct server_params *p, struct err *e);
 /* The settings have changed (config.h): those that can change while it runs count from now on, for

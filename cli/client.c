@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/config.h"
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/host.h"
@@ -21,6 +22,7 @@ struct client {
     CURLM *multi;
     CURL *easy;
     char *url;  /* owned; without a slash at its end */
+    char *key;  /* owned; a header line with the API key, or NULL */
     bool local; /* a loopback address: no proxy */
     /* Of the call that runs: */
     const struct client_call *call;
@@ -231,6 +233,7 @@ enum status client_call(struct client *c, const struct client_call *call, struct
     headers =
         curl_slist_append(headers, call->upload_size > 0 ? "Content-Type: application/octet-stream"
                                                          : "Content-Type: application/json");
+    if (c->key != NULL) headers = curl_slist_append(headers, c->key);
     struct err local = {0}; /* so that callbacks can rely on there being one */
     c->call = call;
     c->err = &local;
@@ -284,6 +287,23 @@ static char *url_from_env(bool *local) {
     return text;
 }
 
+/* "Authorization: Bearer KEY". Only for the server of the environment; ST_INVALID: no header could
+ * hold it. */
+static enum status key_from_env(char **out, struct err *e) {
+    const char *key = config_text(SET_api_key);
+    struct buf b = {0};
+    *out = NULL;
+    if (key == NULL || *key == '\0') return ST_OK;
+    for (const char *p = key; *p != '\0'; p++)
+        if ((unsigned char)*p <= ' ' || (unsigned char)*p >= 0x7F)
+            return err_set(e, ST_INVALID,
+                           "the API key of the environment holds a character that no "
+                           "key can have");
+    buf_printf(&b, "Authorization: Bearer %s", key);
+    *out = buf_take(&b);
+    return *out != NULL ? ST_OK : err_no_memory(e);
+}
+
 enum status client_open(struct client **out, const char *url, struct err *e) {
     static bool ready;
     if (!ready && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
@@ -295,8 +315,9 @@ enum status client_open(struct client **out, const char *url, struct err *e) {
     c->url = url != NULL ? mem_strdup(url) : url_from_env(&c->local);
     c->multi = curl_multi_init();
     c->easy = curl_easy_init();
-    enum status st = ST_OK;
-    if (c->url == NULL || c->multi == NULL || c->easy == NULL) st = err_no_memory(e);
+    enum status st = url == NULL ? key_from_env(&c->key, e) : ST_OK;
+    if (st == ST_OK && (c->url == NULL || c->multi == NULL || c->easy == NULL))
+        st = err_no_memory(e);
     if (st == ST_OK && url == NULL)
         st = client_call(c, &(struct client_call){.method = "HEAD", .path = "/"}, NULL, NULL, e);
     if (st != ST_OK) {
@@ -312,6 +333,7 @@ void client_close(struct client *c) {
     if (c->easy != NULL) curl_easy_cleanup(c->easy);
     if (c->multi != NULL) curl_multi_cleanup(c->multi);
     mem_free(c->url);
+    mem_free(c->key);
     buf_free(&c->in);
     mem_free(c);
 }

@@ -76,14 +76,23 @@ static void reload(struct server *server) {
              config_loaded() != NULL ? config_loaded() : "no file");
 }
 
+/* A file may be somebody else's; the environment and the flags are the user's own word. */
+static bool host_by_user(void) {
+    struct setting_value v;
+    config_get(SET_host, &v);
+    return v.origin == FROM_ENVIRONMENT || v.origin == FROM_FLAG;
+}
+
 static enum status serve(const struct host *h, const sigset_t *ends, struct err *e) {
     struct store *store = NULL;
     struct server *server;
     enum status st = model_store(&store, NULL, e);
     if (st == ST_OK) st = store_prune(store, e);
     if (st == ST_OK) {
-        const struct server_params params = {
-            .host = listen_name(h), .port = (int)h->port, .store = store};
+        const struct server_params params = {.host = listen_name(h),
+                                             .port = (int)h->port,
+                                             .store = store,
+                                             .host_by_user = host_by_user()};
         st = server_open(&server, &params, e);
     }
     if (st == ST_OK) {

@@ -95,10 +95,10 @@ def free_port():
 class Server:
     """`<bin> serve` with an empty store, a fresh HOME, and no settings of the caller's."""
 
-    def __init__(self, binary, extra_env=None, builtin=False, wait_s=30):
+    def __init__(self, binary, extra_env=None, builtin=False, wait_s=30, netloc=None):
         self.binary, self.wait_s = binary, wait_s
         self.tmp = tempfile.mkdtemp(prefix="cria-conformance-")
-        self.netloc = f"127.0.0.1:{free_port()}"
+        self.netloc = netloc or f"127.0.0.1:{free_port()}"
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("OLLAMA_", "CRIA_", "XDG_"))}
         for k in ("CRIA_CPU_ISA",):
             if k in os.environ:
