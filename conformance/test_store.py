@@ -434,3 +434,30 @@ def test_sec_S_ST_5_a_read_only_store(folder, server, tmp_path, registry):
     finally:
         subprocess.run(["umount", "-l", place], check=True)
     assert len(snapshot(folder)) == 1
+
+
+# ---- newer ones -------------------------------------------------------------------------------------------------
+
+
+def test_outdated_and_pull_all(folder, server, registry):
+    registry.add("ns/a:latest", [b"one"])
+    registry.add("ns/b:latest", [b"two"])
+    for name in ["ns/a", "ns/b"]:
+        assert pull(server, registry, name)[-1] == {"status": "success"}
+    create(server, f"{registry.address}/ns/own")  # the registry has one of this name: none of our business
+    registry.add("ns/own:latest", [b"foreign"])
+    outdated = lambda: json.loads(cli(folder, "list", "--outdated", "--insecure", "--json").stdout)["models"]
+    assert outdated() == []
+    registry.add("ns/b:latest", [b"newer"])
+    newer, = outdated()
+    assert newer["name"] == f"{registry.address}/ns/b:latest" and newer["latest"] == digest_of(
+        registry.manifests["ns/b:latest"])[7:]
+    assert b"LATEST" in cli(folder, "list", "--outdated", "--insecure").stdout
+    own = snapshot(folder)[f"{registry.address}/ns/own/latest"]
+    cli(folder, "pull", "--all", "--insecure", OLLAMA_HOST=server.netloc)
+    assert outdated() == [] and len(snapshot(folder)) == 3
+    assert snapshot(folder)[f"{registry.address}/ns/own/latest"] == own
+    del registry.manifests["ns/a:latest"]
+    run = cli(folder, "pull", "--all", "--insecure", check=False, OLLAMA_HOST=server.netloc)
+    assert run.returncode == 1 and b"file does not exist" in run.stderr and len(snapshot(folder)) == 3
+    assert b"Warning" in cli(folder, "list", "--outdated", "--insecure").stderr
