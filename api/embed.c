@@ -56,6 +56,7 @@ enum status embed_load(struct embed_job *j, const json *options, const json *kee
     if (st != ST_OK) return st;
     const struct runner_wish wish = {&j->model, &j->options, keep_alive != NULL ? &keep : NULL};
     st = runner_acquire(j->server->runners, &wish, &j->cancel, &j->runner, e);
+    if (st == ST_OK) store_mark_used(j->server->store, &j->model.stored.entry.name);
     j->ready_ns = os_time_mono_ns();
     return st;
 }

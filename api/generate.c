@@ -124,6 +124,7 @@ static enum status load(struct gen *g, struct err *e) {
     }
     struct runner_wish wish = {&g->model, &g->options, has_keep ? &keep : NULL};
     enum status st = runner_acquire(g->server->runners, &wish, &g->cancel, &g->runner, e);
+    if (st == ST_OK) store_mark_used(g->server->store, &g->model.stored.entry.name);
     g->ready_ns = os_time_mono_ns();
     return st;
 }

@@ -186,17 +186,32 @@ void http_stream(struct http_exchange *x, int status, const char *type) {
     buf_free(&b);
 }
 
+void http_sized(struct http_exchange *x, int status, const char *type, uint64_t n) {
+    struct buf b = {0};
+    if (x->answered) return;
+    put_head(x, &b, status, type);
+    buf_printf(&b, "Content-Length: %llu\r\n\r\n", (unsigned long long)n);
+    if (b.failed || mg_write(x->conn, b.data, b.len) <= 0) x->broken = true;
+    buf_free(&b);
+}
+
+void http_abort(struct http_exchange *x) {
+    x->broken = true;
+    mg_disable_connection_keep_alive(x->conn);
+}
+
 enum status http_write(struct http_exchange *x, const void *data, size_t n) {
     struct buf b = {0};
     if (x->broken) return ST_IO;
     if (n == 0 || x->head) return ST_OK; /* an empty chunk would be the last one */
-    if (x->chunked) buf_printf(&b, "%zx\r\n", n);
-    buf_add(&b, data, n);
-    if (x->chunked) buf_str(&b, "\r\n");
-    if (b.failed || mg_write(x->conn, b.data, b.len) <= 0) {
-        x->broken = true;
-        mg_disable_connection_keep_alive(x->conn);
+    if (!x->chunked) {                   /* as it is: a blob's megabytes are not copied once more */
+        if (mg_write(x->conn, data, n) <= 0) http_abort(x);
+        return x->broken ? ST_IO : ST_OK;
     }
+    buf_printf(&b, "%zx\r\n", n);
+    buf_add(&b, data, n);
+    buf_str(&b, "\r\n");
+    if (b.failed || mg_write(x->conn, b.data, b.len) <= 0) http_abort(x);
     buf_free(&b);
     return x->broken ? ST_IO : ST_OK;
 }

@@ -59,6 +59,10 @@ void http_add_header(struct http_exchange *x, const char *name, const char *valu
 /* type may be NULL (no Content-Type). For HEAD the body is counted but not sent. */
 void http_answer(struct http_exchange *x, int status, const char *type, const void *data, size_t n);
 void http_answer_text(struct http_exchange *x, int status, const char *type, const char *text);
+/* A body of n bytes, which http_write() then sends, all of them. For HEAD none are sent. */
+void http_sized(struct http_exchange *x, int status, const char *type, uint64_t n);
+/* What was begun cannot be finished: the connection ends, so that the client sees it. */
+void http_abort(struct http_exchange *x);
 /* A body of unknown length: chunked, or until close for HTTP/1.0. */
 void http_stream(struct http_exchange *x, int status, const char *type);
 enum status http_write(struct http_exchange *x, const void *data,

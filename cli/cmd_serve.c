@@ -115,6 +115,7 @@ static enum status read_settings(const struct args *a, struct err *e) {
     enum status st = config_load(config_named, e);
     for (size_t i = 0; st == ST_OK && (pair = args_nth(a, "set", i)) != NULL; i++)
         st = config_set_pair(pair, e);
+    if (st == ST_OK && args_bool(a, "registry")) st = config_set_pair("registry=true", e);
     return st;
 }
 

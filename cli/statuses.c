@@ -40,16 +40,25 @@ enum status statuses_post(struct client *c, const char *path, const struct buf *
     return st;
 }
 
-enum status statuses_model(struct client *c, const char *path, const struct args *a,
-                           struct err *e) {
+static enum status post_model(struct client *c, const char *path, const char *model, bool insecure,
+                              struct err *e) {
     struct buf body = {0};
     struct progress *p = progress_new();
     buf_chr(&body, '{');
-    json_put_field(&body, "model", a->words[0]);
-    if (args_bool(a, "insecure")) json_put_field_bool(&body, "insecure", true);
+    json_put_field(&body, "model", model);
+    if (insecure) json_put_field_bool(&body, "insecure", true);
     buf_chr(&body, '}');
     enum status st = statuses_post(c, path, &body, p, NULL, e);
     buf_free(&body);
     progress_free(p);
     return st;
+}
+
+enum status statuses_model(struct client *c, const char *path, const struct args *a,
+                           struct err *e) {
+    return post_model(c, path, a->words[0], args_bool(a, "insecure"), e);
+}
+
+enum status statuses_pull(struct client *c, const char *model, bool insecure, struct err *e) {
+    return post_model(c, "/api/pull", model, insecure, e);
 }

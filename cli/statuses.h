@@ -15,5 +15,6 @@ enum status statuses_post(struct client *c, const char *path, const struct buf *
 
 /* The same for the model that the command line names, with its --insecure. */
 enum status statuses_model(struct client *c, const char *path, const struct args *a, struct err *e);
+enum status statuses_pull(struct client *c, const char *model, bool insecure, struct err *e);
 
 #endif
