@@ -7,7 +7,7 @@ enum status cmd_pull(const struct args *a, struct err *e) {
     struct client *c = NULL;
     terminal_catch_interrupt();
     enum status st = client_open(&c, NULL, e);
-    if (st == ST_OK) st = statuses_model(c, "/api/pull", a, e);
+    if (st == ST_OK) st = statuses_model(c, "/api/pull", a->words[0], args_bool(a, "insecure"), e);
     client_close(c);
     return st;
 }
