@@ -11,7 +11,9 @@ enum status cmd_pull(const struct args *a, struct err *e) {
         return err_set(e, ST_INVALID, "accepts %d arg(s), received %zu", all ? 0 : 1, a->n_words);
     terminal_catch_interrupt();
     enum status st = client_open(&c, NULL, e);
-    if (st == ST_OK) st = all ? outdated_pull_all(a, c, e) : statuses_model(c, "/api/pull", a, e);
+    if (st == ST_OK)
+        st = all ? outdated_pull_all(a, c, e)
+                 : statuses_model(c, "/api/pull", a->words[0], args_bool(a, "insecure"), e);
     client_close(c);
     return st;
 }

@@ -95,7 +95,7 @@ enum status outdated_pull_all(const struct args *a, struct client *c, struct err
         if (!registry_was_pulled(s, &l.entries[i].name)) continue;
         name_shortest(&l.entries[i].name, shown);
         fprintf(stderr, "%s\n", shown);
-        st = statuses_pull(c, shown, args_bool(a, "insecure"), &why);
+        st = statuses_model(c, "/api/pull", shown, args_bool(a, "insecure"), &why);
         if (st == ST_CANCELLED) break;
         if (st != ST_OK) {
             fprintf(stderr, "Warning: %s: %s\n", shown, why.msg);
