@@ -199,7 +199,6 @@ struct cria_request {
     /* Thinking comes before the constrained part: between these tags the text is free. NULL: none.
      * Borrowed during the start call. */
     const char *think_open, *think_close;
-    bool in_thinking;                    /* the prompt has opened it already */
     struct cria_progress *progress;      /* outlives the generation; NULL: nobody looks */
     bool in_thinking;                    /* the prompt has opened it already */
     const struct cria_adapter *adapters; /* NULL: all, with scale 1. Borrowed while it starts */
