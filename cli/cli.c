@@ -58,17 +58,6 @@ enum status cmd_root(const struct args *a, struct err *e) {
     return cli_put(&out, e);
 }
 
-enum status cmd_help(const struct args *a, struct err *e) {
-    struct buf out = {0};
-    const struct command *c = a->n_words > 0 ? cli_find(a->words[0]) : NULL;
-    if (c == NULL && a->n_words > 0) buf_printf(&out, "Unknown help topic `%s`\n", a->words[0]);
-    if (c != NULL)
-        help_command(&out, c);
-    else
-        help_root(&out);
-    return cli_put(&out, e);
-}
-
 /* ---- running ---- */
 
 static enum status run_command(const struct command *c, int argc, char **argv, struct err *e) {

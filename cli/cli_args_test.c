@@ -101,7 +101,7 @@ static void test_commands(void **state) {
     assert_ptr_equal(cli_find("ls"), cli_find("list"));
     assert_ptr_equal(cli_find("start"), cli_find("serve"));
     assert_null(cli_find(""));
-    assert_null(cli_find("signin")); /* not yet */
+    assert_ptr_equal(cli_find("login"), cli_find("signin"));
 }
 
 static void test_help(void **state) {

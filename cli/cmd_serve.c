@@ -13,6 +13,7 @@
 #include "cli/cli.h"
 #include "cli/host.h"
 #include "cli/model_file.h"
+#include "store/registry/key.h"
 #include "store/store.h"
 
 static const char *config_named; /* --config; NULL: the usual file */
@@ -83,11 +84,29 @@ static bool host_by_user(void) {
     return v.origin == FROM_ENVIRONMENT || v.origin == FROM_FLAG;
 }
 
+/* The name of this machine for registries. Without one only pushing fails. */
+static void make_key(void) {
+    struct key k;
+    struct err e = {0};
+    bool made = false;
+    if (key_load(&k, NULL, &made, &e) != ST_OK) {
+        log_warn("server", "no key pair: %s", e.msg);
+    } else if (made) {
+        struct buf line = {0};
+        key_public_line(&k, &line);
+        log_info("server", "made a key pair; the public key is %s",
+                 line.data != NULL ? line.data : "");
+        buf_free(&line);
+    }
+    memset(&k, 0, sizeof k);
+}
+
 static enum status serve(const struct host *h, const sigset_t *ends, struct err *e) {
     struct store *store = NULL;
     struct server *server;
     enum status st = model_store(&store, NULL, e);
     if (st == ST_OK) st = store_prune(store, e);
+    if (st == ST_OK) make_key();
     if (st == ST_OK) {
         const struct server_params params = {.host = listen_name(h),
                                              .port = (int)h->port,

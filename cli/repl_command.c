@@ -74,6 +74,19 @@ static enum status load(struct repl *r, const struct line *l, struct err *e) {
     return ST_OK;
 }
 
+/* What was said here, behind what the model brought along: a list replaces the model's own. */
+static void put_messages(struct buf *body, const struct repl *r) {
+    if (r->talk.n == 0) return;
+    json_put_key(body, "messages");
+    buf_chr(body, '[');
+    const json *own = json_get(r->session->shown, "messages");
+    for (const json *m = json_first(own); m != NULL; m = json_next(m)) {
+        json_print(body, m);
+        buf_chr(body, ',');
+    }
+    buf_printf(body, "%s]", r->talk.json.data);
+}
+
 static enum status save(struct repl *r, const struct line *l, struct err *e) {
     char *const *words = l->words;
     const size_t n = l->n;
@@ -99,10 +112,7 @@ static enum status save(struct repl *r, const struct line *l, struct err *e) {
         json_put_key(&body, "parameters");
         buf_str(&body, options.data);
     }
-    if (r->talk.n > 0) {
-        json_put_key(&body, "messages");
-        buf_printf(&body, "[%s]", r->talk.json.data);
-    }
+    put_messages(&body, r);
     buf_chr(&body, '}');
     if (st == ST_OK) st = statuses_post(s->client, "/api/create", &body, NULL, &why);
     if (st == ST_OK) printf("Created new model '%s'\n", words[1]);

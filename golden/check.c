@@ -160,6 +160,11 @@ static void add_base64(struct buf *b, const char *s) {
     }
 }
 
+const char *check_string(const json *row, const char *key) {
+    const char *text = json_string(json_get(row, key));
+    return text != NULL ? text : "";
+}
+
 void check_text(struct buf *b, const json *v) {
     size_t len;
     const char *text = json_string_n(v, &len);
