@@ -67,8 +67,8 @@ static struct keyring *current(struct access *a, bool now) {
     return r;
 }
 
-enum status access_open(struct access *a, struct err *e) {
-    *a = (struct access){.path = keys_path()};
+enum status access_open(struct access *a, char *path, struct err *e) {
+    *a = (struct access){.path = path};
     pthread_mutex_init(&a->mutex, NULL);
     return look(a, e);
 }

@@ -14,7 +14,8 @@ struct access {
     int64_t stamp[3];     /* of the file that `ring` is: inode, size, time */
 };
 
-enum status access_open(struct access *a, struct err *e);
+/* Takes path: of the file of keys; NULL: there are none, and none are asked for. */
+enum status access_open(struct access *a, char *path, struct err *e);
 void access_close(struct access *a);
 bool access_has_keys(struct access *a);
 /* Looks at the file now (SIGHUP). What cannot be read is logged, and the former keys count. */

@@ -223,7 +223,8 @@ bool guard_host_is_name(const char *header) {
 }
 
 static bool is_loopback(const char *host) {
-    return strcmp(host, "localhost") == 0 || has_prefix(host, "127.") || strcmp(host, "::1") == 0;
+    return strcmp(host, "localhost") == 0 || has_prefix(host, "unix:") ||
+           has_prefix(host, "127.") || strcmp(host, "::1") == 0;
 }
 
 /* ---- forged requests ---- */

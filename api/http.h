@@ -21,16 +21,31 @@ struct http;          /* a listening server */
 struct http_exchange; /* a request and its answer; lives while the handler runs */
 typedef void http_handler(void *arg, struct http_exchange *x);
 
+/* How long a connection may take (spec/security.md S-NET-8), in milliseconds. */
+struct http_limits {
+    unsigned first_byte_ms, head_ms;
+    unsigned body_window_ms, body_window_bytes; /* so many bytes in each window */
+    unsigned stall_ms;                          /* nothing of an answer was taken */
+    unsigned handshake_ms;
+    unsigned tick_ms;     /* how often all that is looked at */
+    unsigned per_address; /* connections; this machine's own may be more */
+};
+extern const struct http_limits http_default_limits;
+
 struct http_params {
-    const char *host;   /* address to listen on: IPv4, IPv6 (without brackets), "localhost" */
-    int port;           /* 0: any free one */
-    unsigned n_threads; /* connections served at once */
+    const char *host; /* "unix:/path", or an address: IPv4, IPv6 (without brackets), "localhost" */
+    int port;         /* 0: any free one */
+    const char *tls_cert, *tls_key;   /* files; NULL: no TLS */
+    unsigned n_threads;               /* connections at once; further ones get 503 */
+    const struct http_limits *limits; /* NULL: http_default_limits */
     http_handler *handler;
     void *arg;
 };
 enum status http_open(struct http **out, const struct http_params *p, struct err *e);
-void http_close(struct http *h); /* waits for running handlers; NULL is fine */
-int http_port(const struct http *h);
+void http_close(struct http *h);     /* waits for running handlers; NULL is fine */
+int http_port(const struct http *h); /* 0: a UNIX socket */
+/* Reads the files of TLS again, for connections to come; on failure the old ones stay. */
+enum status http_reload(struct http *h, struct err *e);
 
 /* A pointer of the handler's, for what it calls; NULL at first. */
 void http_set_tag(struct http_exchange *x, void *tag);

@@ -11,7 +11,8 @@
 #include "base/mem.h"
 #include "base/os.h"
 
-enum { DEFAULT_THREADS = 256, DRAIN_SECONDS = 10 };
+enum { MAX_CONNECTIONS = 16384 };
+#define LAST_WORDS_NS 10000000000
 
 /* ---- keys ---- */
 
@@ -47,16 +48,32 @@ static enum status check_bind(struct server *s, const struct server_params *p, s
 
 /* ---- opening and closing ---- */
 
+static const char *path_of(enum setting id) {
+    const char *text = config_text(id);
+    return text != NULL && *text != '\0' ? text : NULL;
+}
+
+static unsigned number_of(enum setting id) {
+    const uint64_t n = config_uint(id);
+    return n == 0 ? 1 : n > MAX_CONNECTIONS ? MAX_CONNECTIONS : (unsigned)n;
+}
+
 static enum status open_parts(struct server *s, const struct server_params *p, struct err *e) {
     const char *host = p->host == NULL ? "127.0.0.1" : p->host;
+    struct http_limits limits = http_default_limits;
+    limits.per_address = number_of(SET_max_connections_per_address);
     struct http_params hp = {.host = host,
                              .port = p->port,
+                             .tls_cert = p->is_private ? NULL : path_of(SET_tls_cert),
+                             .tls_key = path_of(SET_tls_key),
                              .handler = router_handle,
                              .arg = s,
-                             .n_threads = p->n_threads == 0 ? DEFAULT_THREADS : p->n_threads};
+                             .limits = &limits,
+                             .n_threads =
+                                 p->n_threads == 0 ? number_of(SET_max_connections) : p->n_threads};
     const struct guard_params guard = {s->settings.origins, config_text(SET_allowed_hosts), host};
     enum status st = guard_open(&s->guard, &guard, e);
-    if (st == ST_OK) st = access_open(&s->access, e);
+    if (st == ST_OK) st = access_open(&s->access, p->is_private ? NULL : keys_path(), e);
     if (st == ST_OK) st = check_bind(s, p, e);
     if (st == ST_OK) st = catalog_open(&s->catalog, p->store, e);
     if (st == ST_OK) st = runner_pool_open(&s->runners, &s->settings, e);
@@ -86,6 +103,10 @@ void server_reload(struct server *s) {
     struct settings fresh;
     settings_read(&fresh);
     runner_pool_configure(s->runners, &fresh);
+    access_reload(&s->access);
+    struct err e;
+    if (http_reload(s->http, &e) != ST_OK)
+        log_error("server", "%s; the old certificate stays", e.msg);
 }
 
 int server_port(const struct server *s) { return http_port(s->http); }
@@ -96,12 +117,21 @@ void server_run(struct server *s) {
 
 void server_stop(struct server *s) { sem_post(&s->stop); }
 
-void server_close(struct server *s) {
-    if (s == NULL) return;
+void server_hurry(struct server *s) {
     activities_cancel_all(&s->activities);
     if (s->runners != NULL) runner_wake(s->runners);
+}
+
+void server_drain(struct server *s) {
+    activities_shut(&s->activities);
+    activities_wait(&s->activities, config_ns(SET_drain), true);
+}
+
+void server_close(struct server *s) {
+    if (s == NULL) return;
+    server_hurry(s);
     /* For the last words of the handlers: once the library stops, it writes nothing any more. */
-    activities_wait(&s->activities, DRAIN_SECONDS);
+    activities_wait(&s->activities, LAST_WORDS_NS, false);
     http_close(s->http);
     runner_pool_close(s->runners);
     catalog_close(s->catalog);

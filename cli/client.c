@@ -3,6 +3,7 @@
 
 #include <curl/curl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -21,9 +22,10 @@ static const struct json_limits answer_limits = {
 struct client {
     CURLM *multi;
     CURL *easy;
-    char *url;  /* owned; without a slash at its end */
-    char *key;  /* owned; a header line with the API key, or NULL */
-    bool local; /* a loopback address: no proxy */
+    char *url;    /* owned; without a slash at its end */
+    char *key;    /* owned; a header line with the API key, or NULL */
+    char *socket; /* owned; path of a UNIX socket, or NULL */
+    bool local;   /* a loopback address: no proxy */
     /* Of the call that runs: */
     const struct client_call *call;
     struct buf in;      /* body, or the unfinished line */
@@ -205,6 +207,9 @@ static void set_options(struct client *c, const char *url, struct curl_slist *he
     curl_easy_setopt(c->easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(c->easy, CURLOPT_WRITEFUNCTION, on_data);
     curl_easy_setopt(c->easy, CURLOPT_WRITEDATA, c);
+    if (c->socket != NULL) curl_easy_setopt(c->easy, CURLOPT_UNIX_SOCKET_PATH, c->socket);
+    const char *ca = getenv("SSL_CERT_FILE"); /* as other programs do: an authority of one's own */
+    if (ca != NULL && *ca != '\0') curl_easy_setopt(c->easy, CURLOPT_CAINFO, ca);
     if (c->local) curl_easy_setopt(c->easy, CURLOPT_PROXY, "");
 }
 
@@ -275,13 +280,15 @@ enum status client_json(struct client *c, const char *path, const struct buf *bo
 
 /* ---- opening ---- */
 
-static char *url_from_env(bool *local) {
+/* *socket: path of a UNIX socket, owned by the caller, or NULL. */
+static char *url_from_env(bool *local, char **socket) {
     struct host h;
     struct buf url = {0};
     host_from_env(&h);
     if (*h.name == '\0') memcpy(h.name, "127.0.0.1", 10); /* all addresses: this machine is one */
     host_put_connectable(&url, &h);
     char *text = buf_take(&url);
+    *socket = h.is_unix ? mem_strdup(h.name + 5) : NULL;
     *local = strcmp(h.name, "localhost") == 0 ||
              (text != NULL && (strncmp(text, "http://127.", 11) == 0 || strstr(text, "://[::1]")));
     return text;
@@ -312,7 +319,7 @@ enum status client_open(struct client **out, const char *url, struct err *e) {
     struct client *c = mem_zalloc(1, sizeof *c);
     if (c == NULL) return err_no_memory(e);
     c->local = true;
-    c->url = url != NULL ? mem_strdup(url) : url_from_env(&c->local);
+    c->url = url != NULL ? mem_strdup(url) : url_from_env(&c->local, &c->socket);
     c->multi = curl_multi_init();
     c->easy = curl_easy_init();
     enum status st = url == NULL ? key_from_env(&c->key, e) : ST_OK;
@@ -334,6 +341,7 @@ void client_close(struct client *c) {
     if (c->multi != NULL) curl_multi_cleanup(c->multi);
     mem_free(c->url);
     mem_free(c->key);
+    mem_free(c->socket);
     buf_free(&c->in);
     mem_free(c);
 }

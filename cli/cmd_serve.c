@@ -1,6 +1,7 @@
 /* cmd_serve.c - the server, until a signal ends it. SIGHUP reads cria.toml again. */
 #include <errno.h>
 #include <netdb.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -101,6 +102,41 @@ static void make_key(void) {
     memset(&k, 0, sizeof k);
 }
 
+static void tell_listening(const struct host *h, const struct server *server,
+                           const struct store *store) {
+    char port[16] = "";
+    if (!h->is_unix) snprintf(port, sizeof port, ":%d", server_port(server));
+    log_info("server", "Listening on %s%s (version %s), models in %s", listen_name(h), port,
+             CRIA_VERSION, store_dir(store));
+}
+
+struct second_signal {
+    struct server *server;
+    const sigset_t *ends;
+};
+
+/* Cancelled when the server has ended. */
+static void *wait_for_second(void *arg) {
+    const struct second_signal *s = arg;
+    int which = 0;
+    while (sigwait(s->ends, &which) != 0 || which == SIGHUP) continue;
+    server_hurry(s->server);
+    return NULL;
+}
+
+/* Running requests may end by themselves, until a second signal comes (spec/security.md S-LC-1). */
+static void close_server(struct server *server, const sigset_t *ends) {
+    struct second_signal s = {server, ends};
+    pthread_t thread;
+    const bool waits = pthread_create(&thread, NULL, wait_for_second, &s) == 0;
+    server_drain(server);
+    if (waits) {
+        pthread_cancel(thread);
+        pthread_join(thread, NULL);
+    }
+    server_close(server);
+}
+
 static enum status serve(const struct host *h, const sigset_t *ends, struct err *e) {
     struct store *store = NULL;
     struct server *server;
@@ -116,12 +152,11 @@ static enum status serve(const struct host *h, const sigset_t *ends, struct err 
     }
     if (st == ST_OK) {
         int which = 0;
-        log_info("server", "Listening on %s:%d (version %s), models in %s", listen_name(h),
-                 server_port(server), CRIA_VERSION, store_dir(store));
+        tell_listening(h, server, store);
         while (sigwait(ends, &which) != 0 || which == SIGHUP)
             if (which == SIGHUP) reload(server);
         log_info("server", "%s, shutting down", strsignal(which));
-        server_close(server);
+        close_server(server, ends);
     }
     store_close(store);
     return st;
@@ -145,7 +180,7 @@ enum status cmd_serve(const struct args *a, struct err *e) {
     enum status st = read_settings(a, e);
     if (st != ST_OK) return st;
     host_from_env(&h);
-    st = h.port != 0 ? check_address(&h, e) : ST_OK;
+    st = h.port != 0 && !h.is_unix ? check_address(&h, e) : ST_OK;
     if (st != ST_OK) return st;
     /* Blocked here, so that every thread that is started from now on leaves them to sigwait. */
     sigemptyset(&ends);
