@@ -1,5 +1,6 @@
-/* cancel.h - one request's "the client has gone": fired by the thread that watches the sockets (or
- * by the server's end), seen by the request's own thread, passed on to its generation. */
+/* cancel.h - one request's "nobody wants this any more": fired by the thread that watches the
+ * sockets, by DELETE /api/requests/{id}, or by the server's end; seen by the request's own thread,
+ * passed on to its generation. */
 #ifndef CRIA_API_CANCEL_H
 #define CRIA_API_CANCEL_H
 
@@ -15,7 +16,6 @@ struct cancel {
     bool gone;
     struct cria_generation *generation; /* borrowed between attach and detach */
     struct runner_pool *runners;        /* where the request may be waiting; woken when fired */
-    struct cancel *next, *prev;         /* the server's list of running requests */
 };
 
 static inline void cancel_init(struct cancel *c) {

@@ -6,11 +6,12 @@
 #include <string.h>
 #include <strings.h>
 
+#include "api/file_options.h"
 #include "api/format/parse.h"
 #include "api/learn_jinja.h"
 #include "api/template/named.h"
+#include "base/config.h"
 #include "base/mem.h"
-#include "base/os.h"
 #include "engine/file/gguf.h"
 
 struct catalog {
@@ -41,6 +42,7 @@ static void facts_free(struct model_facts *f) {
     mem_free((void *)(uintptr_t)f->key); /* ours; const for everybody else */
     mem_free((void *)(uintptr_t)f->jinja);
     jinja_free(f->tree);
+    json_free(f->sampling);
     mem_free(f);
 }
 
@@ -78,6 +80,7 @@ static void read_facts(struct model_facts *f, const struct gguf *g) {
     f->audio = gguf_find(g, arch_key(key, &arch, ".audio.block_count")) != NULL;
     gguf_get_i64(g, arch_key(key, &arch, ".context_length"), &f->context_length, NULL);
     gguf_get_i64(g, arch_key(key, &arch, ".embedding_length"), &f->embedding_length, NULL);
+    f->sampling = file_options(g);
     if (gguf_get_str(g, "tokenizer.chat_template", &jinja, NULL) == ST_OK && jinja.len > 0) {
         f->jinja = mem_strndup(jinja.ptr, jinja.len);
         f->jinja_len = f->jinja == NULL ? 0 : jinja.len;
@@ -142,6 +145,15 @@ static enum status get_facts(struct catalog *c, struct catalog_model *m, struct 
     return ST_OK;
 }
 
+enum status catalog_options(const struct catalog_model *m, const json *request, struct options *o,
+                            struct arena *a, struct err *e) {
+    *o = options_default();
+    enum status st = options_apply(o, m->facts->sampling, a, e);
+    if (st == ST_OK) st = options_apply(o, m->stored.params, a, e);
+    if (st == ST_OK) st = options_apply(o, request, a, e);
+    return st;
+}
+
 /* ---- templates and capabilities ---- */
 
 bool catalog_is_family(const struct catalog_model *m, const char *family) {
@@ -192,7 +204,7 @@ static bool jinja_preferred(const struct catalog_model *m) {
 
 static bool go_selected(const struct catalog_model *m) {
     if (m->template == NULL) return false;
-    if (os_env("GO_TEMPLATE") != NULL) return os_env_bool("GO_TEMPLATE", true);
+    if (config_is_set(SET_go_template)) return config_bool(SET_go_template);
     bool free = *m->renderer == '\0' && *m->stored.entry.config.parser == '\0' && !is_harmony(m);
     return !(free && m->facts->tree != NULL && jinja_preferred(m));
 }

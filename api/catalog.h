@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "api/jinja/jinja.h"
+#include "api/options.h"
 #include "api/template/template.h"
 #include "base/buf.h"
 #include "store/store.h"
@@ -26,6 +27,7 @@ struct model_facts {   /* of a GGUF file; owned by the catalog, never freed befo
     struct jinja *tree; /* of it, repaired; NULL: none, or it cannot be parsed */
     bool readable, pooling, vision, audio;
     int64_t context_length, embedding_length;
+    json *sampling; /* what its general.sampling keys say, as options; NULL: nothing */
     struct model_facts *next;
 };
 
@@ -68,6 +70,11 @@ enum status catalog_find(struct catalog *c, const struct model_name *name, struc
 void catalog_model_free(struct catalog_model *m); /* a zeroed one is fine */
 bool catalog_is_family(const struct catalog_model *m, const char *family);
 bool catalog_is_gptoss(const struct catalog_model *m);
+
+/* Options in layers: what is built in, the file's general.sampling, the model's parameters, those
+ * of the request (may be NULL). Errors as options_apply. */
+enum status catalog_options(const struct catalog_model *m, const json *request, struct options *o,
+                            struct arena *a, struct err *e);
 
 /* `{"parent_model":..., ...}` of tags and show; with_sizes adds context_length, embedding_length.
  */

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/duration.h"
+#include "base/duration.h"
 #include "base/mem.h"
 #include "base/os.h"
 #include "engine/file/gguf.h"
@@ -42,19 +42,21 @@ enum status embed_find(struct embed_job *j, const char *text, struct err *e) {
     if (st != ST_OK) return err_set(e, ST_INTERNAL, "%s", e->msg);
     if (*j->model.stored.entry.config.remote_host != '\0')
         return err_set(e, ST_DENIED, "ollama cloud is disabled: remote model is unavailable");
+    st = server_allow(j->x, &j->model.stored.entry.name, e);
+    if (st != ST_OK) return st;
+    activity_set_model(&j->server->activities, server_activity(j->x), text);
     return ST_OK;
 }
 
 enum status embed_load(struct embed_job *j, const json *options, const json *keep_alive,
                        struct err *e) {
     int64_t keep;
-    j->options = options_default();
-    enum status st = options_apply(&j->options, j->model.stored.params, &j->arena, e);
-    if (st == ST_OK) st = options_apply(&j->options, options, &j->arena, e);
+    enum status st = catalog_options(&j->model, options, &j->options, &j->arena, e);
     if (st == ST_OK && keep_alive != NULL) st = keep_alive_parse(keep_alive, &keep, e);
     if (st != ST_OK) return st;
     const struct runner_wish wish = {&j->model, &j->options, keep_alive != NULL ? &keep : NULL};
     st = runner_acquire(j->server->runners, &wish, &j->cancel, &j->runner, e);
+    if (st == ST_OK) store_mark_used(j->server->store, &j->model.stored.entry.name);
     j->ready_ns = os_time_mono_ns();
     return st;
 }
@@ -93,6 +95,7 @@ static enum status add_cut(struct embed_job *j, const char *text, size_t len, si
     struct buf cut = {0};
     enum status st = vocab_encode(v, text, len, VOCAB_PARSE_SPECIAL, &plain, e);
     if (st != ST_OK) return st;
+    server_tell_truncated(j->server, j->x, j->model.stored.entry.name.model, n_ctx);
     const size_t n = t->len - begin, extra = n > plain.len ? n - plain.len : 0;
     const size_t room = n_ctx > extra ? n_ctx - extra : 0;
     if (room == 0)
@@ -224,10 +227,16 @@ static enum status run_engine(struct embed_job *j, const struct cria_embed_reque
     return st;
 }
 
+enum status embed_lora(struct embed_job *j, const json *lora, struct err *e) {
+    return lora_read(&j->lora, lora, runner_engine(j->runner), e);
+}
+
 enum status embed_run(struct embed_job *j, bool scores, bool normalize, struct err *e) {
     const struct cria_model_info *info = cria_engine_info(runner_engine(j->runner));
     struct cria_text *texts = mem_array(j->n_texts, sizeof *texts);
     if (texts == NULL && j->n_texts > 0) return err_no_memory(e);
+    server_charge(j->x, j->tokens.len);
+    metrics_add(&j->server->metrics, COUNT_prompt_tokens, j->tokens.len);
     for (size_t i = 0, begin = 0; i < j->n_texts; begin = j->end[i++])
         texts[i] = (struct cria_text){j->tokens.ids + begin, j->end[i] - begin};
     const struct cria_embed_request r = {.texts = texts,
@@ -235,6 +244,8 @@ enum status embed_run(struct embed_job *j, bool scores, bool normalize, struct e
                                          .pooling =
                                              scores ? CRIA_POOL_RANK : embedding_pooling(info),
                                          .normalize = normalize,
+                                         .adapters = j->lora.given ? j->lora.list : NULL,
+                                         .n_adapters = j->lora.n,
                                          .cancelled = is_cancelled,
                                          .arg = j};
     enum status st = j->n_texts > 0 ? run_engine(j, &r, e) : ST_OK;

@@ -6,6 +6,7 @@
 #ifndef CRIA_API_EMBED_H
 #define CRIA_API_EMBED_H
 
+#include "api/lora.h"
 #include "api/server_impl.h"
 #include "base/arena.h"
 
@@ -23,6 +24,7 @@ struct embed_job { /* begins zeroed; ends with embed_end */
     size_t *end, n_texts;     /* [n_texts] where each ends in tokens */
     float *vectors;           /* [n_texts][width] */
     uint32_t width;
+    struct lora lora;
     int64_t start_ns, ready_ns;
 };
 
@@ -34,6 +36,8 @@ enum status embed_find(struct embed_job *j, const char *name, struct err *e);
 /* Options and keep_alive of the request; NULL: absent. Waits for the model. */
 enum status embed_load(struct embed_job *j, const json *options, const json *keep_alive,
                        struct err *e);
+/* What the request gets of the adapters; behind embed_load. NULL: all of them. */
+enum status embed_lora(struct embed_job *j, const json *lora, struct err *e);
 /* Appends a text. ST_LIMIT: it is too long and must not be cut. */
 enum status embed_add(struct embed_job *j, const char *text, size_t len, bool truncate,
                       struct err *e);

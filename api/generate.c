@@ -5,10 +5,11 @@
 #include <string.h>
 
 #include "api/constrain.h"
-#include "api/duration.h"
 #include "api/generate_impl.h"
+#include "api/lora.h"
 #include "api/request.h"
 #include "api/sampling.h"
+#include "base/duration.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/os.h"
@@ -36,6 +37,9 @@ static enum status find_model(struct gen *g, struct err *e) {
     if (st != ST_OK) return err_set(e, ST_INTERNAL, "%s", e->msg);
     if (*g->model.stored.entry.config.remote_host != '\0')
         return err_set(e, ST_DENIED, "ollama cloud is disabled: remote model is unavailable");
+    st = server_allow(g->x, &g->model.stored.entry.name, e);
+    if (st != ST_OK) return st;
+    activity_set_model(&g->server->activities, g->activity, g->r->model);
     return ST_OK;
 }
 
@@ -105,9 +109,7 @@ static enum status check_capabilities(const struct gen *g, struct err *e) {
 }
 
 static enum status read_options(struct gen *g, struct err *e) {
-    g->options = options_default();
-    enum status st = options_apply(&g->options, g->model.stored.params, &g->arena, e);
-    if (st == ST_OK) st = options_apply(&g->options, g->r->options, &g->arena, e);
+    const enum status st = catalog_options(&g->model, g->r->options, &g->options, &g->arena, e);
     if (g->options.seed >= 0 && g->options.seed < INT64_MAX - g->r->n_before)
         g->options.seed += g->r->n_before;
     return st;
@@ -122,6 +124,7 @@ static enum status load(struct gen *g, struct err *e) {
     }
     struct runner_wish wish = {&g->model, &g->options, has_keep ? &keep : NULL};
     enum status st = runner_acquire(g->server->runners, &wish, &g->cancel, &g->runner, e);
+    if (st == ST_OK) store_mark_used(g->server->store, &g->model.stored.entry.name);
     g->ready_ns = os_time_mono_ns();
     return st;
 }
@@ -221,6 +224,7 @@ static enum status shorten(struct gen *g, uint32_t n_ctx, size_t keep, bool shif
     size_t half = (n_ctx - keep) / 2, room = n_ctx - (half > 1 ? half : 1);
     size_t tail = room > keep ? room - keep : 0;
     memmove(t->ids + keep, t->ids + t->len - tail, tail * sizeof *t->ids);
+    g->prompt.truncated = true;
     t->len = keep + tail;
     return ST_OK;
 }
@@ -262,10 +266,14 @@ static enum status start(struct gen *g, struct err *e) {
     if (st != ST_OK) return st;
     size_t keep = tokens_to_keep(g, v);
     st = shorten(g, n_ctx, keep, shift, e);
+    if (st == ST_OK && g->prompt.truncated)
+        server_tell_truncated(g->server, g->x, g->r->model, n_ctx);
     if (st == ST_OK) st = gen_choose_parser(g, e);
     if (st != ST_OK) return st;
     int64_t most = (int64_t)n_ctx * N_PREDICT_CTX;
     struct sampling sampling;
+    struct lora lora;
+    if ((st = lora_read(&lora, g->r->lora, engine, e)) != ST_OK) return st;
     st = sampling_make(&sampling, o, v, &g->arena, e);
     struct cria_request request = {.prompt = g->tokens.ids,
                                    .n_prompt = g->tokens.len,
@@ -278,8 +286,11 @@ static enum status start(struct gen *g, struct err *e) {
                                    .shift = shift,
                                    .n_keep = (int32_t)keep,
                                    .logprobs = g->r->logprobs,
+                                   .adapters = lora.given ? lora.list : NULL,
+                                   .n_adapters = lora.n,
                                    .visible = g->visible,
                                    .n_visible = g->n_visible,
+                                   .progress = &g->activity->progress,
                                    .n_top_logprobs =
                                        g->r->logprobs ? (uint32_t)g->r->top_logprobs : 0};
     struct buf grammar = {0};
@@ -360,11 +371,19 @@ bool gen_run(struct server *s, struct http_exchange *x, const struct gen_request
     *f = (struct gen_failure){.http_status = 500,
                               .err = {.code = ST_NO_MEMORY, .msg = "out of memory"}};
     if (g == NULL) return false;
-    *g = (struct gen){.server = s, .r = r, .sink = sink, .f = f, .start_ns = os_time_mono_ns()};
+    *g = (struct gen){
+        .server = s, .x = x, .r = r, .sink = sink, .f = f, .start_ns = os_time_mono_ns()};
+    g->activity = server_activity(x);
+    g->activity->generates = true;
     cancel_init(&g->cancel);
     server_enter(s, x, &g->cancel);
     enum status st = run(g, &f->err);
     f->http_status = answer_status(st);
+    if (st == ST_CANCELLED) {
+        metrics_add(&s->metrics, COUNT_aborted, 1);
+        metrics_add(&s->metrics, COUNT_generation_tokens,
+                    atomic_load(&g->activity->progress.n_generated));
+    }
     server_leave(s, x, &g->cancel);
     release(g);
     cancel_destroy(&g->cancel);

@@ -26,10 +26,12 @@ struct gen_request { /* texts are never NULL; json values may be (absent) */
     const json *context, *images;
     const json *format, *options, *keep_alive, *think;
     const json *grammar, *regex, *choice; /* cria's own: GBNF, an expression, a list of texts */
+    const json *lora;                     /* cria's own: scales of adapters (lora.h) */
     bool stream, raw, truncate, shift, logprobs, debug;
-    bool count;        /* as debug, but for the number of tokens: nothing is cut off the prompt */
-    bool any_think;    /* a think value that the model cannot follow is dropped, not refused */
-    unsigned n_before; /* choices made before this one of the request: a fixed seed moves on */
+    bool count; /* as debug, but for the number of tokens: nothing is cut off the prompt */
+    bool report_truncation; /* native: the last piece has the field prompt_truncated */
+    bool any_think;         /* a think value that the model cannot follow is dropped, not refused */
+    unsigned n_before;      /* choices made before this one of the request: a fixed seed moves on */
     int64_t top_logprobs;
 };
 
@@ -37,6 +39,7 @@ struct gen_stats {
     int64_t total_ns, load_ns, prompt_ns, eval_ns;
     uint32_t n_prompt, n_generated;
     const char *stop_hit; /* the stop string that ended the answer; NULL */
+    bool truncated;       /* the model did not see all of the prompt (docs/http.md) */
 };
 
 struct gen_piece { /* valid during the call */

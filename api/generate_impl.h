@@ -15,6 +15,7 @@ enum { GEN_VISIBLE = 24 };
 
 struct gen {
     struct server *server;
+    struct http_exchange *x;
     const struct gen_request *r;
     const struct gen_sink *sink;
     struct gen_failure *f;
@@ -24,6 +25,7 @@ struct gen {
     struct prompt_think think;
     struct arena arena;
     struct cancel cancel;
+    struct activity *activity; /* of the exchange */
     struct runner *runner;
     struct cria_generation *generation;
     struct prompt prompt;

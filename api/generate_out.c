@@ -274,12 +274,28 @@ static struct gen_stats stats_of(const struct gen *g) {
                               .eval_ns = s->eval_ns > 0 ? s->eval_ns : 1,
                               .n_prompt = s->n_prompt,
                               .n_generated = s->n_generated,
+                              .truncated = g->prompt.truncated,
                               .stop_hit = stop_of(g, s->stop_hit)};
+}
+
+/* Called while the generation is there. */
+static void count(const struct gen *g, enum cria_done done) {
+    struct metrics *m = &g->server->metrics;
+    const struct cria_stats *s = cria_generation_stats(g->generation);
+    metrics_add(m, COUNT_prompt_tokens, s->n_prompt);
+    metrics_add(m, COUNT_generation_tokens, s->n_generated);
+    server_charge(g->x, (uint64_t)s->n_prompt + s->n_generated);
+    metrics_add(m, COUNT_prefix_queries, s->n_prompt);
+    metrics_add(m, COUNT_prefix_hits, s->n_cached);
+    metrics_add(m, done == CRIA_DONE_LENGTH ? COUNT_full : COUNT_stopped, 1);
+    metrics_time(m, HIST_queue, g->ready_ns - g->start_ns + s->wait_ns);
+    metrics_time(m, HIST_e2e, os_time_mono_ns() - g->start_ns);
 }
 
 static enum status finish(struct gen *g, enum cria_done done, struct err *e) {
     struct buf context = {0};
     struct gen_stats stats = stats_of(g);
+    count(g, done);
     if (!g->r->chat && !g->r->raw) put_context_ids(g, &context);
     if (g->calls) {
         tool_end(&g->tool_parser, &g->content);
@@ -304,10 +320,17 @@ static enum status finish(struct gen *g, enum cria_done done, struct err *e) {
 enum status gen_output(struct gen *g, struct err *e) {
     struct cria_chunk chunk;
     enum status st = ST_OK;
+    int64_t last_ns = 0;
     begin(g);
     do {
         st = cria_generation_next(g->generation, &chunk, e);
         if (st != ST_OK) return st;
+        const int64_t now = os_time_mono_ns();
+        if (last_ns == 0)
+            metrics_time(&g->server->metrics, HIST_ttft, now - g->start_ns);
+        else
+            metrics_time(&g->server->metrics, HIST_itl, now - last_ns);
+        last_ns = now;
         if (chunk.done == CRIA_DONE_CANCELLED) return err_set(e, ST_CANCELLED, "request canceled");
         st = take_chunk(g, &chunk, e);
         if (st == ST_OK && g->r->stream) st = send_stream(g, chunk.len > 0, e);

@@ -9,7 +9,7 @@
 struct native_request { /* members: see request.h */
     const json *model, *stream, *format, *keep_alive, *think, *options, *truncate, *shift,
         *logprobs, *top_logprobs, *debug;
-    const json *grammar, *regex, *choice; /* cria's own */
+    const json *grammar, *regex, *choice, *lora, *report_truncation; /* cria's own */
     const json *prompt, *suffix, *system, *template, *raw, *context, *images;
     const json *messages, *tools, *tool_choice; /* tool_choice: cria's own, as OpenAI's */
 };

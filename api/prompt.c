@@ -363,6 +363,13 @@ static enum status list_kept(const struct prompt_input *in, const struct convers
     return st;
 }
 
+/* System messages stay wherever they are. */
+static bool drops_any(const struct conversation *c, size_t first) {
+    for (size_t i = 0; i < first; i++)
+        if (strcmp(c->messages[i].role, "system") != 0) return true;
+    return false;
+}
+
 /* Fill in the middle: the template sees only the two texts. */
 static enum status render_insert(const struct prompt_input *in, struct prompt *out, struct err *e) {
     const struct template *t = in->template != NULL ? in->template : in->model->template;
@@ -401,6 +408,7 @@ enum status prompt_render(const struct prompt_input *in, struct prompt *out, str
     }
     if (st == ST_OK) st = render_part(in, &c, first, in->template == NULL, out, e);
     if (st == ST_OK) st = list_kept(in, &c, first, out, e);
+    out->truncated = drops_any(&c, first);
     arena_free(&c.arena);
     return st;
 }

@@ -42,6 +42,7 @@ struct prompt_input {
 struct prompt {
     struct buf text;
     bool writes_bos;     /* the text may begin with the BOS that the vocabulary adds, too */
+    bool truncated;      /* messages of the request are not in it */
     const json **images; /* of the messages that are in it, in order; the list is owned */
     unsigned n_images;
 };

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "api/duration.h"
 #include "base/base64.h"
+#include "base/duration.h"
 
 /* Security bounds of spec/security.md S-NET-7. */
 static const struct json_limits limits = {

@@ -14,7 +14,8 @@ route_fn route_embed, route_embeddings, route_openai_embeddings;
  */
 
 struct embed_request {
-    const json *model, *input, *prompt, *truncate, *dimensions, *options, *keep_alive, *encoding;
+    const json *model, *input, *prompt, *truncate, *dimensions, *options, *keep_alive, *encoding,
+        *report_truncation, *lora; /* cria's own */
 };
 #define PLAIN(name, kind)                                                                          \
     { #name, kind, offsetof(struct embed_request, name), NULL, FIELD_ANY, NULL, NULL, NULL }
@@ -31,15 +32,20 @@ struct embed_request {
         "keep_alive", FIELD_CHECK, offsetof(struct embed_request, keep_alive), "", FIELD_ANY,      \
             NULL, NULL, check_keep_alive                                                           \
     }
-static const struct field embed_field[] = {PLAIN(model, FIELD_TEXT), PLAIN(input, FIELD_ANY),
+static const struct field embed_field[] = {PLAIN(model, FIELD_TEXT),
+                                           PLAIN(input, FIELD_ANY),
                                            PLAIN(truncate, FIELD_FLAG),
-                                           PLAIN(dimensions, FIELD_INT), OPTIONS};
+                                           PLAIN(report_truncation, FIELD_FLAG),
+                                           PLAIN(dimensions, FIELD_INT),
+                                           PLAIN(lora, FIELD_ANY),
+                                           OPTIONS};
 static const struct field embeddings_field[] = {PLAIN(model, FIELD_TEXT), PLAIN(prompt, FIELD_TEXT),
-                                                OPTIONS};
+                                                PLAIN(lora, FIELD_ANY), OPTIONS};
 static const struct field openai_field[] = {
     PLAIN(model, FIELD_TEXT),
     PLAIN(input, FIELD_ANY),
     PLAIN(dimensions, FIELD_INT),
+    PLAIN(lora, FIELD_ANY),
     {"encoding_format", FIELD_TEXT, offsetof(struct embed_request, encoding), NULL, FIELD_ANY, NULL,
      NULL, NULL},
 };
@@ -88,6 +94,7 @@ static enum status embed(struct embed_job *j, const struct embed_request *r, boo
         st = err_set(e, ST_NOT_FOUND, "model '%s' not found", model);
     if (st == ST_OK) st = embed_find(j, model, e);
     if (st == ST_OK) st = embed_load(j, r->options, r->keep_alive, e);
+    if (st == ST_OK) st = embed_lora(j, r->lora, e);
     if (st == ST_OK) st = add_input(j, r->input, field_flag(r->truncate, true), openai, e);
     return st == ST_OK ? embed_run(j, false, true, e) : st;
 }
@@ -146,6 +153,8 @@ void route_embed(const struct route_call *c) {
             json_put_field_int(&b, "load_duration", j.ready_ns - j.start_ns);
             json_put_field_int(&b, "prompt_eval_count", (int64_t)j.tokens.len);
         }
+        if (field_flag(r.report_truncation, false))
+            json_put_field_bool(&b, "prompt_truncated", server_activity(c->x)->truncated);
         buf_chr(&b, '}');
         answer_json(c->x, 200, TYPE_JSON_UTF8, &b);
     }
@@ -163,6 +172,7 @@ void route_embeddings(const struct route_call *c) {
     embed_begin(&j, c->server, c->x);
     enum status st = embed_find(&j, field_text(r.model), &e);
     if (st == ST_OK) st = embed_load(&j, r.options, r.keep_alive, &e);
+    if (st == ST_OK) st = embed_lora(&j, r.lora, &e);
     if (st == ST_OK) st = add_input(&j, r.prompt, false, false, &e);
     if (st == ST_OK) st = embed_run(&j, false, embed_wants_unit(&j), &e);
     if (st != ST_OK) {

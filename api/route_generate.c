@@ -24,9 +24,11 @@ route_fn route_generate, route_chat;
 #define SHARED_FIELDS                                                                             \
     PLAIN(model, FIELD_TEXT), PLAIN(stream, FIELD_FLAG), PLAIN(format, FIELD_ANY),                \
     PLAIN(grammar, FIELD_ANY), PLAIN(regex, FIELD_ANY), PLAIN(choice, FIELD_ANY),                 \
+    PLAIN(lora, FIELD_ANY),                                                                       \
     CHECKED(keep_alive, check_keep_alive), CHECKED(think, check_think),                           \
     MAP(options, "map[string]interface {}"), PLAIN(truncate, FIELD_FLAG),                         \
     PLAIN(shift, FIELD_FLAG), PLAIN(logprobs, FIELD_FLAG), PLAIN(top_logprobs, FIELD_INT),        \
+    PLAIN(report_truncation, FIELD_FLAG),                                                         \
     RENAMED("_debug_render_only", debug, FIELD_FLAG)
 /* clang-format on */
 
@@ -70,6 +72,7 @@ struct gen_request native_to_gen(const struct native_request *n, bool chat, bool
                                 .grammar = n->grammar,
                                 .regex = n->regex,
                                 .choice = n->choice,
+                                .lora = n->lora,
                                 .options = n->options,
                                 .keep_alive = n->keep_alive,
                                 .think = n->think,
@@ -78,6 +81,7 @@ struct gen_request native_to_gen(const struct native_request *n, bool chat, bool
                                 .truncate = field_flag(n->truncate, true),
                                 .shift = field_flag(n->shift, true),
                                 .logprobs = field_flag(n->logprobs, false),
+                                .report_truncation = field_flag(n->report_truncation, false),
                                 .debug = field_flag(n->debug, false),
                                 .top_logprobs = field_int(n->top_logprobs, 0)};
 }
@@ -147,6 +151,8 @@ static void put_piece(struct buf *b, const struct gen_request *r, const struct g
     if (p->done_reason != NULL) json_put_field(b, "done_reason", p->done_reason);
     if (p->context != NULL) put_raw(b, "context", "", p->context, "");
     if (p->stats != NULL) put_stats(b, p->stats);
+    if (p->stats != NULL && r->report_truncation)
+        json_put_field_bool(b, "prompt_truncated", p->stats->truncated);
     if (*p->logprobs != '\0') put_raw(b, "logprobs", "[", p->logprobs, "]");
     if (p->rendered != NULL) native_put_debug(b, p);
     buf_chr(b, '}');

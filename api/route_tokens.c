@@ -36,12 +36,13 @@ typedef enum status tokens_fn(const struct tokens_request *r, const struct vocab
 static enum status with_runner(const struct route_call *c, const struct catalog_model *model,
                                const struct tokens_request *r, tokens_fn *fn, struct buf *out,
                                struct err *e) {
-    struct options options = options_default();
+    struct options options;
     struct runner_wish wish = {model, &options, NULL};
     struct arena arena = {0};
     struct cancel cancel;
     struct runner *runner;
-    enum status st = options_apply(&options, model->stored.params, &arena, e);
+    enum status st = server_allow(c->x, &model->stored.entry.name, e);
+    if (st == ST_OK) st = catalog_options(model, NULL, &options, &arena, e);
     cancel_init(&cancel);
     server_enter(c->server, c->x, &cancel);
     if (st == ST_OK) st = runner_acquire(c->server->runners, &wish, &cancel, &runner, e);

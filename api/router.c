@@ -5,21 +5,33 @@
 
 #include "api/request.h"
 #include "api/server_impl.h"
+#include "api/unpack.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "base/os.h"
 
-#define ROUTE(method, path, fn) route_fn fn;
+#define ROUTE(method, path, fn, scope) route_fn fn;
 #include "api/routes.def"
 #undef ROUTE
 
-static const struct route {
-    const char *method, *path;
-    route_fn *fn;
-} table[] = {
-#define ROUTE(method, path, fn) {method, path, fn},
+static route_fn *const handler[] = {
+#define ROUTE(method, path, fn, scope) fn,
+#include "api/routes.def"
+#undef ROUTE
+};
+static const struct metric_route table[] = {
+#define ROUTE(method, path, fn, scope) {method, path},
+#include "api/routes.def"
+#undef ROUTE
+};
+static const enum key_scope scope_of[] = {
+#define ROUTE(method, path, fn, scope) SCOPE_##scope,
 #include "api/routes.def"
 #undef ROUTE
 };
 enum { N_ROUTES = sizeof table / sizeof *table };
+const struct metric_route *const router_routes = table;
+const size_t router_n_routes = N_ROUTES;
 
 /* ---- paths ---- */
 
@@ -55,19 +67,19 @@ static bool matches(const char *pattern, const char *path, const char **param) {
 }
 
 struct match {
-    const struct route *route; /* NULL: none for this method */
-    bool known;                /* the path exists, with some method */
+    size_t route; /* N_ROUTES: none for this method */
+    bool known;   /* the path exists, with some method */
     const char *param;
 };
 
 static struct match find(const char *method, const char *path) {
-    struct match m = {.param = ""};
+    struct match m = {.route = N_ROUTES, .param = ""};
     for (size_t i = 0; i < N_ROUTES; i++) {
         const char *param;
         if (!matches(table[i].path, path, &param)) continue;
         m.known = true;
         m.param = param;
-        if (strcmp(table[i].method, method) == 0) m.route = &table[i];
+        if (strcmp(table[i].method, method) == 0) m.route = i;
     }
     return m;
 }
@@ -104,6 +116,7 @@ static bool pass_origin(const struct guard *g, struct http_exchange *x) {
     const char *origin = http_header(x, "Origin");
     if (origin == NULL || *origin == '\0' || guard_same_origin(origin, http_host(x))) return true;
     if (!g->all_origins && !guard_origin_ok(g, origin)) {
+        if (http_has_body(x)) http_close_after(x);
         http_answer(x, 403, NULL, NULL, 0);
         return false;
     }
@@ -116,12 +129,27 @@ static bool pass_origin(const struct guard *g, struct http_exchange *x) {
     return true;
 }
 
+/* Before the body is read. */
+static bool pass_forgery(struct http_exchange *x) {
+    const struct guard_request r = {.method = http_method(x),
+                                    .origin = http_header(x, "Origin"),
+                                    .host = http_host(x),
+                                    .site = http_header(x, "Sec-Fetch-Site"),
+                                    .type = http_header(x, "Content-Type"),
+                                    .has_body = http_has_body(x)};
+    if (!guard_is_forged(&r)) return true;
+    http_close_after(x);
+    http_answer(x, 403, NULL, NULL, 0);
+    return false;
+}
+
 static bool pass_host(const struct guard *g, struct http_exchange *x) {
     if (!guard_host_ok(g, http_host(x))) {
+        if (http_has_body(x)) http_close_after(x);
         http_answer(x, 403, NULL, NULL, 0);
         return false;
     }
-    if (g->check_host && is_options(x) && guard_host_is_name(http_host(x))) {
+    if (g->loopback && is_options(x) && guard_host_is_name(http_host(x))) {
         http_answer(x, 204, NULL, NULL, 0);
         return false;
     }
@@ -170,13 +198,15 @@ static bool redirected(struct http_exchange *x, const char *path) {
 
 /* ---- the way in ---- */
 
-static void call(struct server *s, struct http_exchange *x, const char *path) {
-    struct match m = find(http_method(x), path);
-    if (is_options(x) || (m.known && m.route == NULL)) add_allow(x, path);
+static void call(struct server *s, struct http_exchange *x, const char *path, struct match m) {
+    if (is_options(x) || (m.known && m.route == N_ROUTES)) add_allow(x, path);
     if (!pass_origin(&s->guard, x) || !pass_host(&s->guard, x)) return;
-    if (m.route != NULL) {
+    if (m.route < N_ROUTES) {
         struct route_call c = {s, x, m.param};
-        m.route->fn(&c);
+        struct activity *a = server_activity(x);
+        if (!pass_forgery(x) || !access_enter(&s->access, x, scope_of[m.route], &a->pass)) return;
+        handler[m.route](&c);
+        access_leave(&a->pass);
     } else if (m.known) {
         http_answer_text(x, 405, TYPE_TEXT, "405 method not allowed");
     } else if (!redirected(x, path)) {
@@ -184,16 +214,37 @@ static void call(struct server *s, struct http_exchange *x, const char *path) {
     }
 }
 
+/* What was asked for is told as its route: a path may hold anything. */
+static void tell(struct server *s, const struct http_exchange *x, const struct activity *a,
+                 size_t route) {
+    const int status = http_answer_status(x) != 0 ? http_answer_status(x) : 500;
+    metrics_request(&s->metrics, route, status);
+    log_info("http", "%s %s %d %.1f ms id=%s", a->method, a->route, status,
+             (double)(os_time_mono_ns() - a->since_mono_ns) / 1e6, a->id);
+}
+
 void router_handle(void *arg, struct http_exchange *x) {
-    if (!server_begin(arg)) {
+    struct server *s = arg;
+    struct activity a = {.method = "", .route = "-"};
+    struct match m = {.route = N_ROUTES};
+    char *path = decode(http_path(x));
+    if (path != NULL) m = find(http_method(x), path); /* else answered with 500 by the caller */
+    if (m.route < N_ROUTES) {
+        a.method = table[m.route].method;
+        a.route = table[m.route].path;
+    }
+    const bool open = activities_add(&s->activities, &a, http_header(x, "X-Request-Id"));
+    http_set_tag(x, &a);
+    http_add_header(x, "X-Request-Id", a.id);
+    if (!open) {
         http_close_after(x);
         answer_error(x, DIALECT_NATIVE, 503, TYPE_JSON_UTF8, "the server is shutting down");
-        return;
+    } else if (path != NULL) {
+        call(s, x, path, m);
     }
-    char *path = decode(http_path(x));
-    if (path != NULL) call(arg, x, path); /* else answered with 500 by the caller */
+    tell(s, x, &a, m.route);
     mem_free(path);
-    server_end(arg);
+    if (open) activities_remove(&s->activities, &a);
 }
 
 static void answer_body_error(struct http_exchange *x, enum dialect d, const struct err *e) {
@@ -207,7 +258,8 @@ bool route_body(const struct route_call *c, enum dialect d, const struct fields 
     struct buf body = {0};
     struct err e = {.msg = ""};
     *root = NULL;
-    enum status st = http_read_all(c->x, BODY_MAX, &body, &e);
+    enum status st = d == DIALECT_NATIVE ? http_read_all(c->x, BODY_MAX, &body, &e)
+                                         : unpack_body(c->x, BODY_MAX, &body, &e);
     if (st == ST_OK)
         st = request_decode(f, body.data == NULL ? "" : body.data, body.len, out, root, &e);
     buf_free(&body);

@@ -6,12 +6,19 @@
 #include <string.h>
 #include <time.h>
 
-#include "api/duration.h"
+#include "base/duration.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/os.h"
 
-enum { MIN_CTX = 4, MIN_VISION_CTX = 2048, DEFAULT_CTX = 4096, DEFAULT_BATCH = 512 };
+enum {
+    MIN_CTX = 4,
+    MIN_VISION_CTX = 2048,
+    DEFAULT_CTX = 4096,
+    DEFAULT_BATCH = 512,
+    THREADS_PER_CPU = 4, /* most that a request may ask for: a thousand took seconds to meet */
+    FEWEST_MOST_THREADS = 16,
+};
 
 struct load_key { /* what makes two loads of a file different */
     uint32_t n_ctx, n_batch, n_thread;
@@ -21,7 +28,8 @@ struct load_key { /* what makes two loads of a file different */
 enum runner_state { RUNNER_LOADING, RUNNER_READY, RUNNER_CLOSING };
 
 struct runner {
-    char *key; /* path of the model; owned */
+    char *key;      /* path of the model; owned */
+    char *adapters; /* their paths, a line each; owned */
     struct load_key load;
     enum runner_state state;
     struct cria_engine *engine;
@@ -60,6 +68,7 @@ struct cria_vision *runner_vision(const struct runner *r, const char **why) {
 
 static void runner_free(struct runner *r) {
     mem_free(r->key);
+    mem_free(r->adapters);
     mem_free(r->name);
     mem_free(r->details);
     mem_free(r->projector);
@@ -173,12 +182,25 @@ void runner_wake(struct runner_pool *p) {
     pthread_mutex_unlock(&p->mutex);
 }
 
+void runner_pool_configure(struct runner_pool *p, const struct settings *s) {
+    pthread_mutex_lock(&p->mutex);
+    p->settings = *s;
+    pthread_cond_broadcast(&p->changed); /* there may be room for more models now */
+    pthread_mutex_unlock(&p->mutex);
+}
+
 /* ---- load options ---- */
 
 static uint32_t clamp_u32(int64_t v, uint32_t min, uint32_t max) {
     return v < (int64_t)min ? min : v > (int64_t)max ? max : (uint32_t)v;
 }
 
+static uint32_t most_threads(void) {
+    const uint32_t n = os_cpu_count() * THREADS_PER_CPU;
+    return n > FEWEST_MOST_THREADS ? n : FEWEST_MOST_THREADS;
+}
+
+/* With the mutex. */
 static struct load_key load_key(const struct runner_pool *p, const struct runner_wish *w) {
     const struct options *o = w->options;
     struct load_key k = {.auto_ctx = o->num_ctx <= 0, .auto_batch = o->num_batch <= 0};
@@ -187,7 +209,7 @@ static struct load_key load_key(const struct runner_pool *p, const struct runner
     if (train > 0 && ctx > train) ctx = train;
     k.n_ctx = clamp_u32(ctx, w->model->can[CAN_VISION] ? MIN_VISION_CTX : MIN_CTX, 1U << 30);
     k.n_batch = k.auto_batch ? DEFAULT_BATCH : clamp_u32(o->num_batch, 1, 65536);
-    k.n_thread = clamp_u32(o->num_thread, 0, 1024);
+    k.n_thread = clamp_u32(o->num_thread, 0, most_threads());
     return k;
 }
 
@@ -270,18 +292,20 @@ static bool must_wait(struct runner_pool *p, struct runner *same) {
 /* ---- loading ---- */
 
 static enum status open_engine(const struct runner_wish *w, const struct load_key *k,
-                               uint32_t n_parallel, struct cria_engine **out, struct err *e) {
+                               const struct settings *s, struct cria_engine **out, struct err *e) {
     const struct store_model *m = &w->model->stored;
     struct cria_engine_params ep = cria_engine_default_params();
     struct err local = {.msg = ""};
     ep.n_ctx = k->n_ctx;
     ep.n_batch = k->n_batch;
     ep.n_threads = k->n_thread;
-    ep.n_parallel = n_parallel;
+    ep.n_parallel = s->num_parallel;
+    ep.kv_type = s->kv_type;
+    ep.adapters = m->adapters;
+    ep.n_adapters = m->n_adapters;
     if (m->tensor_layers)
         return err_set(e, ST_INTERNAL,
                        "this model requires MLX support, but the MLX runtime is not available");
-    if (m->n_adapters > 0) return err_set(e, ST_INTERNAL, "adapters are not supported yet");
     if (m->model_path == NULL && m->model_data == NULL)
         return err_set(e, ST_INTERNAL, "the model has no weights");
     enum status st = m->model_path != NULL
@@ -308,27 +332,31 @@ static enum status open_vision(struct runner *r, struct err *e) {
     return st == ST_NO_MEMORY || r->vision_error == NULL ? err_no_memory(e) : ST_OK;
 }
 
-/* Engine and projector. Images whose rows see each other take one step, so that must be as large.
- */
-static enum status open_runner(struct runner *r, const struct runner_wish *w, struct load_key k,
-                               uint32_t n_parallel, struct err *e) {
-    enum status st = open_engine(w, &k, n_parallel, &r->engine, e);
-    if (st == ST_OK) st = open_vision(r, e);
-    const struct cria_vision_info *info = r->vision != NULL ? cria_vision_info(r->vision) : NULL;
-    if (st == ST_OK && info != NULL && info->non_causal && info->max_rows > k.n_batch) {
-        k.n_batch = info->max_rows;
-        cria_vision_close(r->vision);
-        cria_engine_close(r->engine);
-        r->vision = NULL;
-        r->engine = NULL;
-        st = open_engine(w, &k, n_parallel, &r->engine, e);
-        if (st == ST_OK) st = open_vision(r, e);
-    }
-    if (st != ST_OK) {
-        cria_vision_close(r->vision);
-        cria_engine_close(r->engine);
-    }
+static enum status open_runner(struct runner *r, const struct runner_wish *w,
+                               const struct load_key *k, const struct settings *s, struct err *e) {
+    enum status st = open_engine(w, k, s, &r->engine, e);
+    if (st != ST_OK) return st;
+    st = open_vision(r, e);
+    if (st != ST_OK) cria_engine_close(r->engine);
     return st;
+}
+
+/* The paths of the model's adapters, a line each; NULL: no memory. */
+static char *adapter_paths(const struct catalog_model *m) {
+    struct buf b = {0};
+    for (size_t i = 0; i < m->stored.n_adapters; i++) buf_printf(&b, "%s\n", m->stored.adapters[i]);
+    buf_str(&b, "");
+    return buf_take(&b);
+}
+
+static bool same_adapters(const struct runner *r, const struct catalog_model *m) {
+    const char *p = r->adapters;
+    for (size_t i = 0; i < m->stored.n_adapters; i++) {
+        const size_t n = strlen(m->stored.adapters[i]);
+        if (strncmp(p, m->stored.adapters[i], n) != 0 || p[n] != '\n') return false;
+        p += n + 1;
+    }
+    return *p == '\0';
 }
 
 static struct runner *runner_new(const struct runner_wish *w, const struct load_key *k,
@@ -345,7 +373,10 @@ static struct runner *runner_new(const struct runner_wish *w, const struct load_
     r->name = mem_strdup(shortest);
     r->details = buf_take(&details);
     r->projector = mem_strdup(projector_of(w));
-    if (r->key != NULL && r->name != NULL && r->details != NULL && r->projector != NULL) return r;
+    r->adapters = adapter_paths(w->model);
+    if (r->adapters != NULL && r->projector != NULL && r->key != NULL && r->name != NULL &&
+        r->details != NULL)
+        return r;
     runner_free(r);
     return NULL;
 }
@@ -359,9 +390,10 @@ static enum status load(struct runner_pool *p, const struct runner_wish *w,
     r->state = RUNNER_LOADING;
     r->next = p->runners;
     p->runners = r;
+    const struct settings settings = p->settings;
     pthread_mutex_unlock(&p->mutex);
     int64_t start = os_time_mono_ns();
-    enum status st = open_runner(r, w, *k, p->settings.num_parallel, e);
+    enum status st = open_runner(r, w, k, &settings, e);
     log_info("runner", "load of %s: %s, %.0f ms", r->name, st == ST_OK ? "done" : e->msg,
              (double)(os_time_mono_ns() - start) / 1e6);
     pthread_mutex_lock(&p->mutex);
@@ -398,7 +430,7 @@ static struct runner *take_ready(struct runner_pool *p, const struct runner_wish
                                  const struct load_key *k) {
     struct runner *r = find_runner(p, w->model->facts->key);
     if (r == NULL || r->state != RUNNER_READY || r->expiring || !same_load(&r->load, k) ||
-        strcmp(r->projector, projector_of(w)) != 0)
+        !same_adapters(r, w->model) || strcmp(r->projector, projector_of(w)) != 0)
         return NULL;
     take(p, r, w);
     return r;
@@ -430,9 +462,9 @@ enum status runner_acquire(struct runner_pool *p, const struct runner_wish *w, s
                            struct runner **out, struct err *e) {
     struct err local;
     if (e == NULL) e = &local;
-    struct load_key k = load_key(p, w);
     enum status st = ST_OK;
     pthread_mutex_lock(&p->mutex);
+    const struct load_key k = load_key(p, w);
     *out = take_ready(p, w, &k);
     if (*out == NULL) st = wait_in_queue(p, w, &k, c, out, e);
     pthread_mutex_unlock(&p->mutex);
@@ -444,6 +476,19 @@ enum status runner_acquire(struct runner_pool *p, const struct runner_wish *w, s
 static int by_expiry(const void *a, const void *b) {
     const struct runner *const *x = a, *const *y = b;
     return ((*x)->expires_ns < (*y)->expires_ns) - ((*x)->expires_ns > (*y)->expires_ns);
+}
+
+uint32_t runner_each(struct runner_pool *p, void (*fn)(void *arg, const struct runner_load *l),
+                     void *arg) {
+    pthread_mutex_lock(&p->mutex);
+    for (struct runner *r = p->runners; r != NULL; r = r->next) {
+        if (r->state != RUNNER_READY) continue;
+        const struct runner_load l = {r->name, cria_engine_load(r->engine)};
+        fn(arg, &l);
+    }
+    const uint32_t n = p->n_waiting;
+    pthread_mutex_unlock(&p->mutex);
+    return n;
 }
 
 static void put_runner(struct buf *b, const struct runner *r, int64_t now) {

@@ -23,6 +23,8 @@ struct runner_pool;
 struct runner;
 
 enum status runner_pool_open(struct runner_pool **out, const struct settings *s, struct err *e);
+/* Other settings, for what is loaded or queued from now on. */
+void runner_pool_configure(struct runner_pool *p, const struct settings *s);
 void runner_pool_close(struct runner_pool *p); /* no runner may be in use; NULL is fine */
 
 struct runner_wish {
@@ -43,6 +45,14 @@ struct cria_vision *runner_vision(const struct runner *r, const char **why);
 /* Unloads the model as soon as it is idle; nothing if it is not loaded. */
 void runner_expire(struct runner_pool *p, const struct catalog_model *m);
 void runner_wake(struct runner_pool *p); /* a cancel has fired: waiting requests look again */
+struct runner_load {                     /* of a loaded model */
+    const char *name;                    /* valid during the call */
+    struct cria_load load;
+};
+/* Calls fn for every loaded model, under the pool's lock; returns how many requests wait for one.
+ */
+uint32_t runner_each(struct runner_pool *p, void (*fn)(void *arg, const struct runner_load *l),
+                     void *arg);
 /* The lines of /api/ps as a JSON list, latest expiry first. */
 void runner_put_list(struct runner_pool *p, struct buf *b);
 

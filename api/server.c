@@ -3,25 +3,81 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "api/request.h"
 #include "api/server_impl.h"
+#include "base/config.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/os.h"
 
-enum { DEFAULT_THREADS = 256, DRAIN_SECONDS = 10 };
+enum { MAX_CONNECTIONS = 16384 };
+#define LAST_WORDS_NS 10000000000
+
+/* ---- keys ---- */
+
+enum status server_allow(struct http_exchange *x, const struct model_name *stored, struct err *e) {
+    const struct api_key *k = server_activity(x)->pass.key;
+    char name[NAME_TEXT_MAX];
+    name_shortest(stored, name);
+    if (k == NULL || key_allows(k, name)) return ST_OK;
+    return err_set(e, ST_DENIED, "this API key may not use model '%s'", name);
+}
+
+void server_charge(struct http_exchange *x, uint64_t n_tokens) {
+    const struct pass *p = &server_activity(x)->pass;
+    if (p->key != NULL) keyring_charge(p->ring, p->key, n_tokens);
+}
+
+/* Who can reach it from elsewhere needs a key, unless the user has said otherwise (S-NET-1). */
+static enum status check_bind(struct server *s, const struct server_params *p, struct err *e) {
+    s->insecure = !s->guard.loopback && !access_has_keys(&s->access);
+    if (!s->insecure || config_bool(SET_allow_insecure_bind)) return ST_OK;
+    if (!p->host_by_user)
+        return err_set(
+            e, ST_DENIED,
+            "others could use this server: listening on %s needs an API key (key add) or "
+            "CRIA_ALLOW_INSECURE_BIND=1",
+            p->host);
+    log_warn(
+        "server",
+        "anybody who can reach %s may use and change this server: there is no API key (key add)",
+        p->host);
+    return ST_OK;
+}
+
+/* ---- opening and closing ---- */
+
+static const char *path_of(enum setting id) {
+    const char *text = config_text(id);
+    return text != NULL && *text != '\0' ? text : NULL;
+}
+
+static unsigned number_of(enum setting id) {
+    const uint64_t n = config_uint(id);
+    return n == 0 ? 1 : n > MAX_CONNECTIONS ? MAX_CONNECTIONS : (unsigned)n;
+}
 
 static enum status open_parts(struct server *s, const struct server_params *p, struct err *e) {
     const char *host = p->host == NULL ? "127.0.0.1" : p->host;
+    struct http_limits limits = http_default_limits;
+    limits.per_address = number_of(SET_max_connections_per_address);
     struct http_params hp = {.host = host,
                              .port = p->port,
+                             .tls_cert = p->is_private ? NULL : path_of(SET_tls_cert),
+                             .tls_key = path_of(SET_tls_key),
                              .handler = router_handle,
                              .arg = s,
-                             .n_threads = p->n_threads == 0 ? DEFAULT_THREADS : p->n_threads};
-    enum status st = guard_open(&s->guard, s->settings.origins, host, e);
+                             .limits = &limits,
+                             .n_threads =
+                                 p->n_threads == 0 ? number_of(SET_max_connections) : p->n_threads};
+    const struct guard_params guard = {s->settings.origins, config_text(SET_allowed_hosts), host};
+    enum status st = guard_open(&s->guard, &guard, e);
+    if (st == ST_OK) st = access_open(&s->access, p->is_private ? NULL : keys_path(), e);
+    if (st == ST_OK) st = check_bind(s, p, e);
     if (st == ST_OK) st = catalog_open(&s->catalog, p->store, e);
     if (st == ST_OK) st = runner_pool_open(&s->runners, &s->settings, e);
+    if (st == ST_OK) st = metrics_open(&s->metrics, router_n_routes, e);
     if (st == ST_OK) st = http_open(&s->http, &hp, e);
     return st;
 }
@@ -32,8 +88,8 @@ enum status server_open(struct server **out, const struct server_params *p, stru
     s->store = p->store;
     settings_read(&s->settings);
     sem_init(&s->stop, 0, 0);
-    pthread_mutex_init(&s->mutex, NULL);
-    pthread_cond_init(&s->idle, NULL);
+    s->start_ns = os_time_mono_ns();
+    activities_open(&s->activities);
     enum status st = open_parts(s, p, e);
     if (st != ST_OK) {
         server_close(s);
@@ -41,6 +97,16 @@ enum status server_open(struct server **out, const struct server_params *p, stru
     }
     *out = s;
     return ST_OK;
+}
+
+void server_reload(struct server *s) {
+    struct settings fresh;
+    settings_read(&fresh);
+    runner_pool_configure(s->runners, &fresh);
+    access_reload(&s->access);
+    struct err e;
+    if (http_reload(s->http, &e) != ST_OK)
+        log_error("server", "%s; the old certificate stays", e.msg);
 }
 
 int server_port(const struct server *s) { return http_port(s->http); }
@@ -51,56 +117,35 @@ void server_run(struct server *s) {
 
 void server_stop(struct server *s) { sem_post(&s->stop); }
 
-static void cancel_all(struct server *s) {
-    pthread_mutex_lock(&s->mutex);
-    s->closing = true;
-    for (struct cancel *c = s->running; c != NULL; c = c->next) cancel_fire(c);
-    pthread_mutex_unlock(&s->mutex);
+void server_hurry(struct server *s) {
+    activities_cancel_all(&s->activities);
     if (s->runners != NULL) runner_wake(s->runners);
 }
 
-/* Waits for the last words of the handlers: once the library stops, it writes nothing any more. */
-static void drain(struct server *s) {
-    struct timespec end;
-    int late = 0;
-    clock_gettime(CLOCK_REALTIME, &end);
-    end.tv_sec += DRAIN_SECONDS;
-    pthread_mutex_lock(&s->mutex);
-    while (s->n_handlers > 0 && late == 0) late = pthread_cond_timedwait(&s->idle, &s->mutex, &end);
-    pthread_mutex_unlock(&s->mutex);
-}
-
-bool server_begin(struct server *s) {
-    pthread_mutex_lock(&s->mutex);
-    bool open = !s->closing;
-    if (open) s->n_handlers++;
-    pthread_mutex_unlock(&s->mutex);
-    return open;
-}
-
-void server_end(struct server *s) {
-    pthread_mutex_lock(&s->mutex);
-    if (--s->n_handlers == 0) pthread_cond_broadcast(&s->idle);
-    pthread_mutex_unlock(&s->mutex);
+void server_drain(struct server *s) {
+    activities_shut(&s->activities);
+    activities_wait(&s->activities, config_ns(SET_drain), true);
 }
 
 void server_close(struct server *s) {
     if (s == NULL) return;
-    cancel_all(s);
-    drain(s);
+    server_hurry(s);
+    /* For the last words of the handlers: once the library stops, it writes nothing any more. */
+    activities_wait(&s->activities, LAST_WORDS_NS, false);
     http_close(s->http);
     runner_pool_close(s->runners);
     catalog_close(s->catalog);
     guard_close(&s->guard);
-    pthread_cond_destroy(&s->idle);
-    pthread_mutex_destroy(&s->mutex);
+    access_close(&s->access);
+    metrics_close(&s->metrics);
+    activities_close(&s->activities);
     sem_destroy(&s->stop);
     mem_free(s);
 }
 
 /* ---- running requests ---- */
 
-/* The client has gone. */
+/* The client has gone, or somebody cancels. */
 static void gone(void *arg) {
     struct cancel *c = arg;
     cancel_fire(c);
@@ -109,26 +154,24 @@ static void gone(void *arg) {
 
 void server_enter(struct server *s, struct http_exchange *x, struct cancel *c) {
     c->runners = s->runners;
-    pthread_mutex_lock(&s->mutex);
-    c->next = s->running;
-    c->prev = NULL;
-    if (c->next != NULL) c->next->prev = c;
-    s->running = c;
-    bool closing = s->closing;
-    pthread_mutex_unlock(&s->mutex);
-    if (closing) cancel_fire(c);
     http_watch(x, gone, c);
+    activity_set_end(&s->activities, server_activity(x), gone, c);
 }
 
 void server_leave(struct server *s, struct http_exchange *x, struct cancel *c) {
+    (void)c;
+    activity_set_end(&s->activities, server_activity(x), NULL, NULL);
     http_unwatch(x);
-    pthread_mutex_lock(&s->mutex);
-    if (c->prev != NULL)
-        c->prev->next = c->next;
-    else
-        s->running = c->next;
-    if (c->next != NULL) c->next->prev = c->prev;
-    pthread_mutex_unlock(&s->mutex);
+}
+
+void server_tell_truncated(struct server *s, struct http_exchange *x, const char *model,
+                           uint32_t n_ctx) {
+    struct activity *a = server_activity(x);
+    metrics_add(&s->metrics, COUNT_truncated, 1);
+    if (a->truncated) return; /* another choice, or another text, of the same request */
+    a->truncated = true;
+    log_warn("prompt", "cut to fit %u tokens: model=%.200s id=%s", n_ctx, model, a->id);
+    if (!http_answered(x)) http_add_header(x, "X-Prompt-Truncated", "true");
 }
 
 /* ---- names ---- */

@@ -5,11 +5,14 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 
+#include "api/access.h"
+#include "api/activity.h"
 #include "api/answer.h"
 #include "api/cancel.h"
 #include "api/catalog.h"
 #include "api/guard.h"
 #include "api/http.h"
+#include "api/metrics.h"
 #include "api/runner.h"
 #include "api/server.h"
 #include "api/settings.h"
@@ -20,23 +23,28 @@ struct server {
     struct catalog *catalog;
     struct runner_pool *runners;
     struct guard guard;
-    struct settings settings;
-    sem_t stop;            /* posted by server_stop */
-    atomic_ulong last_id;  /* of OpenAI answers */
-    pthread_mutex_t mutex; /* guards what follows */
-    pthread_cond_t idle;   /* n_handlers fell to 0 */
-    struct cancel *running;
-    unsigned n_handlers; /* requests being answered */
-    bool closing;
+    struct access access;
+    bool insecure;                /* others may reach it, and there were no keys at its start */
+    struct settings settings;     /* of the start; what can change is with who uses it */
+    sem_t stop;                   /* posted by server_stop */
+    atomic_ulong last_id;         /* of OpenAI answers */
+    struct activities activities; /* requests being answered */
+    struct metrics metrics;
+    int64_t start_ns;
 };
 
-/* Around every handler; false: the server is closing, nothing may begin. */
-bool server_begin(struct server *s);
-void server_end(struct server *s);
+/* The activity of an exchange: every handler has one. */
+static inline struct activity *server_activity(struct http_exchange *x) { return http_tag(x); }
 
 /* A request that can be cancelled, by its client or by the server's end. */
 void server_enter(struct server *s, struct http_exchange *x, struct cancel *c);
 void server_leave(struct server *s, struct http_exchange *x, struct cancel *c);
+
+/* The one place that says that a prompt was cut (docs/http.md): a header of the coming answer, a
+ * line in the log, a count. Native answers say it in a field, too, if they are asked
+ * to. */
+void server_tell_truncated(struct server *s, struct http_exchange *x, const char *model,
+                           uint32_t n_ctx);
 
 /* ---- routes ---- */
 
@@ -48,12 +56,20 @@ struct route_call {
     const char *param; /* what the pattern's :name matched, decoded; "" */
 };
 typedef void route_fn(const struct route_call *c);
+/* The table of routes, for the labels of the metrics. */
+extern const struct metric_route *const router_routes;
+extern const size_t router_n_routes;
 struct fields;
 /* Reads and decodes the body; answers the error itself and returns false. */
 bool route_body(const struct route_call *c, enum dialect d, const struct fields *f, void *out,
                 json **root);
 /* Finds a route and calls it; the handler of the HTTP server. */
 void router_handle(void *arg, struct http_exchange *x);
+
+/* Whether the key of a request may use this stored model. ST_DENIED. */
+enum status server_allow(struct http_exchange *x, const struct model_name *stored, struct err *e);
+/* The tokens of a request, for the key's limit. */
+void server_charge(struct http_exchange *x, uint64_t n_tokens);
 
 /* A model name as requests give it (spec/api.md 2), in the stored spelling. ST_INVALID: "model is
  * required", "invalid model name", ...; ST_DENIED: a cloud model. */

@@ -1,19 +1,21 @@
-/* settings.h - what the environment says about the server (spec/cli.md 6), read once at its start.
- */
+/* settings.h - the settings that the server keeps a copy of: read at its start and again at
+ * server_reload(), so that no request sees half of a change. The table is base/settings.def. */
 #ifndef CRIA_API_SETTINGS_H
 #define CRIA_API_SETTINGS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "kernels/dtype.h"
+
 struct settings {
-    int64_t keep_alive_ns;   /* KEEP_ALIVE, 5 m; DURATION_FOREVER */
-    uint32_t context_length; /* CONTEXT_LENGTH, 0: automatic */
-    uint32_t num_parallel;   /* NUM_PARALLEL, 1 */
-    uint32_t max_loaded;     /* MAX_LOADED_MODELS, 3 */
-    uint32_t max_queue;      /* MAX_QUEUE, 512 */
-    bool no_cloud;           /* NO_CLOUD; cria has no cloud in either case */
-    const char *origins;     /* ORIGINS, comma list; NULL: none. Static. */
+    int64_t keep_alive_ns;   /* DURATION_FOREVER */
+    uint32_t context_length; /* 0: automatic */
+    uint32_t num_parallel;   /* at least 1 */
+    uint32_t max_loaded;     /* at least 1 */
+    uint64_t max_queue;
+    enum dtype kv_type;
+    const char *origins; /* comma list; NULL: none. Static. */
 };
 void settings_read(struct settings *s);
 

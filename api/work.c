@@ -9,6 +9,7 @@ void work_begin(struct work *w, const struct route_call *call, bool streaming) {
     *w = (struct work){
         .call = call, .stream = {.x = call->x, .dialect = DIALECT_NATIVE}, .streaming = streaming};
     http_watch(call->x, on_gone, w);
+    activity_set_end(&call->server->activities, server_activity(call->x), on_gone, w);
 }
 
 bool work_progress(void *arg, const char *status, const char *digest, uint64_t total,
@@ -30,6 +31,7 @@ bool work_progress(void *arg, const char *status, const char *digest, uint64_t t
 
 void work_finish(struct work *w, enum status st, int code, const struct err *e) {
     struct http_exchange *x = w->call->x;
+    activity_set_end(&w->call->server->activities, server_activity(x), NULL, NULL);
     http_unwatch(x);
     if (w->stream.started && st == ST_OK)
         stream_end(&w->stream);

@@ -11,7 +11,7 @@ struct work {
     const struct route_call *call;
     struct stream stream;
     bool streaming;
-    _Atomic bool gone; /* the client has closed its connection */
+    _Atomic bool gone; /* the client has closed its connection, or somebody cancels */
 };
 
 /* w must stay where it is until work_finish(). */

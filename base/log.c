@@ -8,8 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
+#include "base/config.h"
 #include "base/os.h"
 
 enum {
@@ -24,16 +26,18 @@ static atomic_int level_env = LEVEL_UNKNOWN; /* found on first use; LOG_ERROR + 
 static int level_of_text(const char *s) {
     static const char *const name[] = {"debug", "info", "warn", "error"};
     for (int i = LOG_DEBUG; i <= LOG_ERROR; i++)
-        if (strcmp(s, name[i]) == 0) return i;
+        if (strcasecmp(s, name[i]) == 0) return i;
     return LOG_ERROR + 1;
 }
 
-/* CRIA_LOG names a level; OLLAMA_DEBUG is a truth word or a number (1 debug, 2 trace). Words that
+/* The setting log names a level; debug is a truth word or a number (1 debug, 2 trace). Words that
  * mean neither change nothing (recorded in the CLI goldens). */
 static int find_level_env(void) {
-    const char *s = os_env("LOG");
-    if (s != NULL) return level_of_text(s);
-    s = os_env("DEBUG");
+    struct setting_value v; /* config_text would warn, and so come here again */
+    config_get(SET_log, &v);
+    if (v.text != NULL) return level_of_text(v.text);
+    config_get(SET_debug, &v);
+    const char *s = v.text;
     if (s == NULL) return LOG_ERROR + 1;
     bool word = strcmp(s, "t") == 0 || strcmp(s, "T") == 0 || strcmp(s, "true") == 0 ||
                 strcmp(s, "TRUE") == 0 || strcmp(s, "True") == 0;
@@ -43,6 +47,8 @@ static int find_level_env(void) {
 void log_set_level(enum log_level level) {
     atomic_store_explicit(&level_now, (int)level, memory_order_relaxed);
 }
+
+void log_reload(void) { atomic_store(&level_env, LEVEL_UNKNOWN); }
 
 enum log_level log_get_level(void) {
     int env = atomic_load_explicit(&level_env, memory_order_relaxed);

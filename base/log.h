@@ -1,6 +1,6 @@
 /* log.h - one line per event on stderr: time=RFC3339 level=INFO source=engine msg="...".
  *
- * The form is that of spec/cli.md 2 (serve). Level from CRIA_LOG or OLLAMA_DEBUG (1: debug);
+ * The form is that of spec/cli.md 2 (serve). Level from the settings log or debug (1: debug);
  * default INFO for serve, WARN for every other command. Thread-safe, one write per line. A message
  * is cut at 2 KB; control bytes in it are escaped. */
 #ifndef CRIA_BASE_LOG_H
@@ -8,8 +8,9 @@
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
-/* The level when the environment names none (which wins). At first: LOG_WARN. */
+/* The level when the settings name none (which win). At first: LOG_WARN. */
 void log_set_level(enum log_level level);
+void log_reload(void); /* the settings have changed: they are looked up again */
 enum log_level log_get_level(void);
 void log_write(enum log_level level, const char *source, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

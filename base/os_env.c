@@ -30,7 +30,7 @@ static pthread_mutex_t intern_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* A lasting copy of n bytes; NULL: no memory. From malloc and not mem_alloc: it is never freed, so
  * the leak count of the tests must not see it. */
-static const char *intern(const char *s, size_t n) {
+const char *os_intern(const char *s, size_t n) {
     pthread_mutex_lock(&intern_lock);
     struct text *t = interned;
     while (t != NULL && !(t->len == n && memcmp(t->s, s, n) == 0)) t = t->next;
@@ -64,12 +64,18 @@ static const char *env_trimmed(const char *prefix, const char *name) {
     size_t n = trim(&s, strlen(s), " \t\n\v\f\r");
     n = trim(&s, n, "\"'");
     if (n == 0) return NULL;
-    return s[n] == '\0' ? s : intern(s, n);
+    return s[n] == '\0' ? s : os_intern(s, n);
+}
+
+const char *os_env_from(const char *name, bool *ollama) {
+    const char *s = env_trimmed("CRIA_", name);
+    *ollama = s == NULL;
+    return s != NULL ? s : env_trimmed("OLLAMA_", name);
 }
 
 const char *os_env(const char *name) {
-    const char *s = env_trimmed("CRIA_", name);
-    return s != NULL ? s : env_trimmed("OLLAMA_", name);
+    bool ignored;
+    return os_env_from(name, &ignored);
 }
 
 bool os_env_bool(const char *name, bool fallback) {

@@ -172,8 +172,8 @@ sets() {
 
 golden() {
     shared=../shared/golden
-    computing="$(sets golden models program greedy quants vision) $(sets $shared models quants vision)"
-    all="golden $(sets $shared gguf models quants vision tokenizers sampling grammar templates chat modelfile store cli safetensors convert)"
+    computing="$(sets golden models program greedy quants lora mtp vision) $(sets $shared models quants lora mtp vision)"
+    all="golden $(sets $shared gguf models lora mtp quants vision tokenizers sampling grammar templates chat modelfile store cli safetensors convert)"
     # One thread for two minutes: beside the others.
     build/golden-check --backend ref golden/real >$logs/ref-real.out 2>&1 &
     real=$!
@@ -199,7 +199,11 @@ fetch_gemma
 fetch_minilm
 wanted golden && golden
 if [ -x build/cria ]; then
-    cases replay python3 conformance/run.py --cases golden/api --list conformance/first_cut.txt
+    python=python3
+    [ -f build/venv/installed.txt ] && python=build/venv/bin/python # it can check against openapi.yaml, too
+    # shellcheck disable=SC2046
+    cases replay $python conformance/run.py --cases $(sets golden api clients) --openapi openapi.yaml \
+        --except conformance/differences.txt --report $logs/conformance.md --report $logs/conformance.json
     clients
 fi
 wanted sanitizers && build sanitizers sanitizers && units sanitizers build-san -LE slow

@@ -84,7 +84,16 @@ const char *args_nth(const struct args *a, const char *name, size_t i);
 
 /* ---- help ---- */
 
-enum help_section { ENV_NONE = 0, ENV_HOST = 1, ENV_RUN = 2, ENV_SERVE = 4, HIDDEN = 8 };
+enum help_section { /* settings that the help lists: enum setting_mark has the same bits */
+                    ENV_NONE = 0,
+                    ENV_HOST = 1,
+                    ENV_RUN = 2,
+                    ENV_SERVE = 4,
+                    ENV_STORE = 8,
+                    HIDDEN = 16,    /* not in the root's help */
+                    NO_CONFIG = 32, /* cria.toml is not read before: it may be broken, or the
+                                       command reads it */
+};
 void help_root(struct buf *out);
 void help_command(struct buf *out, const struct command *c);
 
@@ -95,6 +104,8 @@ const char *cli_name(void);
 const struct command *cli_find(const char *name); /* by name or alias; NULL */
 int cli_main(int argc, char **argv);
 
+/* "PREFIX: message" on stderr, control characters shown escaped. */
+void cli_error(const char *prefix, const struct err *e);
 /* Writes all of the buffer to stdout and frees it; ST_NO_MEMORY if it had failed. */
 enum status cli_put(struct buf *out, struct err *e);
 

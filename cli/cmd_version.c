@@ -15,12 +15,13 @@ enum status cmd_version(const struct args *a, struct err *e) {
     if (client_open(&c, NULL, NULL) == ST_OK &&
         client_json(c, "/api/version", NULL, &reply, NULL) == ST_OK)
         version = json_string(json_get(reply, "version"));
+    /* Servers of this kind tell the version of the API. */
+    const bool same = version != NULL && strcmp(version, CRIA_API_VERSION) == 0;
     if (version == NULL)
         printf("Warning: could not connect to a running cria instance\n");
     else
-        printf("%s version is %s\n", cli_name(), version);
-    if (version == NULL || strcmp(version, CRIA_VERSION) != 0)
-        printf("Warning: client version is %s\n", CRIA_VERSION);
+        printf("%s version is %s\n", cli_name(), same ? CRIA_VERSION : version);
+    if (!same) printf("Warning: client version is %s\n", CRIA_VERSION);
     json_free(reply);
     client_close(c);
     return ST_OK;

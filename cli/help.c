@@ -3,34 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/config.h"
 #include "cli/cli.h"
-
-struct variable {
-    unsigned shows; /* the sections that list it */
-    const char *name, *help;
-};
-static const struct variable variables[] = {
-    {ENV_SERVE, "OLLAMA_CONTEXT_LENGTH", "Context length unless the request says otherwise"},
-    {ENV_SERVE, "OLLAMA_DEBUG", "More to the log: 1 debug, 2 everything"},
-    {ENV_RUN, "OLLAMA_EDITOR", "Editor for prompts (Ctrl-G)"},
-    {ENV_SERVE, "OLLAMA_FLASH_ATTENTION", "Attention without the score matrix"},
-    {ENV_HOST | ENV_RUN | ENV_SERVE, "OLLAMA_HOST",
-     "Address of the server (default 127.0.0.1:11434)"},
-    {ENV_SERVE, "OLLAMA_KEEP_ALIVE", "How long models stay loaded (default 5m)"},
-    {ENV_SERVE, "OLLAMA_KV_CACHE_TYPE", "Type of the K/V cache (default f16)"},
-    {ENV_SERVE, "OLLAMA_LLM_LIBRARY", "Force a backend"},
-    {ENV_SERVE, "OLLAMA_LOAD_TIMEOUT", "How long loading may stall (default 5m)"},
-    {ENV_SERVE, "OLLAMA_MAX_LOADED_MODELS", "Most models loaded at once"},
-    {ENV_SERVE, "OLLAMA_MAX_QUEUE", "Most requests that wait (default 512)"},
-    {ENV_SERVE, "OLLAMA_MODELS", "Folder of the models"},
-    {ENV_RUN, "OLLAMA_NOHISTORY", "Do not keep a history of prompts"},
-    {ENV_SERVE, "OLLAMA_NOPRUNE", "Do not remove unused blobs at the start"},
-    {ENV_SERVE, "OLLAMA_NUM_PARALLEL", "Requests that a model answers at once"},
-    {ENV_SERVE, "OLLAMA_ORIGINS", "Further allowed origins, separated by commas"},
-    {ENV_SERVE, "CRIA_CPU_ISA", "Force a variant of the CPU kernels"},
-    {ENV_SERVE, "CRIA_CHECK_TENSORS",
-     "Read all of a model first: no infinite or undefined weights"},
-};
 
 static const char *kind_name(enum flag_kind kind) {
     switch (kind) {
@@ -84,15 +58,24 @@ static void put_flags(struct buf *out, const struct command *c) {
     }
 }
 
+/* Settings that the section lists, as variables: those that Ollama has, too, come first. */
 static void put_variables(struct buf *out, unsigned shows) {
     bool any = false;
-    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
-        const struct variable *v = &variables[i];
-        if ((v->shows & shows) == 0) continue;
+    struct buf name = {0};
+    for (int i = 0; i < SETTING_COUNT; i++) {
+        const struct setting_info *s = &config_settings[i];
+        if ((s->marks & shows & (SHOWN_CLIENT | SHOWN_RUN | SHOWN_SERVE | SHOWN_STORE)) == 0)
+            continue;
         if (!any) buf_str(out, "\nEnvironment Variables:\n");
         any = true;
-        buf_printf(out, "      %-27s   %s\n", v->name, v->help);
+        config_put_variable(&name, (enum setting)i, (s->marks & SET_OLLAMA) != 0);
+        buf_printf(out, "      %-27s   %s", name.data != NULL ? name.data : "", s->help);
+        if (*s->fallback != '\0' && strcmp(s->fallback, "0") != 0 && s->kind != SET_BOOL)
+            buf_printf(out, " (default %s)", s->fallback);
+        buf_chr(out, '\n');
+        buf_clear(&name);
     }
+    buf_free(&name);
 }
 
 void help_command(struct buf *out, const struct command *c) {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "api/server.h"
+#include "base/config.h"
 #include "base/mem.h"
 #include "base/os.h"
 #include "store/store.h"
@@ -43,8 +44,8 @@ static void name_model(char out[NAME_LEN], const char *path) {
 static enum status open_store(struct private_server *p, struct err *e) {
     char dir[] = "/tmp/cria-XXXXXX", sub[64];
     if (mkdtemp(dir) == NULL) return os_fail(e, "mkdtemp", dir);
-    setenv("CRIA_BUILTIN", "1", 1); /* the user may have hidden built-in models */
-    enum status st = store_open(&p->store, dir, e);
+    enum status st = config_set(SET_builtin, "true", e); /* the user may have hidden them */
+    if (st == ST_OK) st = store_open(&p->store, dir, e);
     static const char *const folders[] = {"/blobs", "/manifests", ""};
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
         snprintf(sub, sizeof sub, "%s%s", dir, folders[i]);
@@ -71,7 +72,8 @@ static enum status start(struct private_server *p, const char *path, struct err 
     };
     st = store_add_builtin(p->store, &model, e);
     if (st != ST_OK) return st;
-    const struct server_params params = {.host = "127.0.0.1", .port = 0, .store = p->store};
+    const struct server_params params = {
+        .host = "127.0.0.1", .port = 0, .store = p->store, .n_threads = 8, .is_private = true};
     st = server_open(&p->server, &params, e);
     if (st == ST_OK) snprintf(p->url, sizeof p->url, "http://127.0.0.1:%d", server_port(p->server));
     return st;

@@ -6,6 +6,7 @@ import json
 import os
 import time
 
+from areas import Case, areas_of, as_json
 from matchers import diff_answer
 from registry import Registry, digest_of
 from transport import send
@@ -61,11 +62,15 @@ class Fixtures:
 
 
 def chosen_steps(scenario, only):
-    """Which steps count: all, or those that --only or a list names ("id", "glob*", "id 0-3,7")."""
+    """Which steps are meant: all, or those that a list names ("id", "glob*", "id 0-3,7")."""
     every = set(range(len(scenario["steps"])))
     if not only:
         return every
-    steps = set()
+    return named_steps(scenario, only)
+
+
+def named_steps(scenario, only):
+    every, steps = set(range(len(scenario["steps"]))), set()
     for entry in only:
         pattern, _, numbers = entry.partition(" ")
         if not fnmatch.fnmatchcase(scenario["id"], pattern):
@@ -78,11 +83,23 @@ def chosen_steps(scenario, only):
     return steps & every
 
 
-def run_step(netloc, folder, step, chunks, timeout):
+def case_of(step):
+    request, response = step["request"], step["response"]
+    status = response["status"]
+    return Case(request["method"], request["path"], request.get("json", as_json(request.get("raw"))),
+                status[0] if isinstance(status, list) else status, "ndjson" in response or "sse" in response)
+
+
+def run_step(netloc, folder, step, opt):
     if step.get("wait_ms"):
         time.sleep(step["wait_ms"] / 1000)
+    request = step["request"]
     try:
-        return diff_answer(step["response"], send(netloc, step["request"], folder, timeout), chunks)
+        answer = send(netloc, request, folder, opt.timeout)
+        problems = diff_answer(step["response"], answer, opt.chunks)
+        if opt.description:
+            problems += opt.description.check_answer(request["method"], request["path"], answer)
+        return problems
     except Exception as e:  # whatever a server under test does is a difference, not our end
         return [repr(e)]
 
@@ -99,16 +116,20 @@ def run_scenario(netloc, fixtures, scenario, counted, opt, count):
         for i in sorted(counted):
             count.failed(f"{scenario['id']} step {i}", [f"fixture models cannot be installed: {e}"])
         counted = set()
+    excepted = named_steps(scenario, opt.but)
     for i, step in enumerate(scenario["steps"]):
-        problems = run_step(netloc, fixtures.folder, step, opt.chunks, opt.timeout)
+        problems = run_step(netloc, fixtures.folder, step, opt)
         where = f"{scenario['id']} step {i} {step['request']['method']} {step['request']['path']}"
         level = step.get("level", scenario.get("level", "must"))
-        if i not in counted or level not in opt.levels:
-            count.skipped(where)
+        areas = areas_of(case_of(step))
+        if i in excepted and not problems:
+            count.note(f"{where} passes: it need not be excepted any more")
+        if i not in counted or level not in opt.levels or i in excepted:
+            count.skipped(where, areas=areas)
         elif problems:
-            count.failed(where, problems)
+            count.failed(where, problems, areas)
         else:
-            count.passed(where)
+            count.passed(where, areas)
     if registry:
         registry.close()
     fixtures.installed -= set(scenario.get("forget", []))

@@ -7,6 +7,7 @@ import json
 import os
 
 from api_cases import Fixtures, chosen_steps, read
+from areas import Case, areas_of
 from matchers import parse_ndjson, parse_sse
 from registry import digest_of
 from transport import send
@@ -80,19 +81,30 @@ def check(where, recorded, answer):
     return []
 
 
+def case_of(recorded):
+    answer, path = recorded["stub_answer"], recorded["target"].partition("?")[0]
+    return Case(recorded["method"], path, recorded.get("body"), answer["status"],
+                answer["content_type"].startswith(("application/x-ndjson", "text/event-stream")))
+
+
 def run_scenario(netloc, name, scenario, steps, opt, count):
     for i, recorded in enumerate(scenario["requests"]):
         where = f"{name} {i} {recorded['method']} {recorded['target']}"
+        request = as_request(recorded)
         try:
-            problems = check(where, recorded, send(netloc, as_request(recorded), timeout=opt.timeout))
+            answer = send(netloc, request, timeout=opt.timeout)
+            problems = check(where, recorded, answer)
+            if opt.description:
+                problems += opt.description.check_answer(request["method"], request["path"], answer)
         except Exception as e:  # whatever a server under test does is a difference, not our end
             problems = [repr(e)]
+        areas = areas_of(case_of(recorded))
         if i not in steps:
-            count.skipped(where)
+            count.skipped(where, areas=areas)
         elif problems:
-            count.failed(where, problems)
+            count.failed(where, problems, areas)
         else:
-            count.passed(where)
+            count.passed(where, areas)
 
 
 def run(folder, opt, count, start_server):

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Replays recorded exchanges with an HTTP server and compares the answers.
+"""Replays recorded exchanges with an HTTP server, compares the answers, and tells how far the server
+conforms, area by area.
 
   python3 conformance/run.py --cases DIR... [--bin build/cria | --url URL] [options]
 
@@ -8,45 +9,21 @@ build/cria) every environment group of a set gets a server of its own, with an e
 fresh HOME. With --url the server runs already, also with an empty store, and only the scenarios of
 one environment (--env) can run; the others are skipped.
 
-One line per difference; the last line is "N passed, N failed, N skipped"; exit status 1 if any
-failed. Python 3.9 or later, standard library only.
+One line per difference, a table, and the last line "N passed, N failed, N skipped"; exit status 1 if
+any failed. Python 3.9 or later; only --openapi needs more than the standard library.
 """
 import argparse
+import json
 import os
 import sys
-import urllib.parse
 
 import api_cases
 import client_cases
-from transport import Server
+import report
+from transport import Server, send
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 KINDS = [api_cases, client_cases]
-
-
-class Count:
-    def __init__(self, verbose):
-        self.n_passed = self.n_failed = self.n_skipped = 0
-        self.verbose = verbose
-
-    def passed(self, where):
-        self.n_passed += 1
-        if self.verbose:
-            print("ok  ", where, flush=True)
-
-    def failed(self, where, problems):
-        self.n_failed += 1
-        print("FAIL", where, flush=True)
-        for p in problems[:6]:
-            print("    ", p)
-
-    def skipped(self, where, n=1):
-        self.n_skipped += n
-        if self.verbose:
-            print("skip", where, flush=True)
-
-    def note(self, text):
-        print("note", text, flush=True)
 
 
 class OwnServer(Server):
@@ -59,10 +36,10 @@ class OwnServer(Server):
 
 
 class OtherServer:
-    """One that runs already (--url)."""
+    """One that runs already (--url); the URL may have a path in front of the routes."""
 
     def __init__(self, url):
-        self.netloc = urllib.parse.urlparse(url).netloc
+        self.netloc = url.rstrip("/")
 
     def alive(self):
         return True
@@ -89,6 +66,28 @@ def read_list(path):
     return [line for line in lines if line]
 
 
+def facts_of(opt):
+    """What the report says about the server; its version as it tells it."""
+    facts = {"server": opt.url or opt.bin}
+    try:
+        server = OtherServer(opt.url) if opt.url else OwnServer(opt.bin)
+        answer = send(server.netloc, {"method": "GET", "path": "/api/version"}, timeout=10)
+        facts["version"] = json.loads(answer.body)["version"]
+        server.finish(keep=False)
+    except (OSError, RuntimeError, ValueError, KeyError):
+        facts["version"] = "unknown"
+    return facts
+
+
+def load_openapi(path):
+    """The checker of answers, or None with a note when its libraries are not here."""
+    try:
+        from openapi import Description
+    except ImportError as e:
+        return None, f"--openapi needs PyYAML and jsonschema ({e}): answers are not checked against {path}"
+    return Description(path), None
+
+
 def parse_args():
     ap = argparse.ArgumentParser(description="Replays recorded HTTP exchanges.")
     ap.add_argument("--cases", nargs="+", required=True, metavar="DIR")
@@ -96,7 +95,11 @@ def parse_args():
     ap.add_argument("--url", help="a server that runs already, with an empty store")
     ap.add_argument("--env", default="base", help="with --url: the environment group to run")
     ap.add_argument("--only", action="append", default=[], metavar="ID", help="scenario id or glob, may be repeated")
-    ap.add_argument("--list", metavar="FILE", help="file of ids, as conformance/first_cut.txt")
+    ap.add_argument("--except", dest="but", metavar="FILE",
+                    help="file of steps that run without being counted, as conformance/differences.txt")
+    ap.add_argument("--report", action="append", default=[], metavar="FILE",
+                    help="also write the result: .md Markdown, .json JSON, else text; may be repeated")
+    ap.add_argument("--openapi", metavar="FILE", help="check every answer against this description, too")
     ap.add_argument("--levels", default="must,should", help="of must,should,quirk")
     ap.add_argument("--chunks", default="joined", choices=["joined", "exact"],
                     help="exact: streams must be cut as recorded, one item per token")
@@ -106,13 +109,18 @@ def parse_args():
     ap.add_argument("-v", dest="verbose", action="store_true", help="a line for every step")
     opt = ap.parse_args()
     opt.levels = opt.levels.split(",")
-    opt.only += read_list(opt.list) if opt.list else []
+    opt.but = read_list(opt.but) if opt.but else []
     return opt
 
 
 def main():
     opt = parse_args()
-    count = Count(opt.verbose)
+    count = report.Count(opt.verbose)
+    opt.description = None
+    if opt.openapi:
+        opt.description, missing = load_openapi(opt.openapi)
+        if missing:
+            count.note(missing)
 
     def start_server(env):
         return OtherServer(opt.url) if opt.url else OwnServer(opt.bin, env)
@@ -125,7 +133,12 @@ def main():
             kind.run(folder, opt, count, start_server)
         except (OSError, RuntimeError) as e:
             count.failed(folder, [str(e)])
-    print(f"{count.n_passed} passed, {count.n_failed} failed, {count.n_skipped} skipped")
+    if opt.report:
+        facts = facts_of(opt)
+        for path in opt.report:
+            report.write(path, count, facts)
+    print(report.table(count))
+    print(count.last_line())
     sys.exit(1 if count.n_failed else 0)
 
 

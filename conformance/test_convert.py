@@ -64,6 +64,29 @@ def test_adapter(client, base):
     assert "ADAPTER" in client.show("convert/tuned").modelfile
 
 
+def answer(client, model, **more):
+    body = dict(model=model, prompt="the the the", raw=True, stream=False, logprobs=True,
+                options={"temperature": 0, "num_predict": 4}, **more)
+    answer = client._client.post("/api/generate", json=body)
+    assert answer.status_code == 200, answer.text
+    return [p["logprob"] for p in answer.json()["logprobs"]]
+
+
+def test_adapter_at_run_time(client, base):
+    files = upload(client, os.path.join(FOLDERS, "lora_peft_llama", "hf"))
+    statuses(client, model="convert/adapted", from_=base, adapters=files)
+    plain, tuned = answer(client, base), answer(client, "convert/adapted")
+    assert plain != tuned
+    assert answer(client, "convert/adapted", lora=[{"id": 0, "scale": 1}]) == tuned
+    assert answer(client, "convert/adapted", lora=[]) == plain
+    assert answer(client, "convert/adapted", lora=[{"id": 0, "scale": 0.5}]) not in (plain, tuned)
+    for bad in ({}, [1], [{"id": 0}], [{"id": 1, "scale": 1}], [{"id": 0, "scale": 1e40}],
+                [{"id": 0, "scale": 1}] * 65):
+        body = dict(model="convert/adapted", prompt="the", raw=True, lora=bad)
+        refused = client._client.post("/api/generate", json=body)
+        assert refused.status_code == 400 and "invalid lora" in refused.text
+
+
 def test_missing_shard(client):
     files = upload(client, os.path.join(FOLDERS, "llama3_bf16_2shards", "hf"))
     del files["model-00002-of-00002.safetensors"]

@@ -126,6 +126,56 @@ def test_forced_calls(oai, tiny, choice):
                                     tool_choice={"type": "function", "function": {"name": "subtract"}})
 
 
+# Each tool brings $defs of its own; their names are the same, and so is "#".
+TREES = [{"name": name, "parameters": {
+    "type": "object", "properties": {"leaf": {"$ref": "#/$defs/leaf"},
+                                     "more": {"anyOf": [{"type": "null"}, {"$ref": "#"}]}},
+    "required": ["leaf", "more"], "additionalProperties": False, "$defs": {"leaf": leaf}}}
+    for name, leaf in (("digit", {"type": "integer", "minimum": 0, "maximum": 9}), ("word", {"enum": ["ab", "cd"]}))]
+
+
+def is_tree(name, tree):
+    leaf = tree["leaf"] in range(10) if name == "digit" else tree["leaf"] in ("ab", "cd")
+    return leaf and set(tree) == {"leaf", "more"} and (tree["more"] is None or is_tree(name, tree["more"]))
+
+
+def ask_for_call(server, path, name, tools, **fields):
+    """The arguments of the call that the tool_choice forces."""
+    answer = random_schemas.send(server.netloc, {"method": "POST", "path": path, "json": {
+        "messages": [{"role": "user", "content": "x"}], "tools": tools, "stream": False, **fields}})
+    assert answer.status == 200, answer.body
+    body = json.loads(answer.body)
+    if path == "/v1/messages":
+        call = next(c for c in body["content"] if c["type"] == "tool_use")
+        return call["name"], call["input"]
+    message = body["message"] if path == "/api/chat" else body["choices"][0]["message"]
+    call = message["tool_calls"][0]["function"]
+    arguments = call["arguments"]
+    return call["name"], json.loads(arguments) if isinstance(arguments, str) else arguments
+
+
+@pytest.mark.parametrize("name", ["digit", "word"])
+@pytest.mark.parametrize("path", ["/api/chat", "/v1/chat/completions", "/v1/messages"])
+def test_refs_in_tools(server, tiny, path, name):
+    tools = [{"type": "function", "function": f} for f in TREES]
+    choice, rest = {"type": "function", "function": {"name": name}}, {"temperature": 0.8, "seed": 3, "max_tokens": 200}
+    if path == "/v1/messages":
+        tools = [{"name": f["name"], "input_schema": f["parameters"]} for f in TREES]
+        choice = {"type": "tool", "name": name}
+    elif path == "/api/chat":
+        rest = {"options": {"temperature": 0.8, "seed": 3, "num_predict": 200}}
+    called, tree = ask_for_call(server, path, name, tools, model=tiny, tool_choice=choice, **rest)
+    assert called == name and is_tree(name, tree)
+
+
+def test_strict_recursive_schema(oai, tiny):
+    r = oai.chat.completions.create(
+        model=tiny, messages=[{"role": "user", "content": "Who?"}], temperature=0.8, seed=3, max_tokens=300,
+        response_format={"type": "json_schema", "json_schema": {"name": "t", "schema": TREES[1]["parameters"],
+                                                                "strict": True}})
+    assert r.choices[0].finish_reason == "length" or is_tree("word", json.loads(r.choices[0].message.content))
+
+
 def test_random_schemas(server, tiny):
     """Fifty of them; a slow build (sanitizers) stops earlier."""
     pytest.importorskip("jsonschema")

@@ -63,8 +63,8 @@ JINJA = """{%- if tools %}
 # ---- models ----------------------------------------------------------------------------------------
 
 
-def with_key(data, key, text):
-    """A GGUF file's bytes with one more string key; data offsets count from the aligned end of the header."""
+def with_key(data, key, value):
+    """A GGUF file's bytes with one more key (text or a float); data offsets count from the aligned end of the header."""
     magic, version, n_tensors, n_kv = struct.unpack_from("<4sIQQ", data, 0)
     at, align = 24, 32
     sizes = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
@@ -100,8 +100,11 @@ def with_key(data, key, text):
         at += 8 + struct.unpack_from("<Q", data, at)[0]
         at += 4 + 8 * struct.unpack_from("<I", data, at)[0] + 12
     body = data[(at + align - 1) // align * align:]
-    value = text.encode()
-    kvs += struct.pack("<Q", len(key)) + key.encode() + struct.pack("<IQ", 8, len(value)) + value
+    kvs += struct.pack("<Q", len(key)) + key.encode()
+    if isinstance(value, float):
+        kvs += struct.pack("<If", 6, value)
+    else:
+        kvs += struct.pack("<IQ", 8, len(value.encode())) + value.encode()
     head = struct.pack("<4sIQQ", magic, version, n_tensors, n_kept + 1) + kvs + data[infos:at]
     return head + b"\0" * (-len(head) % align) + body
 

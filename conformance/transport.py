@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.parse
 from collections import namedtuple
 
 Answer = namedtuple("Answer", "status headers body")
@@ -47,13 +48,19 @@ def build_body(request, folder):
     return headers, body
 
 
-def send(netloc, request, folder=".", timeout=120):
+def connect(base, timeout):
+    """base: "host:port", or a URL, maybe with a path -> (connection, that path)"""
+    url = urllib.parse.urlsplit(base if "://" in base else "http://" + base)
+    kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
+    return kind(url.hostname, url.port, timeout=timeout), url.path.rstrip("/")
+
+
+def send(base, request, folder=".", timeout=120):
     headers, body = build_body(request, folder)
     names = {k.lower() for k in headers}
-    host, port = netloc.rsplit(":", 1)
-    c = http.client.HTTPConnection(host, int(port), timeout=timeout)
+    c, path = connect(base, timeout)
     try:
-        c.putrequest(request["method"], request["path"], skip_host="host" in names, skip_accept_encoding=True)
+        c.putrequest(request["method"], path + request["path"], skip_host="host" in names, skip_accept_encoding=True)
         for k, v in headers.items():
             c.putheader(k, v)
         if body is not None and "content-length" not in names:
@@ -88,11 +95,11 @@ def free_port():
 class Server:
     """`<bin> serve` with an empty store, a fresh HOME, and no settings of the caller's."""
 
-    def __init__(self, binary, extra_env=None, builtin=False, wait_s=30):
-        self.binary, self.wait_s = binary, wait_s
+    def __init__(self, binary, extra_env=None, builtin=False, wait_s=30, netloc=None, preexec=None):
+        self.binary, self.wait_s, self.preexec = binary, wait_s, preexec
         self.tmp = tempfile.mkdtemp(prefix="cria-conformance-")
-        self.netloc = f"127.0.0.1:{free_port()}"
-        self.env = {k: v for k, v in os.environ.items() if not k.startswith(("OLLAMA_", "CRIA_"))}
+        self.netloc = netloc or f"127.0.0.1:{free_port()}"
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith(("OLLAMA_", "CRIA_", "XDG_"))}
         for k in ("CRIA_CPU_ISA",):
             if k in os.environ:
                 self.env[k] = os.environ[k]
@@ -106,7 +113,7 @@ class Server:
     def start(self):
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen([self.binary, "serve"], env=self.env, stdout=log,
-                                            stderr=log, stdin=subprocess.DEVNULL)
+                                            stderr=log, stdin=subprocess.DEVNULL, preexec_fn=self.preexec)
         end = time.time() + self.wait_s
         while time.time() < end and self.alive():
             try:

@@ -55,9 +55,9 @@ static val embed(struct forward *f) {
     return p_add(f->p, "h", x, p_embed(f->p, "positions", m->pos_embd, EMBED_POSITIONS, 1));
 }
 
-static val logits(struct forward *f, val x) {
+val block_logits(struct forward *f, val x, struct weight head) {
     const struct hparams *hp = &f->m->hp;
-    x = p_linear1(f->p, "logits", x, (struct weight){f->m->output, f->m->output_b});
+    x = p_linear1(f->p, "logits", x, head);
     if (hp->logit_scale != 0 && hp->logit_scale != 1)
         x = p_scale(f->p, "logits", x, hp->logit_scale, 0);
     return hp->logit_softcap != 0 ? p_softcap(f->p, "logits", x, hp->logit_softcap) : x;
@@ -105,6 +105,8 @@ void model_record(const struct model *m, struct recorder *p, enum program_kind k
                   val *output) {
     struct forward f = {.p = p, .m = m, .n_ctx = n_ctx, .cells = VAL_NONE, .per_layer = VAL_NONE};
     p->layer = LAYER_NONE;
+    p->delta = m->adapters.delta;
+    p->n_deltas = m->adapters.n_deltas;
     val x = embed(&f);
     if (m->arch->begin != NULL) x = m->arch->begin(&f, x);
     for (uint32_t il = 0; il < m->hp.n_layer; il++) {
@@ -114,7 +116,14 @@ void model_record(const struct model *m, struct recorder *p, enum program_kind k
     }
     p->layer = LAYER_NONE;
     if (m->arch->end != NULL) x = m->arch->end(&f, x);
+    const struct weight norm = {m->output_norm, m->output_norm_b};
+    if (kind == PROGRAM_HIDDEN) {
+        p->kept = x = block_norm(&f, "hidden", x, norm);
+        p->keeps = true;
+    }
     x = p_rows(p, "wanted", x);
-    x = block_norm(&f, "norm", x, (struct weight){m->output_norm, m->output_norm_b});
-    *output = kind == PROGRAM_LOGITS ? logits(&f, x) : x;
+    if (kind != PROGRAM_HIDDEN) x = block_norm(&f, "norm", x, norm);
+    *output = kind != PROGRAM_EMBEDDING
+                  ? block_logits(&f, x, (struct weight){m->output, m->output_b})
+                  : x;
 }

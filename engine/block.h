@@ -27,6 +27,9 @@ val block_norm(struct forward *f, const char *name, val x, struct weight n);
 /* A norm without a weight over pieces of `group`; 0: the row. */
 val block_norm_plain(struct forward *f, const char *name, val x, uint32_t group);
 
+/* The head, with what the model does to logits. */
+val block_logits(struct forward *f, val x, struct weight head);
+
 /* block_attn.c */
 val block_attn(struct forward *f, uint32_t il, val x);
 struct rope_style block_rope(const struct forward *f, const struct layer *l);

@@ -58,6 +58,8 @@ void model_record_head(const struct model *m, struct recorder *p, val *output) {
     struct forward f = {.p = p, .m = m};
     p->layer = LAYER_NONE;
     val x = p_embed(p, "pooled", m->token_embd, EMBED_TOKENS, 1);
+    p->delta = m->adapters.delta;
+    p->n_deltas = m->adapters.n_deltas;
     if (has_scores(m)) x = scores(&f, x);
     if (m->dense_2 != NULL)
         x = p_linear1(p, "dense_2", x, (struct weight){m->dense_2, m->dense_2_b});

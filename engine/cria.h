@@ -11,6 +11,7 @@
 #ifndef CRIA_ENGINE_CRIA_H
 #define CRIA_ENGINE_CRIA_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -37,6 +38,9 @@ struct cria_engine_params {
     uint32_t n_outputs;  /* rows of a step whose logits can be asked for; n_parallel at least */
     enum dtype kv_type;  /* DT_F16, DT_F32; any other that can be written, slower */
     bool embeddings;     /* timelines give the rows' last hidden state in place of logits */
+    const char *const *adapters; /* LoRA adapters of the model: paths of GGUF files; borrowed */
+    size_t n_adapters;
+    bool mtp; /* also the block that predicts a further token, if the model has one: info.n_mtp */
 };
 struct cria_engine_params cria_engine_default_params(void); /* n_parallel 1, n_batch 512, F16 */
 
@@ -51,10 +55,12 @@ enum cria_pooling {                 /* <arch>.pooling_type */
 struct cria_model_info { /* borrowed from the engine */
     const char *arch;    /* general.architecture */
     uint32_t n_ctx_train, n_embd, n_vocab, n_layer;
-    uint32_t n_output;          /* floats of a result row: n_vocab, or the embedding's size */
-    enum cria_pooling pooling;  /* as the file says */
-    bool causal;                /* else an encoder: embeddings only */
-    uint64_t n_params;          /* elements of all tensors */
+    uint32_t n_output;         /* floats of a result row: n_vocab, or the embedding's size */
+    enum cria_pooling pooling; /* as the file says */
+    bool causal;               /* else an encoder: embeddings only */
+    uint64_t n_params;         /* elements of all tensors */
+    uint32_t n_adapters;
+    uint32_t n_mtp;             /* blocks that predict a further token: 1 if asked for, else 0 */
     const char *file_type;      /* "Q4_K_M", "F16", ..., "unknown" */
     const char *chat_template;  /* Jinja text of the file; NULL if none */
     uint32_t n_ctx, n_parallel; /* as opened */
@@ -77,8 +83,24 @@ void cria_engine_close(struct cria_engine *eng);
 const struct cria_model_info *cria_engine_info(const struct cria_engine *eng);
 const struct gguf *cria_engine_gguf(const struct cria_engine *eng);
 const struct vocab *cria_engine_vocab(const struct cria_engine *eng); /* vocab_encode, ... */
+struct cria_load {                                                    /* as of the last step */
+    uint32_t n_running, n_waiting;  /* generations with a slot, and without */
+    uint32_t n_pages, n_free_pages; /* of the KV cache; idle prefixes count as used */
+};
+struct cria_load
+cria_engine_load(const struct cria_engine *eng); /* any thread; waits for nothing */
 /* The recorded program as text, one op per line (docs/program.md). */
 void cria_engine_print_program(const struct cria_engine *eng, struct buf *out);
+
+/* ---- adapters ------------------------------------------------------------------------------- */
+
+/* How much a request gets of one adapter; id: place in cria_engine_params.adapters. */
+struct cria_adapter {
+    uint32_t id;
+    float scale; /* 1: as it was trained; 0: not at all; any finite number */
+};
+/* Requests have a list of these; adapters that it does not name are off. Without a list (NULL) all
+ * have scale 1. An activated adapter counts from the last place of its tokens in the prompt on. */
 
 /* ---- timeline: tokens step by step ----------------------------------------------------------- */
 
@@ -88,6 +110,9 @@ void cria_timeline_close(struct cria_timeline *tl);
 /* Tokens begin at this position, not at 0; only while the timeline is empty. ST_INVALID if
  * positions could run past the training context. */
 enum status cria_timeline_start_at(struct cria_timeline *tl, uint32_t first_pos, struct err *e);
+/* Only while the timeline is empty. ST_INVALID: no such adapter, or no finite scale. */
+enum status cria_timeline_adapt(struct cria_timeline *tl, const struct cria_adapter *list, size_t n,
+                                struct err *e);
 uint32_t cria_timeline_len(const struct cria_timeline *tl);
 /* Forgets what is behind the first n_tokens. Returns how many are left: n_tokens, or 0 where a
  * recurrent model cannot go back (cria_timeline_eval them again). After a failed cria_timeline_eval
@@ -97,6 +122,18 @@ uint32_t cria_timeline_truncate(struct cria_timeline *tl, uint32_t n_tokens);
  * Any n: cut into steps inside. ST_LIMIT if the context is full (nothing appended). */
 enum status cria_timeline_eval(struct cria_timeline *tl, const token_id *tokens, uint32_t n,
                                uint32_t n_logits, float *logits, struct err *e);
+
+/* The same on an engine with info.n_mtp: of the last n_rows rows also what the head sees
+ * (hidden[n_rows][n_embd]), and the logits of the token after the next (drafts[n_rows][n_vocab]:
+ * row p has seen the tokens up to p, and what the head saw of those before). Each may be NULL.
+ * Behind a truncation the vector before the first row is not known any more: its draft sees zeros
+ * there. (spec/models/lora-mtp.md 2) */
+struct cria_rows {
+    uint32_t n_rows;
+    float *logits, *hidden, *drafts;
+};
+enum status cria_timeline_eval_rows(struct cria_timeline *tl, const token_id *tokens, uint32_t n,
+                                    const struct cria_rows *rows, struct err *e);
 
 /* ---- images in a sequence (engine/vision/vision.h makes them) ----------------------------------
  */
@@ -139,8 +176,10 @@ struct cria_text { /* token ids, as the tokenizer gives them, its special tokens
 struct cria_embed_request {
     const struct cria_text *texts; /* borrowed during the call */
     size_t n_texts;
-    enum cria_pooling pooling;    /* NONE: a vector for each token */
-    bool normalize;               /* each vector divided by its length; zeros stay */
+    enum cria_pooling pooling;           /* NONE: a vector for each token */
+    bool normalize;                      /* each vector divided by its length; zeros stay */
+    const struct cria_adapter *adapters; /* NULL: all, with scale 1 */
+    size_t n_adapters;
     bool (*cancelled)(void *arg); /* asked between steps; NULL: never */
     void *arg;
 };
@@ -153,6 +192,13 @@ enum status cria_embed(struct cria_engine *eng, const struct cria_embed_request 
 
 /* ---- generation: a request --------------------------------------------------------------------
  */
+
+/* Where a generation is, for other threads that look on; the scheduler writes it. */
+enum cria_phase { CRIA_WAITING, CRIA_PROMPT, CRIA_DECODING };
+struct cria_progress {
+    atomic_int phase; /* enum cria_phase */
+    atomic_uint n_generated;
+};
 
 enum cria_done { CRIA_RUNNING, CRIA_DONE_STOP, CRIA_DONE_LENGTH, CRIA_DONE_CANCELLED };
 
@@ -179,7 +225,10 @@ struct cria_request {
     /* Thinking comes before the constrained part: between these tags the text is free. NULL: none.
      * Borrowed during the start call. */
     const char *think_open, *think_close;
-    bool in_thinking; /* the prompt has opened it already */
+    bool in_thinking;                    /* the prompt has opened it already */
+    struct cria_progress *progress;      /* outlives the generation; NULL: nobody looks */
+    const struct cria_adapter *adapters; /* NULL: all, with scale 1. Borrowed while it starts */
+    size_t n_adapters;
 };
 
 struct cria_logprob {
@@ -206,6 +255,7 @@ struct cria_stats {
     uint32_t n_prompt;    /* tokens of the prompt */
     uint32_t n_cached;    /* of these, taken from the prefix cache */
     uint32_t n_generated; /* the end token included */
+    int64_t wait_ns;      /* until it got a slot */
     int64_t prompt_ns, eval_ns;
     const char *stop_hit; /* the stop string that ended it; NULL */
 };

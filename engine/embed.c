@@ -86,6 +86,7 @@ struct group {
     struct cria_engine *eng;
     const struct cria_embed_request *r;
     const struct cria_text *text; /* [n] */
+    struct adapt adapt, of_text;  /* how much they get of the adapters; the text at hand */
     uint32_t n;
     size_t n_vecs; /* n, or all tokens of the texts */
     bool to_head;
@@ -126,11 +127,16 @@ static void add_row(struct group *g, uint32_t k, size_t i, enum cria_pooling poo
     struct row_batch *r = &g->eng->rows;
     const uint32_t t = r->batch.n_tokens++;
     const size_t n = g->text[k].n;
+    if (i == 0) {
+        g->of_text = g->adapt;
+        adapt_find_begin(&g->of_text, &g->eng->model->adapters, g->text[k].ids, n);
+    }
     r->token[t] = g->text[k].ids[i];
     rows_position(g->eng, t, 0,
                   (struct position){{(uint32_t)i, (uint32_t)i, (uint32_t)i, (uint32_t)i}});
     r->seq[t] = k;
     r->index[t] = (uint32_t)i;
+    rows_adapt(g->eng, t, (uint32_t)i, &g->of_text);
     r->kv_len[t] = g->eng->model->hp.causal ? (uint32_t)i + 1 : (uint32_t)n;
     if (is_wanted(pooling, i, n)) r->output[r->batch.n_outputs++] = t;
 }
@@ -202,6 +208,7 @@ static enum status run_head(struct group *g, struct err *e) {
             r->token[t] = -1; /* given as a vector */
             rows_position(eng, t, 0, (struct position){{0}});
             r->seq[t] = r->index[t] = r->kv_len[t] = 0;
+            rows_adapt(eng, t, UINT32_MAX, &g->adapt);
         }
         enum status st =
             engine_run(eng, &m->head, NULL, g->x + first * m->n_embd, (uint32_t)(k - first), e);
@@ -296,13 +303,16 @@ uint32_t cria_embed_width(const struct cria_engine *eng, enum cria_pooling pooli
 enum status cria_embed(struct cria_engine *eng, const struct cria_embed_request *r, float *out,
                        struct err *e) {
     const uint32_t width = cria_embed_width(eng, r->pooling);
+    struct adapt adapt;
     enum status st = check(eng, r, e);
+    if (st == ST_OK) st = engine_adapt(eng, r->adapters, r->n_adapters, &adapt, e);
     for (size_t first = 0; st == ST_OK && first < r->n_texts;) {
         struct group g = {.eng = eng,
                           .r = r,
                           .text = r->texts + first,
                           .n = group_size(eng, r, first),
                           .to_head = goes_to_head(eng, r->pooling),
+                          .adapt = adapt,
                           .out = out};
         g.n_vecs = r->pooling == CRIA_POOL_NONE ? 0 : g.n;
         for (uint32_t k = 0; r->pooling == CRIA_POOL_NONE && k < g.n; k++) g.n_vecs += g.text[k].n;

@@ -1,10 +1,11 @@
 /* engine.c - opening an engine, and the step (engine_impl.h, cria.h). */
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/config.h"
 #include "base/mem.h"
-#include "base/os.h"
 #include "engine/engine_impl.h"
 #include "engine/file/gguf.h"
 #include "engine/grammar/token_index.h"
@@ -51,6 +52,7 @@ uint32_t rows_add(struct cria_engine *eng, uint32_t slot, uint32_t index, const 
     r->seq[t] = slot;
     r->index[t] = index;
     r->kv_len[t] = index + 1;
+    rows_adapt(eng, t, index, &eng->slots[slot].adapt);
     if (given != NULL) {
         const struct image_span *span = seq_span(&sl->seq, index);
         assert(r->n_given < r->cap_given);
@@ -61,6 +63,29 @@ uint32_t rows_add(struct cria_engine *eng, uint32_t slot, uint32_t index, const 
     assert(r->batch.n_outputs < eng->n_outputs);
     r->output[r->batch.n_outputs] = t;
     return r->batch.n_outputs++;
+}
+
+void rows_adapt(struct cria_engine *eng, uint32_t t, uint32_t index, const struct adapt *a) {
+    const uint32_t n = eng->model->adapters.n;
+    for (uint32_t k = 0; k < n; k++)
+        eng->rows.adapt[t * n + k] = index >= a->from[k] ? a->scale[k] : 0;
+}
+
+enum status engine_adapt(const struct cria_engine *eng, const struct cria_adapter *list, size_t n,
+                         struct adapt *out, struct err *e) {
+    const uint32_t n_adapters = eng->model->adapters.n;
+    *out = (struct adapt){.from = {0}};
+    for (uint32_t k = 0; k < n_adapters; k++) out->scale[k] = list == NULL ? 1 : 0;
+    for (size_t i = 0; list != NULL && i < n; i++) {
+        if (list[i].id >= n_adapters)
+            return err_set(e, ST_INVALID, "adapter %u does not exist: the model has %u", list[i].id,
+                           n_adapters);
+        if (!isfinite(list[i].scale))
+            return err_set(e, ST_INVALID, "the scale of adapter %u is not a finite number",
+                           list[i].id);
+        out->scale[list[i].id] = list[i].scale;
+    }
+    return ST_OK;
 }
 
 void step_enter(struct cria_engine *eng) {
@@ -101,6 +126,43 @@ const float *engine_output(const struct cria_engine *eng, const struct program *
     return (const float *)base + (size_t)row * out->pitch;
 }
 
+enum status engine_kept(struct cria_engine *eng, const struct program *prog, float *to,
+                        struct err *e) {
+    const struct value *v = &prog->vals[prog->hidden];
+    const unsigned char *from = (const unsigned char *)eng->scratch + v->off;
+    enum status st = ST_OK;
+    for (uint32_t t = 0; st == ST_OK && t < eng->rows.batch.n_tokens; t++)
+        st = eng->dev.backend->download(&eng->dev, to + (size_t)t * v->width,
+                                        from + (size_t)t * v->pitch * sizeof *to,
+                                        v->width * sizeof *to, e);
+    return st;
+}
+
+/* Row t gets what was kept of the token before it: in this step, or by its slot. */
+static void take_before(struct cria_engine *eng) {
+    const struct row_batch *r = &eng->rows;
+    const size_t n = eng->model->hp.n_embd;
+    for (uint32_t t = 0; t < r->batch.n_tokens; t++) {
+        float *to = eng->before + t * n;
+        const struct slot *s = &eng->slots[r->seq[t]];
+        if (r->index[t] == 0)
+            memset(to, 0, n * sizeof *to);
+        else if (t > 0 && r->seq[t - 1] == r->seq[t])
+            memcpy(to, eng->hidden + (t - 1) * n, n * sizeof *to);
+        else
+            memcpy(to, s->hidden, n * sizeof *to);
+    }
+    for (uint32_t t = 0; t < r->batch.n_tokens; t++)
+        memcpy(eng->slots[r->seq[t]].hidden, eng->hidden + t * n, n * sizeof *eng->hidden);
+}
+
+enum status engine_step_mtp(struct cria_engine *eng, struct err *e) {
+    enum status st = engine_kept(eng, &eng->prog, eng->hidden, e);
+    if (st != ST_OK) return st;
+    take_before(eng);
+    return engine_run(eng, &eng->mtp, eng->kv, eng->before, eng->rows.batch.n_outputs, e);
+}
+
 const float *engine_result(const struct cria_engine *eng, uint32_t row) {
     return engine_output(eng, &eng->prog, row);
 }
@@ -112,7 +174,8 @@ static enum status rows_open(const struct cria_engine *eng, struct row_batch *r,
     uint32_t *u32 = mem_array(n, 4 * sizeof *u32);
     r->token = i32;
     r->seq = u32;
-    if (i32 == NULL || u32 == NULL) return err_no_memory(e);
+    r->adapt = mem_array(n, eng->model->adapters.n * sizeof *r->adapt);
+    if (i32 == NULL || u32 == NULL || r->adapt == NULL) return err_no_memory(e);
     r->pos = i32 + n;
     r->axes = axes ? r->pos + n : NULL;
     r->index = u32 + n;
@@ -124,13 +187,16 @@ static enum status rows_open(const struct cria_engine *eng, struct row_batch *r,
                               .seq = r->seq,
                               .index = r->index,
                               .kv_len = r->kv_len,
-                              .output = r->output};
+                              .output = r->output,
+                              .adapt = r->adapt,
+                              .n_adapters = eng->model->adapters.n};
     return ST_OK;
 }
 
 static void rows_close(struct row_batch *r) {
     mem_free(r->token);
     mem_free(r->seq);
+    mem_free(r->adapt);
     mem_free(r->given);
 }
 
@@ -171,18 +237,41 @@ static enum status open_vocab(struct cria_engine *eng, struct err *e) {
     return st;
 }
 
+/* The second program and what goes between the two. */
+static enum status record_mtp(struct cria_engine *eng, struct err *e) {
+    const uint32_t max_rows[ROWS_KINDS] = {eng->n_batch, eng->n_outputs};
+    const size_t n_embd = eng->model->hp.n_embd;
+    struct recorder r = {.prog = &eng->mtp};
+    val output;
+    if (eng->model->hp.n_mtp == 0) return ST_OK;
+    model_record_mtp(eng->model, &r, eng->n_ctx, &output);
+    enum status st = program_seal(&r, output, max_rows, e);
+    if (st != ST_OK) return st;
+    eng->hidden = mem_zalloc(eng->n_batch, n_embd * sizeof *eng->hidden);
+    eng->before = mem_zalloc(eng->n_batch, n_embd * sizeof *eng->before);
+    if (eng->hidden == NULL || eng->before == NULL) return err_no_memory(e);
+    for (uint32_t i = 0; i < eng->n_slots; i++) {
+        eng->slots[i].hidden = mem_zalloc(n_embd, sizeof *eng->slots[i].hidden);
+        if (eng->slots[i].hidden == NULL) return err_no_memory(e);
+    }
+    return ST_OK;
+}
+
 /* The program for steps of at most n_rows, and its memory. */
 static enum status record_rows(const struct cria_engine *eng, uint32_t n_rows, struct program *prog,
                                void **memory, size_t *bytes, struct err *e) {
     struct recorder r = {.prog = prog};
     const uint32_t max_rows[ROWS_KINDS] = {n_rows, eng->n_outputs};
-    const bool embeddings = eng->embeddings || !eng->model->hp.causal;
+    const enum program_kind kind = eng->embeddings || !eng->model->hp.causal ? PROGRAM_EMBEDDING
+                                   : eng->model->hp.n_mtp != 0               ? PROGRAM_HIDDEN
+                                                                             : PROGRAM_LOGITS;
     val output;
-    model_record(eng->model, &r, embeddings ? PROGRAM_EMBEDDING : PROGRAM_LOGITS, eng->n_ctx,
-                 &output);
+    model_record(eng->model, &r, kind, eng->n_ctx, &output);
     enum status st = program_seal(&r, output, max_rows, e);
     if (st != ST_OK) return st;
-    *bytes = prog->scratch > embed_scratch(eng) ? prog->scratch : embed_scratch(eng);
+    *bytes = prog->scratch;
+    if (*bytes < eng->mtp.scratch) *bytes = eng->mtp.scratch;
+    if (*bytes < embed_scratch(eng)) *bytes = embed_scratch(eng);
     struct device *dev = (struct device *)(uintptr_t)&eng->dev;
     *memory = dev->backend->alloc(dev, *bytes);
     return *memory != NULL ? ST_OK
@@ -190,8 +279,9 @@ static enum status record_rows(const struct cria_engine *eng, uint32_t n_rows, s
 }
 
 static enum status record(struct cria_engine *eng, struct err *e) {
-    enum status st =
-        record_rows(eng, eng->n_rows, &eng->prog, &eng->scratch, &eng->info.scratch_bytes, e);
+    enum status st = record_mtp(eng, e);
+    if (st == ST_OK)
+        st = record_rows(eng, eng->n_rows, &eng->prog, &eng->scratch, &eng->info.scratch_bytes, e);
     if (st != ST_OK || eng->dev.uses_host_memory) return st;
     size_t results =
         (size_t)eng->n_outputs * eng->prog.vals[eng->prog.output].pitch * sizeof(float);
@@ -270,6 +360,8 @@ static enum status fill_info(struct cria_engine *eng, struct err *e) {
                                          .pooling = (enum cria_pooling)m->hp.pooling,
                                          .causal = m->hp.causal,
                                          .n_params = gguf_parameter_count(m->gguf),
+                                         .n_adapters = m->adapters.n,
+                                         .n_mtp = m->hp.n_mtp,
                                          .file_type = gguf_file_type_name(m->gguf),
                                          .chat_template = eng->chat_template,
                                          .n_ctx = eng->n_ctx,
@@ -284,10 +376,19 @@ static enum status fill_info(struct cria_engine *eng, struct err *e) {
     return ST_OK;
 }
 
+static enum status add_adapter(struct cria_engine *eng, const char *path, struct err *e) {
+    struct gguf *g;
+    enum status st = gguf_open(&g, path, e);
+    return st == ST_OK ? adapter_add(eng->model, g, e) : st;
+}
+
 /* Everything behind the device; the order is that of need. */
 static enum status open_parts(struct cria_engine *eng, struct gguf *g,
                               const struct cria_engine_params *p, struct err *e) {
-    enum status st = model_load(&eng->model, g, &eng->dev, e);
+    enum status st = p->mtp && !p->embeddings ? model_load_mtp(&eng->model, g, &eng->dev, e)
+                                              : model_load(&eng->model, g, &eng->dev, e);
+    for (size_t i = 0; st == ST_OK && i < p->n_adapters; i++)
+        st = add_adapter(eng, p->adapters[i], e);
     if (st == ST_OK) apply_params(eng, p);
     eng->embeddings = p->embeddings;
     if (st == ST_OK) st = open_vocab(eng, e);
@@ -299,6 +400,7 @@ static enum status open_parts(struct cria_engine *eng, struct gguf *g,
                      eng->model->hp.causal ? eng->n_parallel : 1, eng->n_slots, p->kv_type, e);
     if (st == ST_OK) st = embed_open(eng, p->kv_type, e);
     if (st == ST_OK) st = record(eng, e);
+    if (st == ST_OK) st = adapters_check_used(eng->model, e);
     if (st == ST_OK) st = fill_info(eng, e);
     if (st == ST_OK) st = sched_open(eng, e);
     return st;
@@ -317,7 +419,7 @@ static enum status open_gguf(struct cria_engine **out, struct gguf *g,
     pthread_mutex_init(&eng->index_lock, NULL);
     pthread_mutex_init(&eng->turn_lock, NULL);
     enum status st = device_open(&eng->dev, p->backend, &dp, e);
-    if (st == ST_OK && os_env("CHECK_TENSORS") != NULL) st = gguf_check_data(g, e);
+    if (st == ST_OK && config_bool(SET_check_tensors)) st = gguf_check_data(g, e);
     if (st != ST_OK)
         gguf_close(g);
     else
@@ -356,6 +458,9 @@ void cria_engine_close(struct cria_engine *eng) {
     embed_close(eng);
     kv_close(eng->kv);
     program_free(&eng->prog);
+    program_free(&eng->mtp);
+    mem_free(eng->hidden);
+    mem_free(eng->before);
     token_index_close(eng->token_index);
     vocab_close(eng->vocab);
     model_free(eng->model);

@@ -26,6 +26,8 @@ enum { N_IDLE_STATES = 4 }; /* likewise where each has a state, which may be lar
 struct slot {            /* slot i describes sequence i of the cache */
     struct sequence seq; /* what is in its cells, in order */
     uint32_t first_pos;  /* position of the first one: 0 but for timelines that ask */
+    struct adapt adapt;  /* of its cells */
+    float *hidden;       /* [n_embd] of its last token, for the next one's draft; NULL */
     bool busy;
     uint64_t last_used;
 };
@@ -34,6 +36,7 @@ struct row_batch { /* the batch under construction; arrays of n_rows entries */
     struct batch batch;
     int32_t *token, *pos, *axes; /* axes: [n_rows][3], NULL if the model has none */
     uint32_t *seq, *index, *kv_len, *output;
+    float *adapt;
     float *given; /* rows of images; made when the first one comes */
     uint32_t n_given, cap_given;
 };
@@ -42,7 +45,8 @@ struct cria_engine {
     struct device dev;
     struct model *model;
     struct vocab *vocab;
-    struct program prog;
+    struct program prog, mtp; /* mtp: has ops if the engine has such a block */
+    float *hidden, *before;   /* of the step's rows and of the tokens before them; NULL */
     struct kv *kv;
     struct embedder *embed; /* its own programs and cache */
     bool embeddings;        /* as asked for when it was opened */
@@ -81,6 +85,8 @@ bool rows_reserve_given(struct cria_engine *eng, uint32_t n);
  * the result row. */
 uint32_t rows_add(struct cria_engine *eng, uint32_t slot, uint32_t index, const float *given,
                   bool wanted);
+/* What row t of the batch, token `index` of its sequence, gets of the adapters. */
+void rows_adapt(struct cria_engine *eng, uint32_t t, uint32_t index, const struct adapt *a);
 /* Where rope sees row t of the batch. */
 void rows_position(struct cria_engine *eng, uint32_t t, uint32_t first, struct position p);
 /* Steps may from now on have n rows, if they consist of one image. Takes step_lock. */
@@ -91,16 +97,26 @@ enum status engine_step(struct cria_engine *eng, struct err *e);
 enum status engine_run(struct cria_engine *eng, const struct program *prog, struct kv *kv,
                        const float *embd, uint32_t n_results, struct err *e);
 const float *engine_output(const struct cria_engine *eng, const struct program *prog, uint32_t row);
+/* What a program has kept of each row of the step, to [n_tokens][width]. */
+enum status engine_kept(struct cria_engine *eng, const struct program *prog, float *to,
+                        struct err *e);
+/* Behind engine_step: the rows through the block that predicts further tokens. Overwrites results:
+ * engine_output(eng, &eng->mtp, ...) has the drafts, eng->hidden what the head saw. */
+enum status engine_step_mtp(struct cria_engine *eng, struct err *e);
 const float *engine_result(const struct cria_engine *eng, uint32_t row); /* until the next step */
+
+/* What a request's list means. ST_INVALID: no such adapter, or no finite scale. */
+enum status engine_adapt(const struct cria_engine *eng, const struct cria_adapter *list, size_t n,
+                         struct adapt *out, struct err *e);
 
 /* ---- slots (step_lock held) -------------------------------------------------------------------
  */
 
 enum status slots_open(struct cria_engine *eng, struct err *e);
 void slots_close(struct cria_engine *eng);
-/* A busy slot whose cells hold the longest prefix of `want` (NULL: nothing) that any slot has, but
- * not all of it. SLOT_NONE: n_parallel are in use already. */
-int slot_acquire(struct cria_engine *eng, const struct sequence *want);
+/* A busy slot whose cells hold the longest prefix of `want` (NULL: nothing) that any slot has of
+ * these adapters, but not all of it. SLOT_NONE: n_parallel are in use already. */
+int slot_acquire(struct cria_engine *eng, const struct sequence *want, const struct adapt *adapt);
 void slot_release(struct cria_engine *eng, int slot); /* idle: kept for its prefix */
 /* Appends entries at..at+n-1 of `from` to the slot, and cells for them; drops idle slots if pages
  * are short. */

@@ -191,10 +191,6 @@ static enum status read_norm_eps(struct model *m, struct err *e) {
     return st == ST_OK ? read_hparam(m, &rms, e) : st;
 }
 
-static bool text_is(struct gguf_str s, const char *text) {
-    return s.len == strlen(text) && memcmp(s.ptr, text, s.len) == 0;
-}
-
 static enum status read_rope_scaling(struct model *m, struct err *e) {
     static const char *const names[] = {"none", "linear", "yarn", "longrope"};
     char key[KEY_SIZE];
@@ -205,7 +201,7 @@ static enum status read_rope_scaling(struct model *m, struct err *e) {
     if (st != ST_OK && st != ST_NOT_FOUND) return st;
     if (st == ST_OK) {
         size_t i = 0;
-        while (i < 4 && !text_is(type, names[i])) i++;
+        while (i < 4 && !gguf_str_is(type, names[i])) i++;
         if (i == 4)
             return err_set(e, ST_UNSUPPORTED, "key %s: '%.*s' is not known", key,
                            (int)(type.len < 64 ? type.len : 64), type.ptr);
@@ -290,6 +286,7 @@ static void derive_layers(struct model *m) {
     for (uint32_t il = 0; il < hp->n_layer; il++) {
         struct layer *l = &m->layers[il];
         if (!kv_given) l->n_head_kv = l->n_head;
+        if (l->mtp) l->window = false;
         l->head_dim = l->window ? hp->head_dim_swa : hp->head_dim;
         l->head_dim_v = l->window ? hp->head_dim_v_swa : hp->head_dim_v;
         l->n_rot = l->window ? hp->n_rot_swa : hp->n_rot;
@@ -377,14 +374,26 @@ static enum status read_all(struct model *m, struct err *e) {
     return st;
 }
 
+/* Many files tell of such blocks but have left them out. */
+static bool has_mtp(const struct model *m) {
+    char name[64];
+    snprintf(name, sizeof name, "blk.%u.nextn.eh_proj.weight", m->hp.n_layer);
+    return m->arch->style.mtp && m->hp.n_nextn != 0 && gguf_find_tensor(m->gguf, name) != NULL;
+}
+
 static enum status make_layers(struct model *m, struct err *e) {
     struct hparams *hp = &m->hp;
     if (hp->n_nextn >= hp->n_block)
         return hparam_error(m, "nextn_predict_layers", e, "is %u of %u blocks", hp->n_nextn,
                             hp->n_block);
     hp->n_layer = hp->n_block - hp->n_nextn;
-    m->layers = arena_zalloc(&m->arena, hp->n_layer, sizeof *m->layers);
-    return m->layers != NULL ? ST_OK : err_no_memory(e);
+    hp->n_mtp = m->wants_mtp && has_mtp(m) ? 1 : 0;
+    m->layers = arena_zalloc(&m->arena, hp->n_layer + hp->n_mtp, sizeof *m->layers);
+    if (m->layers == NULL) return err_no_memory(e);
+    /* What is read and derived of layers is for this one, too, until all is done. */
+    hp->n_layer += hp->n_mtp;
+    if (hp->n_mtp != 0) m->layers[hp->n_layer - 1].mtp = true;
+    return ST_OK;
 }
 
 enum status hparams_load(struct model *m, struct err *e) {
@@ -409,5 +418,7 @@ enum status hparams_load(struct model *m, struct err *e) {
     if (m->arch->style.scale_embd) m->hp.embd_scale = sqrtf((float)m->hp.n_embd);
     derive_layers(m);
     if (m->arch->derive != NULL) st = m->arch->derive(m, e);
-    return st == ST_OK ? check_all(m, e) : st;
+    if (st == ST_OK) st = check_all(m, e);
+    m->hp.n_layer -= m->hp.n_mtp;
+    return st;
 }

@@ -140,7 +140,7 @@ static enum status seqs_open(struct kv *kv, uint32_t n_seqs, struct err *e) {
 
 static enum status pages_open(struct kv *kv, const struct model *m, enum dtype type,
                               struct err *e) {
-    const uint32_t n = kv->cache.n_pages, n_layer = m->hp.n_layer;
+    const uint32_t n = kv->cache.n_pages, n_layer = m->hp.n_layer + m->hp.n_mtp;
     enum status st = ST_OK;
     kv->refs = mem_zalloc(n, sizeof *kv->refs);
     kv->free_pages = mem_array(n, sizeof *kv->free_pages);
@@ -169,7 +169,7 @@ static enum status check_type(const struct model *m, enum dtype type, struct err
     if (info == NULL || info->encode == NULL)
         return err_set(e, ST_INVALID, "the KV cache cannot be of type %s",
                        info != NULL ? info->name : "?");
-    for (uint32_t il = 0; il < m->hp.n_layer; il++) {
+    for (uint32_t il = 0; il < m->hp.n_layer + m->hp.n_mtp; il++) {
         const struct layer *l = &m->layers[il];
         const bool parts =
             !m->hp.latent || (m->hp.kv_rank % info->elems == 0 && m->hp.n_rot % info->elems == 0);

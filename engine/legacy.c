@@ -33,8 +33,7 @@ static uint32_t number(const struct gguf *g, const char *arch, const char *key) 
 
 static bool text_is(const struct gguf *g, const char *key, const char *want) {
     struct gguf_str s;
-    return gguf_get_str(g, key, &s, NULL) == ST_OK && s.len == strlen(want) &&
-           memcmp(s.ptr, want, s.len) == 0;
+    return gguf_get_str(g, key, &s, NULL) == ST_OK && gguf_str_is(s, want);
 }
 
 static bool has_tensors(const struct gguf *g, const char *prefix) {

@@ -24,7 +24,7 @@ const struct arch *const archs[] = {
 /* ---- shapes ---------------------------------------------------------------------------------- */
 
 enum { MAX_HEAD_OUT = 1 << 20 }; /* labels, or elements of a projection */
-enum { DIM_ANY = -1 };
+enum { DIM_ANY = -1, TENSOR_NAME = 64 };
 
 /* The value of a dimension's name for layer l (outside of the blocks: a layer of zeros). */
 static int64_t dim_value(const struct model *m, const struct layer *l, const char *name,
@@ -72,6 +72,7 @@ static int64_t dim_value(const struct model *m, const struct layer *l, const cha
         {"n_embd_layer", hp->n_embd_layer},
         {"n_embd_layers", (int64_t)hp->n_embd_layer * hp->n_layer},
         {"2*q_dim", 2 * q},
+        {"2*n_embd", 2 * (int64_t)hp->n_embd},
         {"3*n_embd", 3 * (int64_t)hp->n_embd},
         {"n_expert_in", hp->n_latent != 0 ? hp->n_latent : hp->n_embd},
         {"n_latent", hp->n_latent},
@@ -140,9 +141,8 @@ static void *upload(struct model *m, const void *data, size_t size, struct err *
     return m->dev->backend->upload(m->dev, p, data, size, e) == ST_OK ? p : NULL;
 }
 
-static enum status make_tensor(struct model *m, const struct gguf_tensor *g, const char *name,
-                               unsigned flags, struct tensor **out, struct err *e) {
-    const bool vector = g->n_dims <= 1 || (flags & TENSOR_F32) != 0;
+enum status model_make_tensor(struct model *m, const struct gguf_tensor *g, const char *name,
+                              bool vector, struct tensor **out, struct err *e) {
     if (vector && g->type != DT_F32)
         return err_set(e, ST_UNSUPPORTED, "tensor '%s': must be F32, not %s", name,
                        dtype_info(g->type)->name);
@@ -180,17 +180,22 @@ static bool is_wanted(const struct model *m, const struct layer *l, uint32_t il,
              ((flags & TENSOR_PLE) != 0 && m->hp.n_embd_layer == 0));
 }
 
+static void full_name(const struct model *m, bool block, uint32_t il, const char *name,
+                      char out[TENSOR_NAME]) {
+    const char *prefix = m->arch->block_prefix != NULL ? m->arch->block_prefix : "";
+    if (block)
+        snprintf(out, TENSOR_NAME, "%sblk.%u.%s", prefix, il, name);
+    else
+        snprintf(out, TENSOR_NAME, "%s", name);
+}
+
 static enum status load_tensor(struct model *m, struct layer *l, uint32_t il,
                                const struct tensor_spec *s, struct err *e) {
-    char *base = l != NULL ? (char *)l : (char *)m, name[64];
+    char *base = l != NULL ? (char *)l : (char *)m, name[TENSOR_NAME];
     const struct tensor **slot = (const struct tensor **)(void *)(base + s->offset);
     struct tensor *made = NULL;
     if (!is_wanted(m, l, il, s->flags)) return ST_OK;
-    if (l != NULL)
-        snprintf(name, sizeof name, "%sblk.%u.%s",
-                 m->arch->block_prefix != NULL ? m->arch->block_prefix : "", il, s->name);
-    else
-        snprintf(name, sizeof name, "%s", s->name);
+    full_name(m, l != NULL, il, s->name, name);
     const struct gguf_tensor *g = gguf_find_tensor(m->gguf, name);
     if (g == NULL) {
         bool replaced = s->unless != 0 && *(void **)(void *)(base + s->unless) != NULL;
@@ -198,7 +203,9 @@ static enum status load_tensor(struct model *m, struct layer *l, uint32_t il,
         return err_set(e, ST_FORMAT, "missing tensor '%s'", name);
     }
     enum status st = check_shape(m, l, g, s->dims, name, e);
-    if (st == ST_OK) st = make_tensor(m, g, name, s->flags, &made, e);
+    if (st == ST_OK)
+        st =
+            model_make_tensor(m, g, name, g->n_dims <= 1 || (s->flags & TENSOR_F32) != 0, &made, e);
     if (st == ST_OK) *slot = made;
     return st;
 }
@@ -262,13 +269,33 @@ static enum status check_head(const struct model *m, struct err *e) {
     return ST_OK;
 }
 
+/* Of a block that predicts a further token, beside those of a layer. */
+#define MTP(name_, field, dims_, flags_)                                                           \
+    {                                                                                              \
+        .name = "nextn." name_ ".weight", .dims = dims_, .offset = offsetof(struct layer, field),  \
+        .flags = flags_                                                                            \
+    }
+static const struct tensor_spec mtp_tensors[] = {
+    MTP("eh_proj", eh_proj, "2*n_embd,n_embd", 0),
+    MTP("enorm", enorm, "n_embd", 0),
+    MTP("hnorm", hnorm, "n_embd", 0),
+    MTP("shared_head_norm", mtp_norm, "n_embd", TENSOR_OPTIONAL),
+    MTP("embed_tokens", mtp_embd, "n_embd,n_vocab", TENSOR_OPTIONAL),
+    MTP("shared_head_head", mtp_head, "n_embd,n_vocab", TENSOR_OPTIONAL),
+    {0},
+};
+
 static enum status load_tensors(struct model *m, struct err *e) {
     enum status st = ST_OK;
     for (const struct tensor_spec *s = m->arch->globals; st == ST_OK && s->name != NULL; s++)
         st = load_tensor(m, NULL, 0, s, e);
-    for (uint32_t il = 0; st == ST_OK && il < m->hp.n_layer; il++) {
+    for (uint32_t il = 0; st == ST_OK && il < m->hp.n_layer + m->hp.n_mtp; il++) {
         for (const struct tensor_spec *s = m->arch->blocks; st == ST_OK && s->name != NULL; s++)
             st = load_tensor(m, &m->layers[il], il, s, e);
+        for (const struct tensor_spec *s = mtp_tensors; st == ST_OK && il >= m->hp.n_layer; s++) {
+            if (s->name == NULL) break;
+            st = load_tensor(m, &m->layers[il], il, s, e);
+        }
         if (st == ST_OK) st = join_qkv_bias(m, il, e);
     }
     if (m->output == NULL) m->output = m->token_embd; /* tied */
@@ -276,19 +303,35 @@ static enum status load_tensors(struct model *m, struct err *e) {
     return st == ST_OK ? check_head(m, e) : st;
 }
 
+static bool has_among(const struct model *m, const struct layer *l, uint32_t il, const char *name) {
+    const struct tensor_spec *s = l != NULL ? m->arch->blocks : m->arch->globals;
+    const char *base = l != NULL ? (const char *)l : (const char *)m;
+    char full[TENSOR_NAME];
+    for (; s->name != NULL; s++) {
+        full_name(m, l != NULL, il, s->name, full);
+        if (strcmp(full, name) == 0 &&
+            *(const struct tensor *const *)(const void *)(base + s->offset) != NULL)
+            return true;
+    }
+    return false;
+}
+
+bool model_has_tensor(const struct model *m, const char *name) {
+    bool has = has_among(m, NULL, 0, name);
+    for (uint32_t il = 0; !has && il < m->hp.n_layer + m->hp.n_mtp; il++)
+        has = has_among(m, &m->layers[il], il, name);
+    return has;
+}
+
 /* ---- the whole ---------------------------------------------------------------------------------
  */
-
-static bool text_is(struct gguf_str s, const char *text) {
-    return s.len == strlen(text) && memcmp(s.ptr, text, s.len) == 0;
-}
 
 static enum status find_arch(struct model *m, struct err *e) {
     struct gguf_str name = {"", 0};
     enum status st = gguf_get_str(m->gguf, "general.architecture", &name, e);
     if (st != ST_OK && st != ST_NOT_FOUND) return st;
     for (const struct arch *const *a = archs; *a != NULL; a++) {
-        if (!text_is(name, (*a)->name)) continue;
+        if (!gguf_str_is(name, (*a)->name)) continue;
         m->arch = *a;
         return ST_OK;
     }
@@ -296,7 +339,8 @@ static enum status find_arch(struct model *m, struct err *e) {
                    (int)(name.len < 64 ? name.len : 64), name.ptr);
 }
 
-enum status model_load(struct model **out, struct gguf *g, struct device *dev, struct err *e) {
+static enum status load(struct model **out, struct gguf *g, struct device *dev, bool mtp,
+                        struct err *e) {
     struct model *m = mem_zalloc(1, sizeof *m);
     if (m == NULL) {
         gguf_close(g);
@@ -304,6 +348,7 @@ enum status model_load(struct model **out, struct gguf *g, struct device *dev, s
     }
     m->gguf = g;
     m->dev = dev;
+    m->wants_mtp = mtp;
     enum status st = legacy_translate(g, e);
     if (st == ST_OK) st = find_arch(m, e);
     if (st == ST_OK) st = hparams_load(m, e);
@@ -317,10 +362,19 @@ enum status model_load(struct model **out, struct gguf *g, struct device *dev, s
     return ST_OK;
 }
 
+enum status model_load(struct model **out, struct gguf *g, struct device *dev, struct err *e) {
+    return load(out, g, dev, false, e);
+}
+
+enum status model_load_mtp(struct model **out, struct gguf *g, struct device *dev, struct err *e) {
+    return load(out, g, dev, true, e);
+}
+
 void model_free(struct model *m) {
     if (m == NULL) return;
     for (size_t i = 0; i < m->n_dev_mem; i++) m->dev->backend->release(m->dev, m->dev_mem[i]);
     mem_free(m->dev_mem);
+    adapters_close(&m->adapters);
     arena_free(&m->arena);
     gguf_close(m->gguf);
     mem_free(m);

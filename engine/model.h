@@ -9,6 +9,7 @@
 #define CRIA_ENGINE_MODEL_H
 
 #include "base/arena.h"
+#include "engine/adapter.h"
 #include "engine/file/gguf.h"
 #include "engine/program.h"
 #include "kernels/device.h"
@@ -23,8 +24,9 @@ enum rope_scaling {
 
 struct hparams { /* one per model; per-layer values are in struct layer */
     uint32_t n_ctx_train, n_embd, n_vocab;
-    uint32_t n_block, n_nextn, n_layer;               /* n_layer = n_block - n_nextn */
-    uint32_t head_dim, head_dim_v, n_rot;             /* of layers that see everything */
+    uint32_t n_block, n_nextn, n_layer;   /* n_layer = n_block - n_nextn */
+    uint32_t n_mtp;                       /* layers behind these that were loaded: 1, or 0 */
+    uint32_t head_dim, head_dim_v, n_rot; /* of layers that see everything */
     uint32_t head_dim_swa, head_dim_v_swa, n_rot_swa; /* of window layers */
     float norm_eps;
     float embd_scale, residual_scale, logit_scale; /* 0: none */
@@ -78,6 +80,7 @@ struct layer { /* one block; tensors that the file does not have are NULL */
     uint32_t recurrent; /* a recurrence in place of attention; 0 or 1 */
     uint32_t n_state;   /* floats it keeps of each sequence */
     bool no_ffn;        /* no feed-forward half */
+    bool mtp;           /* predicts a further token (mtp.c) */
     const struct tensor *attn_norm, *attn_norm_b, *attn_norm_2, *attn_norm_2_b;
     const struct tensor *wq, *wk, *wv, *wqkv, *wo;
     const struct tensor *wq_b, *wk_b, *wv_b, *wqkv_b, *wo_b;
@@ -102,6 +105,8 @@ struct layer { /* one block; tensors that the file does not have are NULL */
     const struct tensor *layer_scale, *ple_gate, *ple_proj, *ple_norm;
     const struct tensor *altup_correct, *altup_scale, *altup_predict, *altup_router, *altup_norm;
     const struct tensor *laurel_l, *laurel_r, *laurel_norm;
+    /* of a layer that predicts a further token */
+    const struct tensor *eh_proj, *enorm, *hnorm, *mtp_norm, *mtp_embd, *mtp_head;
     /* encoders */
     const struct tensor *q_norm_b, *k_norm_b, *attn_out_norm, *attn_out_norm_b;
     const struct tensor *layer_out_norm, *layer_out_norm_b, *attn_bias;
@@ -121,9 +126,11 @@ struct model {
     const struct tensor *dense_2, *dense_2_b, *dense_3, *dense_3_b;
     const struct tensor *ple_embd, *ple_proj, *ple_norm; /* per-layer embeddings */
     const struct tensor *altup_proj, *altup_unembd;      /* gemma3n */
-    struct arena arena;                                  /* tensors, names, vectors */
-    struct device *dev;                                  /* borrowed; holds the weights */
-    void **dev_mem; /* owned device memory, if the device cannot read the file in place */
+    struct adapters adapters;
+    bool wants_mtp;
+    struct arena arena; /* tensors, names, vectors */
+    struct device *dev; /* borrowed; holds the weights */
+    void **dev_mem;     /* owned device memory, if the device cannot read the file in place */
     size_t n_dev_mem;
     size_t weights_bytes;
 };
@@ -208,6 +215,7 @@ struct block_style { /* what block_layer() reads beside the tensors that are the
     bool hybrid;               /* layers without key/value heads have another mixer */
     bool q_gate;               /* behind each head of q stands a gate of its result */
     bool layer_eps;            /* attention.layer_norm_epsilon, unless there is one of RMS norms */
+    bool mtp;                  /* blocks behind the last layer may predict further tokens */
     enum rope_axes rope_axes;  /* how rope_sections share out a row's positions, if there are any */
     bool images_in_windows;    /* rows of an image see each other in window layers alone */
     bool k_in_turn; /* delta rule: value head i has key head i mod n, not consecutive ones */
@@ -246,15 +254,30 @@ enum status hparams_load(struct model *m, struct err *e);
 
 /* Takes g (closed on failure too). dev is borrowed and must outlive the model. */
 enum status model_load(struct model **out, struct gguf *g, struct device *dev, struct err *e);
+/* The same with the first block that predicts a further token, if the file has one and the
+ * architecture runs it: hp.n_mtp. Its layer is layers[n_layer]. */
+enum status model_load_mtp(struct model **out, struct gguf *g, struct device *dev, struct err *e);
 void model_free(struct model *m); /* NULL is fine */
+/* A tensor of a file as weights are: in the file, or in the memory of the device; owned by the
+ * model. vector: copied, F32 (ST_UNSUPPORTED else). */
+enum status model_make_tensor(struct model *m, const struct gguf_tensor *g, const char *name,
+                              bool vector, struct tensor **out, struct err *e);
+bool model_has_tensor(const struct model *m, const char *name); /* it was loaded */
 
 enum pooling { POOLING_NONE, POOLING_MEAN, POOLING_CLS, POOLING_LAST, POOLING_RANK };
 
 /* Records the forward pass: logits for the wanted rows, or their embeddings (the vector after the
  * final norm). n_ctx chooses longrope's factors. */
-enum program_kind { PROGRAM_LOGITS, PROGRAM_EMBEDDING };
+enum program_kind {
+    PROGRAM_LOGITS,
+    PROGRAM_EMBEDDING,
+    PROGRAM_HIDDEN /* logits; the vectors of all tokens are kept */
+};
 void model_record(const struct model *m, struct recorder *p, enum program_kind kind, uint32_t n_ctx,
                   val *output);
+/* The block that predicts a further token (mtp.c): rows are tokens and, as `embd`, the vectors that
+ * PROGRAM_HIDDEN keeps of the token before each. Its own vectors are kept, too. */
+void model_record_mtp(const struct model *m, struct recorder *p, uint32_t n_ctx, val *output);
 /* Whether rows have four positions (the sections of its rope). */
 bool model_has_axes(const struct model *m);
 /* What a pooled vector goes through (common.md 8): rows of n_embd are given as `embd` of a batch,

@@ -77,13 +77,133 @@ static val like(struct recorder *p, const char *name, val x) {
     return new_value(p, name, value_of(p, x)->width, value_of(p, x)->rows);
 }
 
-val p_embed(struct recorder *p, const char *name, const struct tensor *table, enum embed_kind kind,
-            float scale) {
+/* ---- products and tables ---- */
+
+static val embed_rows(struct recorder *p, const char *name, const struct tensor *table,
+                      enum embed_kind kind, float scale) {
     val y = new_value(p, name, (uint32_t)table->dim[0], ROWS_TOKENS);
     struct op *op = simple_op(p, OP_EMBED, VAL_NONE, VAL_NONE, y);
     op->w[0] = table;
     op->p.embed.scale = scale;
     op->p.embed.kind = kind;
+    return y;
+}
+
+static void linear(struct recorder *p, val x, int n, const struct weight *w,
+                   const char *const *name, val *out) {
+    assert(n >= 1 && n <= OP_MAX_W);
+    for (int i = 0; i < n; i++)
+        out[i] = new_value(p, name[i], (uint32_t)w[i].w->dim[1], value_of(p, x)->rows);
+    struct op *op = simple_op(p, OP_LINEAR, x, VAL_NONE, out[0]);
+    for (int i = 0; i < n; i++) {
+        op->out[i] = out[i];
+        op->w[i] = w[i].w;
+        op->b[i] = w[i].b;
+        assert(p->failed || w[i].w->dim[0] == (int64_t)value_of(p, x)->width);
+    }
+}
+
+static void linear_id(struct recorder *p, val x, val ids, uint32_t n_used, bool per_expert_input,
+                      int n, const struct weight *w, const char *const *name, val *out) {
+    for (int i = 0; i < n; i++)
+        out[i] = new_value(p, name[i], n_used * (uint32_t)w[i].w->dim[1], value_of(p, x)->rows);
+    struct op *op = simple_op(p, OP_LINEAR_ID, x, ids, out[0]);
+    for (int i = 0; i < n; i++) {
+        op->out[i] = out[i];
+        op->w[i] = w[i].w;
+        op->b[i] = w[i].b;
+    }
+    op->p.linear_id.n_used = n_used;
+    op->p.linear_id.per_expert_input = per_expert_input;
+}
+
+/* ---- adapters: what they add to a product ---- */
+
+/* The first of the deltas of a weight; NULL: it has none. They stand side by side. */
+static struct delta *deltas_of(const struct recorder *p, const struct tensor *w) {
+    size_t low = 0, high = p->n_deltas;
+    while (low < high) {
+        const size_t mid = (low + high) / 2;
+        if (strcmp(p->delta[mid].base, w->name) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < p->n_deltas && strcmp(p->delta[low].base, w->name) == 0 ? &p->delta[low] : NULL;
+}
+
+static struct delta *next_delta(const struct recorder *p, struct delta *d) {
+    const bool last = d + 1 == p->delta + p->n_deltas || strcmp(d[1].base, d->base) != 0;
+    return last ? NULL : d + 1;
+}
+
+/* x times what the row's request gives the adapter: zeros if nothing. */
+static val adapt(struct recorder *p, val x, struct delta *d) {
+    val y = like(p, "adapted", x);
+    struct op *op = simple_op(p, OP_ADAPT, x, VAL_NONE, y);
+    op->p.adapt.adapter = d->adapter;
+    op->p.adapt.scale = d->scale;
+    op->p.adapt.tokens = d->embeds;
+    d->used = true;
+    return y;
+}
+
+static const char *const low_name[] = {"low"}, *const delta_name[] = {"delta"};
+
+/* y = w x and the deltas of w. A tied head is not changed by those of the table. */
+static val add_deltas(struct recorder *p, const struct tensor *w, val x, val y) {
+    for (struct delta *d = deltas_of(p, w); d != NULL; d = next_delta(p, d)) {
+        if (d->embeds) continue;
+        const struct weight a = {d->a, NULL}, b = {d->b, NULL};
+        val low, delta;
+        linear(p, x, 1, &a, low_name, &low);
+        low = adapt(p, low, d);
+        linear(p, low, 1, &b, delta_name, &delta);
+        y = p_add(p, value_of(p, y)->name, y, delta);
+    }
+    return y;
+}
+
+/* The same of products with the matrices of chosen experts. */
+static val add_deltas_id(struct recorder *p, const struct tensor *w, const struct op *product,
+                         val y) {
+    const val x = product->in[0], ids = product->in[1];
+    const uint32_t n_used = product->p.linear_id.n_used;
+    const bool own_input = product->p.linear_id.per_expert_input;
+    for (struct delta *d = deltas_of(p, w); d != NULL; d = next_delta(p, d)) {
+        const struct weight a = {d->a, NULL}, b = {d->b, NULL};
+        val low, delta;
+        linear_id(p, x, ids, n_used, own_input, 1, &a, low_name, &low);
+        low = adapt(p, low, d);
+        linear_id(p, low, ids, n_used, true, 1, &b, delta_name, &delta);
+        y = p_add(p, value_of(p, y)->name, y, delta);
+    }
+    return y;
+}
+
+/* The same of rows of a table: b times the token's row of a. */
+static val add_deltas_embed(struct recorder *p, const struct tensor *table, float scale, val y) {
+    for (struct delta *d = deltas_of(p, table); d != NULL; d = next_delta(p, d)) {
+        if (!d->embeds) continue;
+        const struct weight b = {d->b, NULL};
+        val low = adapt(p, embed_rows(p, low_name[0], d->a, EMBED_IDS, scale), d), delta;
+        linear(p, low, 1, &b, delta_name, &delta);
+        y = p_add(p, value_of(p, y)->name, y, delta);
+    }
+    return y;
+}
+
+val p_embed(struct recorder *p, const char *name, const struct tensor *table, enum embed_kind kind,
+            float scale) {
+    val y = embed_rows(p, name, table, kind, scale);
+    return kind == EMBED_TOKENS ? add_deltas_embed(p, table, scale, y) : y;
+}
+
+val p_beside(struct recorder *p, const char *name, uint32_t width) {
+    val y = new_value(p, name, width, ROWS_TOKENS);
+    struct op *op = simple_op(p, OP_EMBED, VAL_NONE, VAL_NONE, y);
+    op->p.embed.scale = 1;
+    op->p.embed.kind = EMBED_BESIDE;
     return y;
 }
 
@@ -118,16 +238,8 @@ val p_norm(struct recorder *p, const char *name, val x, struct weight n, struct 
 
 void p_linear(struct recorder *p, val x, int n, const struct weight *w, const char *const *name,
               val *out) {
-    assert(n >= 1 && n <= OP_MAX_W);
-    for (int i = 0; i < n; i++)
-        out[i] = new_value(p, name[i], (uint32_t)w[i].w->dim[1], value_of(p, x)->rows);
-    struct op *op = simple_op(p, OP_LINEAR, x, VAL_NONE, out[0]);
-    for (int i = 0; i < n; i++) {
-        op->out[i] = out[i];
-        op->w[i] = w[i].w;
-        op->b[i] = w[i].b;
-        assert(p->failed || w[i].w->dim[0] == (int64_t)value_of(p, x)->width);
-    }
+    linear(p, x, n, w, name, out);
+    for (int i = 0; i < n; i++) out[i] = add_deltas(p, w[i].w, x, out[i]);
 }
 
 val p_linear1(struct recorder *p, const char *name, val x, struct weight w) {
@@ -419,16 +531,10 @@ void p_moe_route(struct recorder *p, val logits, const struct moe_style *m, val 
 
 void p_linear_id(struct recorder *p, val x, val ids, uint32_t n_used, bool per_expert_input, int n,
                  const struct weight *w, const char *const *name, val *out) {
-    for (int i = 0; i < n; i++)
-        out[i] = new_value(p, name[i], n_used * (uint32_t)w[i].w->dim[1], value_of(p, x)->rows);
-    struct op *op = simple_op(p, OP_LINEAR_ID, x, ids, out[0]);
-    for (int i = 0; i < n; i++) {
-        op->out[i] = out[i];
-        op->w[i] = w[i].w;
-        op->b[i] = w[i].b;
-    }
-    op->p.linear_id.n_used = n_used;
-    op->p.linear_id.per_expert_input = per_expert_input;
+    const struct op product = {
+        .in = {x, ids}, .p.linear_id = {.n_used = n_used, .per_expert_input = per_expert_input}};
+    linear_id(p, x, ids, n_used, per_expert_input, n, w, name, out);
+    for (int i = 0; i < n; i++) out[i] = add_deltas_id(p, w[i].w, &product, out[i]);
 }
 
 val p_moe_sum(struct recorder *p, const char *name, val x, val weights, uint32_t n_used) {
@@ -490,6 +596,9 @@ enum status program_seal(struct recorder *p, val output, const uint32_t max_rows
     g->output = output;
     g->scratch = 0;
     find_live_ranges(g, output);
+    g->has_hidden = p->keeps;
+    g->hidden = p->kept;
+    if (p->keeps) g->vals[p->kept].last = g->vals[root_of(g, p->kept)].last = g->n_ops;
     for (uint32_t i = 0; i < g->n_vals; i++) {
         struct value *v = &g->vals[i];
         if (v->parent != VAL_NONE) {

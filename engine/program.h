@@ -13,10 +13,25 @@
 
 struct buf;
 
+/* What an adapter adds wherever something is multiplied with a weight: y + scale s b (a x), where s
+ * is what the row's request gives the adapter (engine/adapter.h). */
+struct delta {
+    const char *base;           /* name of the weight */
+    const struct tensor *a, *b; /* {in, rank}, {rank, out}; of experts one for each */
+    uint32_t adapter;
+    float scale;
+    bool embeds; /* a table's rows are changed: a is {rank, rows} */
+    bool used;   /* some op has it */
+};
+
 struct recorder {
     struct program *prog;
-    uint16_t layer; /* stamped on the ops recorded now */
-    bool failed;    /* no memory, or too many values */
+    uint16_t layer;      /* stamped on the ops recorded now */
+    bool failed;         /* no memory, or too many values */
+    struct delta *delta; /* [n_deltas] sorted by base; borrowed */
+    size_t n_deltas;
+    val kept; /* keeps: a value that is there when the step is over, beside the result */
+    bool keeps;
 };
 
 /* A weight matrix and its bias; a missing one is NULL. */
@@ -26,6 +41,8 @@ struct weight {
 
 val p_embed(struct recorder *p, const char *name, const struct tensor *table, enum embed_kind kind,
             float scale);
+/* Row t of the caller's batch.embd for every token t. */
+val p_beside(struct recorder *p, const char *name, uint32_t width);
 /* Columns col..col+width-1 of the rows that the caller gives (batch.embd), zeros for tokens. */
 val p_given(struct recorder *p, const char *name, uint32_t col, uint32_t width);
 val p_rows(struct recorder *p, const char *name,

@@ -142,6 +142,7 @@ static void print_glu(const struct op *op, struct buf *b) {
 static void print_embed(const struct op *op, struct buf *b) {
     if (op->p.embed.scale != 1) buf_printf(b, "  scale %g", (double)op->p.embed.scale);
     if (op->p.embed.kind == EMBED_POSITIONS) buf_str(b, "  by position");
+    if (op->p.embed.kind == EMBED_BESIDE) buf_str(b, "  as given");
     if (op->p.embed.kind == EMBED_FIRST) buf_str(b, "  row 0");
     if (op->p.embed.kind == EMBED_GIVEN) buf_printf(b, "  given, from %u", op->p.embed.col);
 }
@@ -198,6 +199,9 @@ static void print_params(const struct op *op, struct buf *b) {
         break;
     case OP_MOE_ROUTE:
         print_route(op, b);
+        break;
+    case OP_ADAPT:
+        buf_printf(b, "  adapter %u, scale %g", op->p.adapt.adapter, (double)op->p.adapt.scale);
         break;
     case OP_COLUMNS:
         buf_printf(b, "  %u..%u of each %u", op->p.columns.first,

@@ -45,11 +45,13 @@ struct cria_generation {
     size_t n_stop;
     token_id *visible; /* special tokens that are output as text */
     size_t n_visible;
+    struct adapt adapt; /* how much it gets of the adapters */
     int slot;
     uint32_t result_row; /* of this step; valid if wants_result */
     bool in_step, wants_result;
     bool starved; /* its image did not fit into the last step beside the others' rows */
-    int64_t started_ns, sampled_ns;
+    int64_t asked_ns, started_ns, sampled_ns;
+    struct cria_progress *progress; /* borrowed; NULL */
     struct cria_stats stats;
     atomic_bool cancelled;
 
@@ -79,7 +81,12 @@ struct sched {
     struct cria_generation **run;          /* [n_parallel]; the thread's own */
     uint32_t n_run;
     bool quit;
+    atomic_uint n_running, n_waiting, n_free_pages; /* for cria_engine_load() */
 };
+
+static void tell_phase(struct cria_generation *g, enum cria_phase phase) {
+    if (g->progress != NULL) atomic_store(&g->progress->phase, (int)phase);
+}
 
 /* ---- output (thread -> reader)
  * -------------------------------------------------------------------- */
@@ -164,6 +171,7 @@ static void shift_context(struct cria_generation *g) {
     seq_remove(&g->seq, keep, to);
     /* Forced tokens may wait to be evaluated: the slot can hold less than what is kept. */
     if (keep < g->eng->slots[g->slot].seq.tokens.len) slot_truncate(g->eng, g->slot, keep);
+    adapt_shift(&g->eng->slots[g->slot].adapt, g->eng->model->adapters.n, keep, to - keep);
 }
 
 /* Whether the generation ends with the token just taken. */
@@ -331,6 +339,8 @@ static enum cria_done use_result(struct cria_generation *g, int64_t now) {
         g->sampled_ns = now;
     }
     enum cria_done done = take_next(g, engine_result(g->eng, g->result_row));
+    tell_phase(g, CRIA_DECODING);
+    if (g->progress != NULL) atomic_store(&g->progress->n_generated, g->stats.n_generated);
     g->stats.eval_ns = os_time_mono_ns() - g->sampled_ns;
     return done;
 }
@@ -339,6 +349,8 @@ static void leave(struct sched *s, uint32_t i, enum cria_done done, const struct
     struct cria_generation *g = s->run[i];
     slot_release(g->eng, g->slot);
     s->run[i] = s->run[--s->n_run];
+    atomic_store(&s->n_running, s->n_run);
+    atomic_store(&s->n_free_pages, g->eng->kv->n_free);
     finish(g, done, g->failed, e);
 }
 
@@ -349,6 +361,7 @@ static bool make_step(struct sched *s, struct cria_engine *eng) {
     const bool work = eng->rows.batch.n_tokens != 0;
     const enum status st = work ? engine_step(eng, &e) : ST_OK;
     const int64_t now = os_time_mono_ns();
+    atomic_store(&s->n_free_pages, eng->kv->n_free);
     for (uint32_t i = s->n_run; i-- > 0;) { /* downwards: leave() moves the last one here */
         struct cria_generation *g = s->run[i];
         enum cria_done done = CRIA_RUNNING;
@@ -373,6 +386,7 @@ static struct cria_generation *queue_pop(struct sched *s) {
     struct cria_generation *g = s->first;
     s->first = g->next;
     if (s->first == NULL) s->last = &s->first;
+    atomic_fetch_sub(&s->n_waiting, 1);
     return g;
 }
 
@@ -382,7 +396,7 @@ static void admit(struct sched *s, struct cria_engine *eng) {
         pthread_mutex_lock(&s->lock);
         struct cria_generation *g = s->first;
         bool cancelled = g != NULL && atomic_load(&g->cancelled);
-        if (g != NULL && !cancelled) g->slot = slot_acquire(eng, &g->seq);
+        if (g != NULL && !cancelled) g->slot = slot_acquire(eng, &g->seq, &g->adapt);
         if (g != NULL && (cancelled || g->slot != SLOT_NONE)) queue_pop(s);
         pthread_mutex_unlock(&s->lock);
         if (g == NULL || (!cancelled && g->slot == SLOT_NONE)) return;
@@ -392,7 +406,10 @@ static void admit(struct sched *s, struct cria_engine *eng) {
         }
         g->stats.n_cached = (uint32_t)eng->slots[g->slot].seq.tokens.len;
         g->started_ns = os_time_mono_ns();
+        g->stats.wait_ns = g->started_ns - g->asked_ns;
+        tell_phase(g, CRIA_PROMPT);
         s->run[s->n_run++] = g;
+        atomic_store(&s->n_running, s->n_run);
     }
 }
 
@@ -429,6 +446,9 @@ enum status sched_open(struct cria_engine *eng, struct err *e) {
     struct sched *s = mem_zalloc(1, sizeof *s);
     if (s == NULL) return err_no_memory(e);
     s->last = &s->first;
+    atomic_init(&s->n_running, 0);
+    atomic_init(&s->n_waiting, 0);
+    atomic_init(&s->n_free_pages, eng->kv->n_free);
     s->run = mem_zalloc(eng->n_parallel, sizeof *s->run);
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->work, NULL);
@@ -461,6 +481,8 @@ void sched_close(struct cria_engine *eng) {
 enum status cria_image_check(const struct cria_engine *eng, const struct cria_image *image,
                              struct err *e) {
     const bool axes = model_has_axes(eng->model);
+    if (eng->info.n_mtp != 0)
+        return err_set(e, ST_UNSUPPORTED, "an engine that predicts further tokens takes no images");
     if (image->n_out != eng->n_given)
         return err_set(e, ST_UNSUPPORTED, "an image has rows of %u values, the model takes %u",
                        image->n_out, eng->n_given);
@@ -562,7 +584,9 @@ static enum status generation_fill(struct cria_generation *g, const struct cria_
     g->shift = r->shift;
     g->logprobs = r->logprobs;
     g->n_top = r->n_top_logprobs;
-    enum status st = copy_stops(g, r, e);
+    g->progress = r->progress;
+    enum status st = engine_adapt(g->eng, r->adapters, r->n_adapters, &g->adapt, e);
+    if (st == ST_OK) st = copy_stops(g, r, e);
     if (st == ST_OK) st = open_sampler(g, r, e);
     if (st == ST_OK && r->grammar.kind != GRAMMAR_NONE) st = constrain(g, r, e);
     const struct cria_image *const *image = r->images;
@@ -576,6 +600,8 @@ static enum status generation_fill(struct cria_generation *g, const struct cria_
         sampler_accept(g->sampler, id);
     }
     g->stats.n_prompt = (uint32_t)g->seq.tokens.len;
+    if (st == ST_OK)
+        adapt_find_begin(&g->adapt, &g->eng->model->adapters, g->seq.tokens.ids, g->seq.tokens.len);
     return st;
 }
 
@@ -613,7 +639,10 @@ enum status cria_generation_start(struct cria_generation **out, struct cria_engi
         generation_drop(g);
         return st;
     }
+    g->asked_ns = os_time_mono_ns();
+    tell_phase(g, CRIA_WAITING);
     pthread_mutex_lock(&eng->sched->lock);
+    atomic_fetch_add(&eng->sched->n_waiting, 1);
     *eng->sched->last = g;
     eng->sched->last = &g->next;
     pthread_cond_signal(&eng->sched->work);
@@ -676,4 +705,13 @@ void cria_generation_free(struct cria_generation *g) {
     while (!g->done) pthread_cond_wait(&g->changed, &s->lock);
     pthread_mutex_unlock(&s->lock);
     generation_drop(g);
+}
+
+struct cria_load cria_engine_load(const struct cria_engine *eng) {
+    const struct sched *s = eng->sched;
+    if (s == NULL) return (struct cria_load){0};
+    return (struct cria_load){.n_running = atomic_load(&s->n_running),
+                              .n_waiting = atomic_load(&s->n_waiting),
+                              .n_pages = eng->kv->cache.n_pages,
+                              .n_free_pages = atomic_load(&s->n_free_pages)};
 }

@@ -40,13 +40,16 @@ static int find_empty(struct cria_engine *eng, int keep) {
     return SLOT_NONE;
 }
 
+/* Cells depend on the adapters of their tokens: a prefix ends where these differ. */
 static int find_best_prefix(const struct cria_engine *eng, const struct sequence *want, uint32_t n,
-                            uint32_t *len) {
+                            const struct adapt *adapt, uint32_t *len) {
     int best = SLOT_NONE;
     *len = 0;
     for (int i = 0; i < (int)eng->n_slots; i++) {
         if (eng->slots[i].first_pos != 0) continue; /* the same tokens, but not the same cells */
         uint32_t common = seq_common(&eng->slots[i].seq, want, n);
+        common = adapt_common(&eng->slots[i].adapt, adapt, eng->model->adapters.n, common);
+        common = seq_floor(want, common);
         if (eng->kv->recurrent && common != eng->slots[i].seq.tokens.len) continue;
         if (common <= *len) continue;
         *len = common;
@@ -64,16 +67,17 @@ static void adopt_prefix(struct cria_engine *eng, int slot, int from, const stru
     if (forked && !seq_append(&eng->slots[slot].seq, want, 0, n)) slot_truncate(eng, slot, 0);
 }
 
-int slot_acquire(struct cria_engine *eng, const struct sequence *want) {
+int slot_acquire(struct cria_engine *eng, const struct sequence *want, const struct adapt *adapt) {
     const uint32_t n = want != NULL ? (uint32_t)want->tokens.len : 0;
     uint32_t prefix = 0;
     if (eng->n_active == eng->n_parallel) return SLOT_NONE;
     /* The last token is evaluated again in any case: its result is wanted. */
-    int from = n > 1 ? find_best_prefix(eng, want, n - 1, &prefix) : SLOT_NONE;
+    int from = n > 1 ? find_best_prefix(eng, want, n - 1, adapt, &prefix) : SLOT_NONE;
     int slot = find_empty(eng, from);
     assert(slot != SLOT_NONE);
     eng->slots[slot].busy = true;
     eng->slots[slot].first_pos = 0;
+    eng->slots[slot].adapt = *adapt;
     eng->n_active++;
     if (from != SLOT_NONE) adopt_prefix(eng, slot, from, want, prefix);
     return slot;
@@ -108,6 +112,9 @@ enum status slots_open(struct cria_engine *eng, struct err *e) {
 }
 
 void slots_close(struct cria_engine *eng) {
-    for (uint32_t i = 0; eng->slots != NULL && i < eng->n_slots; i++) seq_free(&eng->slots[i].seq);
+    for (uint32_t i = 0; eng->slots != NULL && i < eng->n_slots; i++) {
+        seq_free(&eng->slots[i].seq);
+        mem_free(eng->slots[i].hidden);
+    }
     mem_free(eng->slots);
 }

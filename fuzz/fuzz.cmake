@@ -11,6 +11,7 @@ if(CRIA_FUZZ)
     if(TARGET cria_${folder})
       target_compile_options(cria_${folder} PRIVATE
         -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all)
+      target_compile_definitions(cria_${folder} PUBLIC CRIA_FUZZ) # smaller limits, where runs are slow
       target_link_options(cria_${folder} PUBLIC -fsanitize=address,undefined)
     endif()
   endforeach()
@@ -27,7 +28,8 @@ foreach(source ${fuzz_sources})
   if(IS_DIRECTORY ${CMAKE_SOURCE_DIR}/golden/${name})
     list(APPEND inputs ${CMAKE_SOURCE_DIR}/golden/${name})
   endif()
-  add_test(NAME fuzz.${name} COMMAND replay_${name} ${inputs})
+  add_test(NAME fuzz.${name} COMMAND replay_${name} ${inputs}
+    WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
 
   if(CRIA_FUZZ)
     add_executable(${target} ${source})

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/base64.h"
 #include "base/mem.h"
@@ -147,6 +148,11 @@ void check_base64(struct buf *b, const char *text) {
     if (!base64_get(b, text, strlen(text), &bad)) buf_printf(b, "(broken base64 at %zu)", bad);
 }
 
+const char *check_string(const json *row, const char *key) {
+    const char *text = json_string(json_get(row, key));
+    return text != NULL ? text : "";
+}
+
 void check_text(struct buf *b, const json *v) {
     size_t len;
     const char *text = json_string_n(v, &len);
@@ -157,6 +163,19 @@ void check_text(struct buf *b, const json *v) {
         check_base64(b, json_string(json_get(v, "b")));
 }
 
+double check_number(const json *v, double fallback) {
+    double x;
+    return json_number(v, &x) ? x : fallback;
+}
+
+int32_t *check_ints(const json *v, uint32_t *n) {
+    int32_t *ids = mem_zalloc(json_len(v), sizeof *ids);
+    *n = 0;
+    for (const json *x = json_first(v); ids != NULL && x != NULL; x = json_next(x))
+        ids[(*n)++] = (int32_t)check_number(x, 0);
+    return ids;
+}
+
 double check_nmse(const float *a, const float *b, size_t n) {
     double diff = 0, norm = 0;
     for (size_t i = 0; i < n; i++) {
@@ -165,6 +184,18 @@ double check_nmse(const float *a, const float *b, size_t n) {
         norm += (double)b[i] * (double)b[i];
     }
     return norm > 0 ? diff / norm : diff;
+}
+
+bool check_find(const struct check *c, const char *dir, const char *path, char *out, size_t size) {
+    char beside[4096];
+    snprintf(beside, sizeof beside, "%s/..", dir);
+    const char *const roots[] = {c->base, beside, "golden", "../shared/golden"};
+    for (size_t i = 0; i < sizeof roots / sizeof *roots; i++) {
+        if (roots[i] == NULL) continue;
+        snprintf(out, size, "%s/%s", roots[i], path);
+        if (access(out, R_OK) == 0) return true;
+    }
+    return false;
 }
 
 void check_rows(struct check *c, const char *dir, const char *file, check_row *row) {

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/json.h"
 
@@ -33,6 +34,9 @@ bool check_that(struct check *c, bool ok, const char *where, const char *fmt, ..
 char *check_read(struct check *c, const char *dir, const char *file, size_t *size);
 json *check_read_json(struct check *c, const char *dir, const char *file); /* json_free */
 bool check_exists(const char *dir, const char *file);                      /* FILE or FILE.xz */
+/* Where `path` of the published data is: below --base, beside the set's own folder, in golden/ or
+ * ../shared/golden. False: nowhere. */
+bool check_find(const struct check *c, const char *dir, const char *path, char *out, size_t size);
 
 /* Calls row() for each line of a file of JSON lines; where is "KIND/FILE:LINE". A file that is not
  * there is no failure: sets may hold a part of their kind. */
@@ -44,12 +48,16 @@ void check_rows(struct check *c, const char *dir, const char *file, check_row *r
 char **check_list(const char *dir);
 void check_list_free(char **names);
 
+const char *check_string(const json *row, const char *key); /* a member; "" if it is no string */
 /* Appends a text of a JSON file: a string, or an object with it: "t" as text, or "b" in base64
  * where it is not UTF-8. Anything else is nothing. */
 void check_text(struct buf *b, const json *v);
 
 /* Appends what base64 of a set stands for; of broken base64 a text that says so. */
 void check_base64(struct buf *b, const char *text);
+/* A number, or the fallback; a list of integers, mem_free'd by the caller (NULL: no memory). */
+double check_number(const json *v, double fallback);
+int32_t *check_ints(const json *v, uint32_t *n);
 
 /* Normalised mean squared error: sum (a-b)^2 / sum b^2. */
 double check_nmse(const float *a, const float *b, size_t n);

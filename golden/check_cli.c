@@ -5,19 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/duration.h"
-#include "api/settings.h"
+#include "base/config.h"
+#include "base/duration.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/os.h"
 #include "cli/format.h"
 #include "cli/host.h"
 #include "golden/check.h"
-
-static const char *text_of(const json *row, const char *key) {
-    const char *text = json_string(json_get(row, key));
-    return text != NULL ? text : "";
-}
 
 static void same(struct check *c, const char *where, const char *what, struct buf *got,
                  const char *want) {
@@ -31,25 +25,25 @@ static void same(struct check *c, const char *where, const char *what, struct bu
 static void check_host(struct check *c, const json *row, const char *where) {
     struct host h;
     struct buf text = {0};
-    setenv("OLLAMA_HOST", text_of(row, "env"), 1); /* trimming is part of it */
-    host_parse(&h, os_env("HOST"));
+    setenv("OLLAMA_HOST", check_string(row, "env"), 1); /* trimming is part of it */
+    host_parse(&h, config_text(SET_host));
     buf_str(&text, h.scheme);
-    same(c, where, "scheme", &text, text_of(row, "scheme"));
+    same(c, where, "scheme", &text, check_string(row, "scheme"));
     host_put_address(&text, &h);
-    same(c, where, "host", &text, text_of(row, "host"));
+    same(c, where, "host", &text, check_string(row, "host"));
     buf_str(&text, h.path);
-    same(c, where, "path", &text, text_of(row, "path"));
+    same(c, where, "path", &text, check_string(row, "path"));
     host_put_url(&text, &h);
-    same(c, where, "string", &text, text_of(row, "string"));
+    same(c, where, "string", &text, check_string(row, "string"));
     host_put_connectable(&text, &h);
-    same(c, where, "connectable", &text, text_of(row, "connectable"));
+    same(c, where, "connectable", &text, check_string(row, "connectable"));
     buf_free(&text);
 }
 
 /* ---- format.jsonl ---- */
 
 static void check_format(struct check *c, const json *row, const char *where) {
-    const char *fn = text_of(row, "fn");
+    const char *fn = check_string(row, "fn");
     struct buf text = {0};
     int64_t n = 0;
     double seconds = 0;
@@ -70,43 +64,73 @@ static void check_format(struct check *c, const json *row, const char *where) {
         format_span(&text, seconds);
     if (strcmp(fn, "time_ago") == 0) buf_str(&text, " ago");
     if (strcmp(fn, "time_from_now") == 0) buf_str(&text, " from now");
-    same(c, where, fn, &text, text_of(row, "out"));
+    same(c, where, fn, &text, check_string(row, "out"));
     buf_free(&text);
 }
 
-/* ---- env.jsonl; the load timeout and the log level have no function of their own to ask ---- */
+/* ---- env.jsonl ---- */
+
+static int64_t want_int(const json *row, const char *key) {
+    int64_t v = 0;
+    json_int(json_get(row, key), &v);
+    return v;
+}
+
+static void check_durations(struct check *c, const json *row, const char *where) {
+    const int64_t keep = config_ns(SET_keep_alive), load = config_ns(SET_load_timeout);
+    check_that(c, keep == want_int(row, "keep_alive_ns"), where, "keep_alive %" PRId64, keep);
+    check_that(c, load == want_int(row, "load_timeout_ns"), where, "load_timeout %" PRId64, load);
+}
+
+/* Below -4 is the peer's trace level, which is debug here. */
+static void check_bools(struct check *c, const json *row, const char *where) {
+    bool off = false, on = true;
+    json_bool(json_get(row, "bool_default_false"), &off);
+    json_bool(json_get(row, "bool_default_true"), &on);
+    check_that(c, config_bool(SET_noprune) == off, where, "a bool that is off by default");
+    check_that(c, config_bool(SET_builtin) == on, where, "a bool that is on by default");
+    setenv("OLLAMA_DEBUG", check_string(row, "value"), 1);
+    log_reload();
+    log_set_level(LOG_INFO);
+    const bool debug = log_get_level() == LOG_DEBUG;
+    unsetenv("OLLAMA_DEBUG");
+    log_reload();
+    check_that(c, debug == (want_int(row, "debug_log_level") < 0), where, "debug: %d", debug);
+    log_set_level(LOG_ERROR);
+}
 
 static void check_env(struct check *c, const json *row, const char *where) {
-    const char *kind = text_of(row, "kind"), *value = text_of(row, "value");
-    struct settings s;
-    int64_t want = 0;
-    bool off = false, on = true;
+    static const char *const variables[] = {"KEEP_ALIVE", "LOAD_TIMEOUT", "NOPRUNE", "BUILTIN",
+                                            "MAX_QUEUE"};
+    const char *kind = check_string(row, "kind"), *value = check_string(row, "value");
+    char name[32];
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
+        snprintf(name, sizeof name, "OLLAMA_%s", variables[i]);
+        setenv(name, value, 1);
+    }
     if (strcmp(kind, "duration") == 0) {
-        setenv("OLLAMA_KEEP_ALIVE", value, 1);
-        settings_read(&s);
-        json_int(json_get(row, "keep_alive_ns"), &want);
-        check_that(c, s.keep_alive_ns == want, where, "keep_alive %" PRId64, s.keep_alive_ns);
+        check_durations(c, row, where);
     } else if (strcmp(kind, "bool") == 0) {
-        setenv("OLLAMA_GOLDEN", value, 1);
-        json_bool(json_get(row, "bool_default_false"), &off);
-        json_bool(json_get(row, "bool_default_true"), &on);
-        check_that(c, os_env_bool("GOLDEN", false) == off && os_env_bool("GOLDEN", true) == on,
-                   where, "bool of '%s'", value);
+        check_bools(c, row, where);
     } else {
-        setenv("OLLAMA_MAX_QUEUE", value, 1);
-        settings_read(&s);
-        if (!json_int(json_get(row, "max_queue"), &want)) {
-            check_skip(c, where, "a queue of more than 2^63 requests");
-            return;
-        }
-        check_that(c, s.max_queue == want, where, "max_queue %u of '%s'", s.max_queue, value);
+        struct buf want = {0}; /* as text: up to 2^64 - 1 */
+        char got[32];
+        json_print(&want, json_get(row, "max_queue"));
+        snprintf(got, sizeof got, "%" PRIu64, config_uint(SET_max_queue));
+        check_that(c, want.data != NULL && strcmp(got, want.data) == 0, where,
+                   "max_queue %s of '%s'", got, value);
+        buf_free(&want);
+    }
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
+        snprintf(name, sizeof name, "OLLAMA_%s", variables[i]);
+        unsetenv(name);
     }
 }
 
 /* ---- keepalive_json.jsonl; cria never writes the value back ---- */
 
 static void check_keepalive(struct check *c, const json *row, const char *where) {
-    const char *text = text_of(row, "json"), *want_error = json_string(json_get(row, "error"));
+    const char *text = check_string(row, "json"), *want_error = json_string(json_get(row, "error"));
     struct err e = {0};
     int64_t ns = 0, want = 0;
     json *v = json_parse(text, strlen(text), &json_default_limits, NULL, NULL);
@@ -127,10 +151,5 @@ void check_cli(struct check *c, const char *dir) {
     check_rows(c, dir, "env.jsonl", check_env);
     check_rows(c, dir, "keepalive_json.jsonl", check_keepalive);
     log_set_level(LOG_WARN);
-    static const char *const set[] = {"HOST", "KEEP_ALIVE", "GOLDEN", "MAX_QUEUE"};
-    for (size_t i = 0; i < sizeof set / sizeof *set; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "OLLAMA_%s", set[i]);
-        unsetenv(name);
-    }
+    unsetenv("OLLAMA_HOST");
 }

@@ -29,24 +29,10 @@ struct set {
     double limit;       /* NMSE that applies */
 };
 
-static double number(const json *v, double fallback) {
-    double x;
-    return json_number(v, &x) ? x : fallback;
-}
-
-static uint32_t count(const json *v) { return (uint32_t)number(v, 0); }
-
-/* An array of ints as tokens; the caller frees. */
-static token_id *int_list(const json *v, uint32_t *n) {
-    token_id *ids = mem_zalloc(json_len(v), sizeof *ids);
-    *n = 0;
-    for (const json *x = json_first(v); x != NULL; x = json_next(x))
-        ids[(*n)++] = (token_id)number(x, 0);
-    return ids;
-}
+static uint32_t count(const json *v) { return (uint32_t)check_number(v, 0); }
 
 static const float *truth_at(const struct set *s, const json *offset, size_t n) {
-    double off = number(offset, -1);
+    double off = check_number(offset, -1);
     return off >= 0 && off + (double)n <= (double)s->n_truth ? s->truth + (size_t)off : NULL;
 }
 
@@ -109,13 +95,13 @@ static void check_decoding(struct set *s, const json *prompt, const json *greedy
     struct cria_timeline *tl = NULL;
     struct err e = {0};
     uint32_t n_greedy, i = 0;
-    token_id *want = int_list(greedy, &n_greedy);
+    token_id *want = check_ints(greedy, &n_greedy);
     float *logits = mem_array(s->n_out, sizeof *logits);
     enum status st = timeline_open(s, &tl, &e);
     if (st == ST_OK) st = cria_timeline_eval(tl, tokens, n, 1, logits, &e);
     const json *margin = json_first(json_get(prompt, "greedy_margins"));
     for (; st == ST_OK && i < n_greedy && margin != NULL; i++, margin = json_next(margin)) {
-        if (!greedy_step(s, i, want[i], number(margin, 0), logits)) break;
+        if (!greedy_step(s, i, want[i], check_number(margin, 0), logits)) break;
         st = cria_timeline_eval(tl, &want[i], 1, 1, logits, &e);
     }
     check_that(s->c, st == ST_OK, s->name, "greedy: %s", e.msg);
@@ -130,7 +116,7 @@ static void check_decoding(struct set *s, const json *prompt, const json *greedy
 static void compare_rows(struct set *s, const json *prompt, const json *offset,
                          const float *logits) {
     uint32_t n_rows;
-    token_id *rows = int_list(json_get(prompt, "rows"), &n_rows);
+    token_id *rows = check_ints(json_get(prompt, "rows"), &n_rows);
     float *got = mem_array((size_t)n_rows * s->n_out, sizeof *got);
     for (uint32_t i = 0; i < n_rows; i++)
         memcpy(got + (size_t)i * s->n_out, logits + (size_t)rows[i] * s->n_out,
@@ -143,7 +129,7 @@ static void compare_rows(struct set *s, const json *prompt, const json *offset,
 
 static void check_prompt(struct set *s, const json *prompt) {
     uint32_t n;
-    token_id *tokens = int_list(json_get(prompt, "tokens"), &n);
+    token_id *tokens = check_ints(json_get(prompt, "tokens"), &n);
     const json *source = s->dequantised ? json_get(prompt, "dequantized_f32") : prompt;
     float *logits = mem_array((size_t)n * s->n_out, sizeof *logits),
           *again = mem_array((size_t)n * s->n_out, sizeof *again);
@@ -169,8 +155,8 @@ static void check_two(struct set *s, const json *two) {
     uint32_t n[2], done[2] = {0, 0}, row = count(json_get(two, "row"));
     struct err e = {0};
     enum status st = ST_OK;
-    tokens[0] = int_list(json_get(two, "a"), &n[0]);
-    tokens[1] = int_list(json_get(two, "b"), &n[1]);
+    tokens[0] = check_ints(json_get(two, "a"), &n[0]);
+    tokens[1] = check_ints(json_get(two, "b"), &n[1]);
     const float *want = truth_at(s, json_get(two, "logits_offset"), 2 * s->n_out);
     float *logits = mem_array((size_t)(n[0] + n[1] + 2) * s->n_out, sizeof *logits);
     for (int k = 0; k < 2 && st == ST_OK; k++) st = cria_timeline_open(&tl[k], s->eng, &e);
@@ -233,7 +219,7 @@ static void compare_embedding(struct set *s, const json *prompt, const char *key
 static void check_pooled(struct set *s, const json *prompt) {
     const struct cria_model_info *info = cria_engine_info(s->eng);
     uint32_t n;
-    token_id *tokens = int_list(json_get(prompt, "tokens"), &n);
+    token_id *tokens = check_ints(json_get(prompt, "tokens"), &n);
     const struct cria_text text = {tokens, n};
     const enum cria_pooling pooling =
         info->pooling != CRIA_POOL_NONE ? info->pooling : CRIA_POOL_LAST;
@@ -254,7 +240,7 @@ static void check_packed(struct set *s, const json *prompts) {
         info->pooling != CRIA_POOL_NONE ? info->pooling : CRIA_POOL_MEAN;
     const uint32_t width = cria_embed_width(s->eng, pooling);
     for (const json *p = json_first(prompts); p != NULL && n < MAX; p = json_next(p), n++) {
-        token_id *ids = int_list(json_get(p, "tokens"), &len);
+        token_id *ids = check_ints(json_get(p, "tokens"), &len);
         texts[n] = (struct cria_text){ids, len};
         alone[n] = embed(s, &texts[n], 1, pooling, false);
     }
@@ -318,9 +304,9 @@ static void check_model(struct check *c, const char *dir, const char *name) {
                         .n_truth = size / 4};
         bool exact = strcmp(c->backend, "ref") == 0; /* f32 weights and activations */
         s.dequantised = exact && has_quantized(doc);
-        s.limit = number(json_get(tolerance, "nmse"), 1e-8);
+        s.limit = check_number(json_get(tolerance, "nmse"), 1e-8);
         if (!exact && has_quantized(doc))
-            s.limit = number(json_get(tolerance, "nmse_vs_reference_rows"), s.limit);
+            s.limit = check_number(json_get(tolerance, "nmse_vs_reference_rows"), s.limit);
         p.backend = c->backend;
         p.n_ctx = N_CTX;
         p.n_parallel = 2;

@@ -50,7 +50,8 @@ enum embed_kind {
     EMBED_IDS,       /* by token; row 0 where the token is -1 */
     EMBED_POSITIONS, /* by position */
     EMBED_FIRST,     /* row 0 for all: what is the same for every token */
-    EMBED_GIVEN      /* columns of the caller's embd where the token is -1, else zeros; no table */
+    EMBED_GIVEN,     /* columns of the caller's embd where the token is -1, else zeros; no table */
+    EMBED_BESIDE     /* row t of the caller's embd, for every token; no table */
 };
 
 enum rope_kind { ROPE_NORM, ROPE_NEOX }; /* pairs (2i, 2i+1), or (i, i + n_rot/2) */
@@ -136,6 +137,11 @@ union op_params { /* the member named like the op */
     struct {
         uint32_t piece, first, n; /* of each piece of the row */
     } columns;
+    struct {
+        uint32_t adapter; /* its number in batch.adapt */
+        float scale;      /* the adapter's own */
+        bool tokens;      /* rows that came as vectors get 0 */
+    } adapt;
     /* The three with a state per sequence and layer: theirs begins at float `col` of it (step.h).
      */
     struct {
@@ -202,7 +208,9 @@ struct program {
     uint32_t n_ops, cap_ops;
     struct value *vals;
     uint32_t n_vals, cap_vals;
-    val output;                    /* logits [n_vocab], or the embedding [n_embd] */
+    val output; /* logits [n_vocab], or the embedding [n_embd] */
+    val hidden; /* has_hidden: what the head sees, of all tokens; there when the step is over */
+    bool has_hidden;
     uint32_t max_rows[ROWS_KINDS]; /* bounds used for scratch, set at seal */
     size_t scratch;                /* bytes, exact */
 };

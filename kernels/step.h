@@ -49,6 +49,8 @@ struct batch {
                              * causal, else all of its sequence, or up to the end of its image; what
                              * is behind the row then is in this step, too */
     const uint32_t *output; /* [n_outputs] rows whose results are wanted */
+    const float *adapt;     /* [n_tokens][n_adapters] how much of each adapter a row gets */
+    uint32_t n_adapters;
 };
 
 /* Somebody who looks at what the products with weights are given (importance matrices). */
@@ -90,6 +92,10 @@ static inline uint32_t step_end_cell(const struct step *s, uint32_t t, const str
     if (op->p.attn.causal) return s->batch->index[t] + 1;
     if (op->p.attn.window == 0 || !op->p.attn.symmetric) return end;
     return end - s->batch->index[t] > half + 1 ? s->batch->index[t] + half + 1 : end;
+}
+/* The row of the batch that row r of a value of this kind belongs to. */
+static inline uint32_t step_token(const struct step *s, val v, uint32_t r) {
+    return s->prog->vals[v].rows == ROWS_OUTPUTS ? s->batch->output[r] : r;
 }
 /* ROPE: which of the positions turns pair i, and the exponent of the base in its frequency. */
 static inline uint32_t rope_axis(const struct op *op, uint32_t i) {

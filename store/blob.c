@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/os.h"
 #include "store/store_impl.h"
+#include "store/upkeep.h"
 
 /* ---- digests and paths ---- */
 
@@ -129,6 +130,7 @@ enum status store_blob_begin(struct store *s, struct store_upload **out, struct 
     } else if ((st = os_mkdirs(s->blobs, e)) == ST_OK) {
         u->fd = open(u->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
         if (u->fd < 0) st = os_fail(e, "create", u->path);
+        if (u->fd >= 0) hold_alone(u->fd); /* pruning leaves it alone, however slow it comes */
     }
     if (st == ST_OK)
         *out = u;
@@ -150,6 +152,10 @@ enum status store_blob_write(struct store_upload *u, const void *data, size_t n,
     return ST_OK;
 }
 
+enum status blob_sink(void *arg, const void *data, size_t n, struct err *e) {
+    return store_blob_write(arg, data, n, e);
+}
+
 /* Gives the synced file its name. One that is there already is replaced: ours was just hashed. */
 static enum status give_name(struct store_upload *u, const char *digest, struct err *e) {
     char path[PATH_ROOM];
@@ -161,8 +167,8 @@ static enum status give_name(struct store_upload *u, const char *digest, struct 
     return os_fsync_dir(u->store->blobs, e);
 }
 
-enum status store_blob_commit(struct store_upload *u, const char *expected,
-                              char digest[STORE_DIGEST_TEXT], struct err *e) {
+static enum status commit(struct store_upload *u, const char *expected,
+                          char digest[STORE_DIGEST_TEXT], struct err *e) {
     char want[STORE_DIGEST_TEXT], real[STORE_DIGEST_TEXT], hex[DIGEST_HEX + 1];
     unsigned char raw[DIGEST_BYTES];
     enum status st = expected != NULL ? store_digest_parse(expected, want, e) : ST_OK;
@@ -176,6 +182,14 @@ enum status store_blob_commit(struct store_upload *u, const char *expected,
     if (st == ST_OK && digest != NULL) memcpy(digest, real, sizeof real);
     if (st == ST_OK && expected != NULL && strcmp(want, real) != 0)
         st = err_set(e, ST_INVALID, "digest mismatch, expected \"%s\", got \"%s\"", want, real);
+    store_blob_abort(u);
+    return st;
+}
+
+enum status store_blob_commit(struct store_upload *u, const char *expected,
+                              char digest[STORE_DIGEST_TEXT], struct err *e) {
+    enum status st = store_make_room(u->store, 0, e); /* our bytes are on the disk already */
+    if (st == ST_OK) return commit(u, expected, digest, e);
     store_blob_abort(u);
     return st;
 }
@@ -201,7 +215,7 @@ enum status blob_put(struct store *s, const char *digest, const void *data, size
     if (st != ST_OK) return st;
     st = store_blob_write(u, data, size, e);
     if (st == ST_OK)
-        st = store_blob_commit(u, digest, NULL, e);
+        st = commit(u, digest, NULL, e);
     else
         store_blob_abort(u);
     *created = st == ST_OK;

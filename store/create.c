@@ -85,6 +85,7 @@ enum status create_add(struct creation *c, enum layer_kind kind, const char *med
     struct new_layer *l = &c->layers[c->n_layers++];
     *l = (struct new_layer){.info = *info, .kind = kind, .data = data};
     l->info.media_type = media_type;
+    if (data == NULL) hold_blob(c->store, &c->holds, info->digest, NULL); /* missing: told later */
     return ST_OK;
 }
 
@@ -180,6 +181,7 @@ static enum status publish_locked(struct creation *c, const struct output *o) {
     bool replaces = manifest_read(c->store, &target, &old, &c->arena, NULL) == ST_OK;
     if (st == ST_OK)
         st = manifest_write(c->store, &target, o->manifest.data, o->manifest.len, c->e);
+    holds_free(&c->holds); /* the manifest names them now, or they may go */
     if (st != ST_OK)
         undo_blobs(c, o);
     else if (replaces && prune_allowed())
@@ -207,6 +209,7 @@ static enum status publish(struct creation *c) {
 
 void create_drop_blob(struct creation *c, const struct store_layer *layer) {
     int token;
+    hold_release(&c->holds, layer->digest);
     if (store_lock(c->store, &token, NULL) != ST_OK) return; /* prune will find it */
     prune_layers(c->store, layer, 1);
     store_unlock(c->store, token);
@@ -244,6 +247,7 @@ enum status store_create(struct store *s, const struct store_create_spec *spec,
                          .e = &mine};
     enum status st = run(&c);
     if (st != ST_OK) drop_made_blobs(&c);
+    holds_free(&c.holds);
     mem_free(c.layers);
     json_free(c.params);
     arena_free(&c.arena);

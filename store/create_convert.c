@@ -48,18 +48,13 @@ static enum status open_base(struct work *w) {
     return err_set(c->e, ST_INVALID, "an adapter needs the model that it is for");
 }
 
-static enum status to_upload(void *arg, const void *data, size_t n, struct err *e) {
-    struct work *w = arg;
-    return store_blob_write(w->upload, data, n, e);
-}
-
 static enum status write_part(struct work *w, enum convert_part part, const char *label,
                               enum layer_kind forced) {
     struct creation *c = w->c;
     char digest[STORE_DIGEST_TEXT];
     enum status st = store_blob_begin(c->store, &w->upload, c->e);
     if (st != ST_OK) return st;
-    st = convert_write(w->conversion, part, to_upload, w, c->e);
+    st = convert_write(w->conversion, part, blob_sink, w->upload, c->e);
     if (st != ST_OK) {
         store_blob_abort(w->upload);
         return st;

@@ -26,6 +26,7 @@ struct creation {
     struct new_layer *layers; /* owned */
     size_t n_layers, cap;
     struct store_config config;
+    struct holds holds;  /* blobs that it needs stay, though no manifest names them yet */
     const char *arch;    /* of the model layer; "" until it has been seen */
     json *params;        /* inherited or detected; owned, may be NULL */
     bool params_changed; /* they are not what the params layer says */

@@ -27,11 +27,6 @@ static bool progress(void *arg, const char *tensor, uint64_t done, uint64_t tota
            x->c->progress(x->c->progress_arg, x->status, no_digest, total, done);
 }
 
-static enum status to_upload(void *arg, const void *data, size_t n, struct err *e) {
-    struct change *x = arg;
-    return store_blob_write(x->upload, data, n, e);
-}
-
 /* The new blob takes the layer's place; an old one that this creation made has no more use. */
 static enum status replace(struct change *x, const char *digest, uint64_t size) {
     struct creation *c = x->c;
@@ -44,6 +39,7 @@ static enum status replace(struct change *x, const char *digest, uint64_t size) 
     l->info.from = "";
     l->data = NULL;
     l->made = true;
+    hold_blob(c->store, &c->holds, copy, NULL);
     if (old.made && strcmp(old.info.digest, copy) != 0) create_drop_blob(c, &old.info);
     return ST_OK;
 }
@@ -55,7 +51,7 @@ static enum status convert(struct change *x, const struct gguf *g) {
     enum status st = quantize_plan(&x->plan, g, &x->p, c->e);
     if (st == ST_OK) st = store_blob_begin(c->store, &x->upload, c->e);
     if (st != ST_OK) return st;
-    st = quantize_to(g, &x->plan, &x->p, to_upload, x, c->e);
+    st = quantize_to(g, &x->plan, &x->p, blob_sink, x->upload, c->e);
     if (st != ST_OK) {
         store_blob_abort(x->upload);
         return st == ST_CANCELLED ? err_set(c->e, st, "request canceled") : st;

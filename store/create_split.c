@@ -151,10 +151,6 @@ static enum status write_tensors(struct set *s, struct gguf_writer *w) {
     return st == ST_OK ? gguf_write_finish(w, s->c->e) : st;
 }
 
-static enum status to_upload(void *arg, const void *data, size_t n, struct err *e) {
-    return store_blob_write(arg, data, n, e);
-}
-
 static enum status merge(struct set *s, struct gguf_writer *w, char digest[STORE_DIGEST_TEXT]) {
     struct store_upload *u;
     put_pairs(w, s->shard[0].g);
@@ -165,7 +161,7 @@ static enum status merge(struct set *s, struct gguf_writer *w, char digest[STORE
         }
     enum status st = store_blob_begin(s->c->store, &u, s->c->e);
     if (st != ST_OK) return st;
-    st = gguf_write_to(w, to_upload, u, s->c->e);
+    st = gguf_write_to(w, blob_sink, u, s->c->e);
     if (st == ST_OK) st = write_tensors(s, w);
     if (st == ST_OK) return store_blob_commit(u, NULL, digest, s->c->e);
     store_blob_abort(u);

@@ -34,6 +34,20 @@ static enum status push_name(struct name_list *l, const struct model_name *n, st
     return ST_OK;
 }
 
+static enum status push_strange(struct name_list *l, const char *path, struct err *e) {
+    buf_add(&l->strange, path, strlen(path) + 1);
+    l->n_strange++;
+    return l->strange.failed ? err_no_memory(e) : ST_OK;
+}
+
+/* Where a folder should be? A link counts as what it points to. */
+static bool is_plain_file(DIR *dir, const struct dirent *d) {
+    struct stat info;
+    if (d->d_type == DT_DIR) return false;
+    if (d->d_type == DT_REG) return true;
+    return fstatat(dirfd(dir), d->d_name, &info, 0) == 0 && !S_ISDIR(info.st_mode);
+}
+
 /* Visits folder `path` (a buffer of PATH_ROOM, lent to the children); what follows the root in it
  * is the name so far. Recursion ends at LEVELS, so links that form a circle do no harm. */
 static enum status walk(struct name_list *l, char *path, size_t root, unsigned level,
@@ -54,10 +68,12 @@ static enum status walk(struct name_list *l, char *path, size_t root, unsigned l
         path[len] = '/';
         memcpy(path + len + 1, d->d_name, n + 1);
         struct model_name name;
-        if (level + 1 < LEVELS)
+        if (level + 1 < LEVELS && !is_plain_file(dir, d))
             st = walk(l, path, root, level + 1, e);
+        else if (level + 1 < LEVELS)
+            st = push_strange(l, path + root + 1, e); /* it names no blobs */
         else if (d->d_type == DT_DIR || !name_from_path(&name, path + root + 1))
-            l->incomplete = true;
+            l->incomplete = true, st = push_strange(l, path + root + 1, e);
         else
             st = push_name(l, &name, e);
         path[len] = '\0';
@@ -90,6 +106,7 @@ enum status names_scan(const struct store *s, struct name_list *out, struct err 
 
 void names_free(struct name_list *l) {
     mem_free(l->names);
+    buf_free(&l->strange);
     *l = (struct name_list){0};
 }
 

@@ -12,23 +12,23 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/digest.h"
+#include "base/config.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/os.h"
-#include "store/store_impl.h"
+#include "store/inventory.h"
+#include "store/upkeep.h"
 
 static const int64_t hour_ns = (int64_t)3600 * 1000000000;
 static const int64_t week_ns = (int64_t)7 * 24 * 3600 * 1000000000;
 
-bool prune_allowed(void) { return !os_env_bool("NOPRUNE", false); }
+bool prune_allowed(void) { return !config_bool(SET_noprune); }
 
 /* ---- which blobs are named ---- */
 
 struct named {
     struct map digests; /* "sha256:..." -> 0; keys live in the arena */
     struct arena arena;
-    bool complete; /* every manifest could be read */
 };
 
 static enum status mark(struct named *n, const struct store_layer *l, struct err *e) {
@@ -53,7 +53,6 @@ static enum status find_named(const struct store *s, struct named *n, struct err
     *n = (struct named){0};
     enum status st = names_scan(s, &list, e);
     if (st != ST_OK) return st;
-    n->complete = !list.incomplete;
     for (size_t i = 0; i < list.n && st == ST_OK; i++) {
         struct manifest m;
         struct err why;
@@ -63,7 +62,6 @@ static enum status find_named(const struct store *s, struct named *n, struct err
         } else if (st == ST_NO_MEMORY) {
             err_no_memory(e);
         } else {
-            if (st != ST_NOT_FOUND) n->complete = false;
             st = ST_OK;
         }
     }
@@ -80,12 +78,12 @@ static bool is_named(const struct named *n, const char *digest) {
 /* ---- one model's blobs ---- */
 
 static void remove_blob(struct store *s, const char *digest) {
-    char path[PATH_ROOM];
-    if (blob_path(s, digest, path, NULL) != ST_OK) return;
-    if (unlink(path) == 0)
-        log_debug("store", "removed %s", digest);
-    else if (errno != ENOENT)
-        log_warn("store", "cannot remove %s: %s", path, strerror(errno));
+    int dir = open(s->blobs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char file[STORE_DIGEST_TEXT];
+    if (dir < 0 || store_digest_parse(digest, file, NULL) != ST_OK) return;
+    file[6] = '-';
+    if (hold_remove(dir, file)) log_debug("store", "removed %s", digest);
+    close(dir);
 }
 
 static void remove_unnamed(struct store *s, const struct named *n, const struct store_layer *l) {
@@ -111,73 +109,101 @@ void prune_manifest(struct store *s, const struct manifest *m) {
 
 /* ---- the whole store ---- */
 
-static bool is_partial(const char *name) {
-    static const char mark_text[] = "-partial";
-    enum { BASE = 7 + DIGEST_HEX }; /* "sha256-" and the digits */
-    if (strlen(name) < BASE + sizeof mark_text - 1) return false;
-    char digest[BASE + 1];
-    memcpy(digest, name, BASE);
-    digest[BASE] = '\0';
-    return blob_is_digest_file(digest) &&
-           strncmp(name + BASE, mark_text, sizeof mark_text - 1) == 0;
-}
-
 /* How old a file in blobs/ must be before it goes; -1: it stays. */
-static int64_t age_limit(const struct named *n, const char *file) {
-    char digest[STORE_DIGEST_TEXT];
-    if (is_partial(file)) return week_ns;
-    if (!blob_is_digest_file(file)) return hour_ns;
-    if (store_digest_parse(file, digest, NULL) == ST_OK && is_named(n, digest)) return -1;
+static int64_t age_limit(const struct inventory_file *f) {
+    switch (f->kind) {
+    case FILE_BLOB:
+        return f->users > 0 ? -1 : hour_ns;
+    case FILE_PARTIAL:
+    case FILE_JOURNAL:
+        return week_ns;
+    case FILE_OTHER:
+        break;
+    }
     return hour_ns;
 }
 
-static void remove_if_old(int dir, const char *file, int64_t limit, int64_t now) {
-    struct stat info;
-    if (fstatat(dir, file, &info, AT_SYMLINK_NOFOLLOW) != 0 || S_ISDIR(info.st_mode)) return;
-    int64_t mtime = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec;
-    if (now - mtime <= limit) return;
-    if (unlinkat(dir, file, 0) == 0)
-        log_info("store", "removed unused %s", file);
-    else
-        log_warn("store", "cannot remove %s: %s", file, strerror(errno));
+static bool is_old(int64_t mtime_ns, int64_t limit, bool all, int64_t now) {
+    return all || now - mtime_ns > limit;
 }
 
-static void prune_blobs(const struct store *s, const struct named *n, int64_t now) {
-    DIR *dir = opendir(s->blobs);
+/* Marks what was removed by `users` = REMOVED, so that it can be told without the lock. */
+enum { REMOVED = UINT32_MAX };
+
+static void prune_blobs(const struct store *s, struct inventory *v, const struct store_prune *p,
+                        int64_t now) {
+    int dir = open(s->blobs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (size_t i = 0; i < v->n_files && dir >= 0; i++) {
+        struct inventory_file *f = &v->files[i];
+        const int64_t limit = age_limit(f);
+        if (limit < 0 || !is_old(f->mtime_ns, limit, p->all, now)) continue;
+        if (p->dry_run || hold_remove(dir, f->name)) f->users = REMOVED;
+    }
+    if (dir >= 0) close(dir);
+}
+
+/* Files that a crash left unnamed: manifests/.tmp-<random>, DIR/verified.tmp-<random>. */
+static void prune_temporaries(const char *folder, const char *begin, int64_t now) {
+    DIR *dir = opendir(folder);
     if (dir == NULL) return;
     for (struct dirent *d; (d = readdir(dir)) != NULL;) {
-        if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0) continue;
-        int64_t limit = age_limit(n, d->d_name);
-        if (limit >= 0) remove_if_old(dirfd(dir), d->d_name, limit, now);
+        struct stat info;
+        if (strncmp(d->d_name, begin, strlen(begin)) != 0) continue;
+        if (fstatat(dirfd(dir), d->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) continue;
+        const int64_t mtime = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec;
+        if (S_ISREG(info.st_mode) && is_old(mtime, hour_ns, false, now))
+            hold_remove(dirfd(dir), d->d_name);
     }
     closedir(dir);
 }
 
-/* Manifests that a crash left unnamed: manifests/.tmp-<random>. */
-static void prune_temporaries(const struct store *s, int64_t now) {
-    DIR *dir = opendir(s->manifests);
-    if (dir == NULL) return;
-    for (struct dirent *d; (d = readdir(dir)) != NULL;)
-        if (strncmp(d->d_name, ".tmp-", 5) == 0) remove_if_old(dirfd(dir), d->d_name, hour_ns, now);
-    closedir(dir);
+static void tell_removed(const struct inventory *v, struct store_prune *p) {
+    for (size_t i = 0; i < v->n_files; i++) {
+        const struct inventory_file *f = &v->files[i];
+        if (f->users != REMOVED) continue;
+        p->n_removed++;
+        p->bytes += f->disk;
+        if (p->removed != NULL) p->removed(p->arg, f->name, f->size);
+    }
+}
+
+enum status store_prune_now(struct store *s, struct store_prune *p, struct err *e) {
+    int token;
+    struct inventory v;
+    enum status st = store_lock(s, &token, e);
+    if (st != ST_OK) return st;
+    st = inventory_take(s, &v, e);
+    if (st == ST_OK && !v.complete)
+        st = err_set(e, ST_FORMAT, "nothing was pruned: there are manifests that cannot be read");
+    if (st == ST_OK) {
+        const int64_t now = os_time_unix_ns();
+        prune_blobs(s, &v, p, now);
+        if (!p->dry_run) {
+            prune_temporaries(s->manifests, ".tmp-", now);
+            prune_temporaries(s->dir, "verified.tmp-", now);
+            prune_temporaries(s->dir, "used.tmp-", now);
+            manifest_remove_empty_dirs(s);
+        }
+    }
+    store_unlock(s, token);
+    if (st == ST_OK) tell_removed(&v, p);
+    inventory_free(&v);
+    return st;
+}
+
+static void log_removed(void *arg, const char *file, uint64_t size) {
+    (void)arg;
+    (void)size;
+    log_info("store", "removed unused %s", file);
 }
 
 enum status store_prune(struct store *s, struct err *e) {
-    int token;
-    struct named named;
+    struct store_prune p = {.removed = log_removed};
+    struct err why;
     if (!prune_allowed()) return ST_OK;
-    enum status st = store_lock(s, &token, e);
-    if (st != ST_OK) return st;
-    st = find_named(s, &named, e);
-    if (st == ST_OK && !named.complete)
-        log_warn("store", "nothing was pruned: there are manifests that cannot be read");
-    if (st == ST_OK && named.complete) {
-        int64_t now = os_time_unix_ns();
-        prune_blobs(s, &named, now);
-        prune_temporaries(s, now);
-        manifest_remove_empty_dirs(s);
-    }
-    if (st == ST_OK) named_free(&named);
-    store_unlock(s, token);
-    return st;
+    enum status st = store_prune_now(s, &p, &why);
+    if (st == ST_OK) return st;
+    if (st != ST_FORMAT) return err_set(e, st, "%s", why.msg);
+    log_warn("store", "%s", why.msg);
+    return ST_OK;
 }

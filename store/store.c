@@ -13,6 +13,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "base/config.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/os.h"
@@ -38,7 +39,7 @@ static char *join(const char *a, const char *b) {
 static char *choose_dir(const char *dir, struct err *e) {
     const char *home = home_dir();
     char *chosen;
-    if (dir == NULL) dir = os_env("MODELS");
+    if (dir == NULL) dir = config_text(SET_models);
     if (dir != NULL) {
         chosen = mem_strdup(dir);
     } else if (home == NULL) {
@@ -85,7 +86,7 @@ enum status store_open(struct store **out, const char *dir, struct err *e) {
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->builtin_lock, NULL);
     pthread_mutex_init(&s->verified.lock, NULL);
-    s->show_builtins = os_env_bool("BUILTIN", true);
+    s->show_builtins = config_bool(SET_builtin);
     struct err mine = {0};
     s->dir = choose_dir(dir, &mine);
     if (s->dir != NULL) {

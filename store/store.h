@@ -34,13 +34,13 @@ struct gguf;
 
 /* ---- opening ---- */
 
-/* dir NULL: CRIA_MODELS, OLLAMA_MODELS, else ~/.ollama/models if it exists, else ~/.cria/models.
+/* dir NULL: the setting models, else ~/.ollama/models if it exists, else ~/.cria/models.
  * Missing folders are made; a store that cannot be written can still be read (a warning is logged).
  * Renames blobs of the old form "sha256:X". */
 enum status store_open(struct store **out, const char *dir, struct err *e);
 void store_close(struct store *s); /* NULL is fine */
 const char *store_dir(const struct store *s);
-/* What a server does once at its start: unless CRIA_NOPRUNE/OLLAMA_NOPRUNE is set, removes blobs
+/* What a server does once at its start: unless the setting noprune is on, removes blobs
  * that no manifest names and stray files (both older than an hour), partial downloads older than a
  * week, and empty manifest folders. One unreadable manifest: nothing is removed, a warning. */
 enum status store_prune(struct store *s, struct err *e);
@@ -141,6 +141,9 @@ enum status store_resolve(struct store *s, const struct model_name *name, struct
                           struct err *e);
 void store_model_free(struct store_model *m); /* a zeroed one is fine */
 bool store_has(struct store *s, const struct model_name *name);
+/* Remembers that a model is being used, so that df and the quota know which is used least; written
+ * every ten minutes at most. */
+void store_mark_used(struct store *s, const struct model_name *name);
 /* Gives every part that equals, without case, the same part of a stored name its stored spelling.
  */
 enum status store_spell(struct store *s, struct model_name *name, struct err *e);

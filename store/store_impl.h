@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 #include "base/buf.h"
+#include "store/hold.h"
 #include "store/store.h"
 #include "store/verified.h"
 
@@ -96,6 +97,12 @@ struct verified_list { /* verified.c */
     bool loaded;
 };
 
+enum { USED_MARKS = 16 };
+struct used_mark { /* a model whose use was written down lately (usage.c) */
+    uint64_t name;
+    int64_t at; /* monotonic ns; 0: none */
+};
+
 struct store {
     char *dir, *blobs, *manifests; /* owned */
     pthread_mutex_t lock;          /* changes inside this process; see store_lock */
@@ -104,6 +111,7 @@ struct store {
     size_t n_builtins;
     bool show_builtins;
     struct verified_list verified;
+    struct used_mark used[USED_MARKS]; /* under usage.c's lock */
 };
 
 /* The built-in model of that name, composed; *out NULL: there is none (or they are hidden). */
@@ -118,7 +126,9 @@ void builtin_free(struct builtin *b);
 struct name_list {
     struct model_name *names; /* owned; sorted by path */
     size_t n, cap;
-    bool incomplete; /* a folder could not be read, or a file there has no valid name */
+    bool incomplete;    /* a folder could not be read, or a file there has no valid name */
+    struct buf strange; /* paths of such files below manifests/, a NUL behind each; owned */
+    size_t n_strange;
 };
 enum status names_scan(const struct store *s, struct name_list *out, struct err *e);
 void names_free(struct name_list *l);
@@ -141,6 +151,8 @@ void manifest_remove_empty_dirs(struct store *s); /* all of them */
 /* Path of a blob whose digest has been checked. ST_INVALID if the path is too long. */
 enum status blob_path(const struct store *s, const char *digest, char out[PATH_ROOM],
                       struct err *e);
+/* store_blob_write() as the sink of a writer; arg: the struct store_upload. */
+enum status blob_sink(void *arg, const void *data, size_t n, struct err *e);
 /* Stores a small blob, or renews the time of the one that is there. */
 enum status blob_put(struct store *s, const char *digest, const void *data, size_t size,
                      bool *created, struct err *e);

@@ -11,7 +11,7 @@ route_fn route_completions;
 struct completion { /* members: see request.h */
     const json *model, *prompt, *suffix, *max_tokens, *temperature, *top_p, *seed,
         *frequency_penalty, *presence_penalty, *stop, *stream, *stream_options, *logprobs, *n,
-        *logit_bias, *options, *debug;
+        *logit_bias, *options, *lora, *debug;
 };
 
 /* A list is looked at element by element, and null among them is a wrong type, too. */
@@ -50,6 +50,7 @@ static const struct field completion_field[] = {
     PLAIN(n, FIELD_INT),
     PLAIN(logit_bias, FIELD_ANY),
     {"options", FIELD_MAP, AT(options), "map[string]interface {}", FIELD_ANY, NULL, NULL, NULL},
+    {"lora", FIELD_ANY, AT(lora), NULL, FIELD_ANY, NULL, NULL, NULL},
     {"_debug_render_only", FIELD_FLAG, AT(debug), NULL, FIELD_ANY, NULL, NULL, NULL},
     {"stream_options", FIELD_STRUCT, AT(stream_options), "openai.StreamOptions", FIELD_ANY, NULL,
      &openai_usage_fields, NULL},
@@ -83,6 +84,7 @@ static enum status translate(const void *request, struct buf *b, struct err *e) 
                                              .stop = r->stop,
                                              .logit_bias = r->logit_bias,
                                              .defaults = OPENAI_DEFAULTS});
+    put_value(b, "lora", r->lora);
     put_value(b, "top_logprobs", r->logprobs);
     if (r->logprobs != NULL) buf_str(b, ",\"logprobs\":true");
     put_value(b, "_debug_render_only", r->debug);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "api/unpack.h"
 #include "base/base64.h"
 
 #define N(a) (sizeof(a) / sizeof *(a))
@@ -50,7 +51,7 @@ bool dialect_read(const struct route_call *c, const struct dialect_reader *d, vo
     struct err e = {.msg = ""};
     memset(request, 0, d->size);
     *out = (struct dialect_request){.root = NULL};
-    enum status st = http_read_all(c->x, BODY_MAX, &body, &e);
+    enum status st = unpack_body(c->x, BODY_MAX, &body, &e);
     bool too_large = st == ST_LIMIT;
     if (st == ST_OK)
         st = dialect_decode(d, body.data == NULL ? "" : body.data, body.len, request, out, &e);

@@ -12,7 +12,7 @@ struct openai_chat { /* members: see request.h */
     const json *model, *messages, *tools, *stream, *stream_options, *max_tokens,
         *max_completion_tokens, *temperature, *top_p, *seed, *frequency_penalty, *presence_penalty,
         *stop, *response_format, *reasoning, *reasoning_effort, *logprobs, *top_logprobs,
-        *tool_choice, *n, *logit_bias, *options, *debug;
+        *tool_choice, *n, *logit_bias, *options, *lora, *debug;
 };
 extern const struct fields openai_usage_fields; /* of stream_options */
 enum status check_n(const json *n, struct err *e);

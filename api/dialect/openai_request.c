@@ -64,6 +64,7 @@ static const struct field chat_field[] = {
     PLAIN(n, FIELD_INT),
     PLAIN(logit_bias, FIELD_ANY),
     {"options", FIELD_MAP, AT(options), "map[string]interface {}", FIELD_ANY, NULL, NULL, NULL},
+    {"lora", FIELD_ANY, AT(lora), NULL, FIELD_ANY, NULL, NULL, NULL},
     {"_debug_render_only", FIELD_FLAG, AT(debug), NULL, FIELD_ANY, NULL, NULL, NULL},
     {"reasoning", FIELD_STRUCT, AT(reasoning), "openai.Reasoning", FIELD_ANY, NULL, &effort_fields,
      NULL},
@@ -286,6 +287,7 @@ static enum status translate(const void *request, struct buf *b, struct err *e) 
                                              .stop = r->stop,
                                              .logit_bias = r->logit_bias,
                                              .defaults = OPENAI_DEFAULTS});
+    put_value(b, "lora", r->lora);
     put_format(b, r->response_format);
     if (json_len(r->tools) > 0) json_print(&tools, r->tools);
     put_tools(b, &tools, &choice);

@@ -47,7 +47,7 @@ const struct arch arch_deepseek2 = {
     .layer_hparams = layer_hparams,
     .globals = globals,
     .blocks = blocks,
-    .style = {.rope = ROPE_NORM, .act = ACT_SILU},
+    .style = {.rope = ROPE_NORM, .act = ACT_SILU, .mtp = true},
     .derive = derive,
     .mixer = block_mla,
 };

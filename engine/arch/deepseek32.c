@@ -60,6 +60,8 @@ static enum status derive(struct model *m, struct err *e) {
     struct hparams *hp = &m->hp;
     hp->yarn_log_mul /= 0.1f; /* glm-dsa does not read it */
     default_types(m);
+    for (uint32_t il = 0; il < hp->n_layer; il++) /* such a block sees everything */
+        if (m->layers[il].mtp) m->layers[il].own_index = 0;
     if (hp->n_index_head == 0 || hp->index_dim == 0 || hp->index_top_k == 0)
         return hparam_error(m, "attention.indexer.top_k", e,
                             "or the index's head_count or key_length is missing");
@@ -82,7 +84,11 @@ const struct arch arch_deepseek32 = {
     .layer_hparams = layer_hparams,
     .globals = globals,
     .blocks = blocks,
-    .style = {.rope = ROPE_NORM, .act = ACT_SILU, .gating = MOE_SIGMOID, .index_rope = ROPE_NEOX},
+    .style = {.rope = ROPE_NORM,
+              .act = ACT_SILU,
+              .gating = MOE_SIGMOID,
+              .index_rope = ROPE_NEOX,
+              .mtp = true},
     .defaults = deepseek_defaults,
     .derive = derive,
     .mixer = block_mla,
@@ -93,7 +99,11 @@ const struct arch arch_glm_dsa = {
     .layer_hparams = glm_layer_hparams,
     .globals = globals,
     .blocks = blocks,
-    .style = {.rope = ROPE_NORM, .act = ACT_SILU, .gating = MOE_SIGMOID, .index_rope = ROPE_NORM},
+    .style = {.rope = ROPE_NORM,
+              .act = ACT_SILU,
+              .gating = MOE_SIGMOID,
+              .index_rope = ROPE_NORM,
+              .mtp = true},
     .defaults = glm_defaults,
     .derive = derive,
     .mixer = block_mla,

@@ -41,6 +41,7 @@ const struct arch arch_glm4moe = {
     .style = {.rope_axes = ROPE_SECTIONS,
               .rope = ROPE_NEOX,
               .act = ACT_SILU,
-              .gating = MOE_SIGMOID},
+              .gating = MOE_SIGMOID,
+              .mtp = true},
     .derive = block_shared_derive,
 };

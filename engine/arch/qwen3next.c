@@ -59,6 +59,7 @@ static enum status derive(struct model *m, struct err *e) {
     for (uint32_t il = 0; il < m->hp.n_layer; il++) {
         struct layer *l = &m->layers[il];
         if (!given) l->recurrent = (il + 1) % m->hp.full_interval != 0;
+        if (l->mtp) l->recurrent = 0;
         if (l->recurrent == 0 && l->n_head_kv == 0)
             return hparam_error(m, "attention.head_count_kv", e, "is 0 for layer %u", il);
         if (l->recurrent != 0) l->n_head_kv = 0;
@@ -71,7 +72,8 @@ static val mixer(struct forward *f, uint32_t il, val x) {
 }
 
 #define QWEN_STYLE                                                                                 \
-    .rope = ROPE_NEOX, .act = ACT_SILU, .norm_weights = true, .hybrid = true, .q_gate = true
+    .rope = ROPE_NEOX, .act = ACT_SILU, .norm_weights = true, .hybrid = true, .q_gate = true,      \
+    .mtp = true
 
 extern const struct arch arch_qwen3next, arch_qwen35, arch_qwen35moe;
 const struct arch arch_qwen3next = {

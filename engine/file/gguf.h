@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "kernels/dtype.h"
@@ -39,6 +40,9 @@ struct gguf_str { /* borrowed from the mapping; no NUL behind it; may contain NU
     const char *ptr;
     size_t len;
 };
+static inline bool gguf_str_is(struct gguf_str s, const char *text) {
+    return s.len == strlen(text) && memcmp(s.ptr, text, s.len) == 0;
+}
 
 struct gguf_kv {
     struct gguf_str key;

@@ -236,6 +236,10 @@ static void schema_combined(void **state) {
     SCHEMA("{\"$ref\":\"#/$defs/n\",\"$defs\":{\"n\":{\"type\":\"object\",\"properties\":{\"next\":"
            "{\"anyOf\":[{\"type\":\"null\"},{\"$ref\":\"#/$defs/n\"}]}},\"required\":[\"next\"]}}}",
            {"{\"next\":{\"next\":{\"next\":null}}}", 1}, {"{\"next\":{}}", -1});
+    SCHEMA("{\"type\":\"object\",\"properties\":{\"next\":{\"anyOf\":[{\"$ref\":\"#\"},{\"type\":"
+           "\"null\"}]}},"
+           "\"required\":[\"next\"],\"additionalProperties\":false}",
+           {"{\"next\":{\"next\":null}}", 1}, {"{\"next\":{}}", -1});
     SCHEMA("{\"enum\":[1,\"a\",null,[2]],\"type\":[\"integer\",\"array\"]}", {"1", 1}, {"[2]", 1},
            {"\"a\"", -1}, {"null", -1});
     SCHEMA("true", {"1", 1}, {"[true]", 1});
@@ -304,6 +308,8 @@ static void regexes(void **state) {
                ROWS({"\xC3\xA9_a", 1}, {"\xC3\xA9"
                                         "1",
                                         -1}));
+    check_rows(GRAMMAR_REGEX, "(?:a+)*b(?:c*)+(?:d?)?(?:e+)+(?:f+)?",
+               ROWS({"be", 1}, {"aaabccdeeff", 1}, {"b", 0}, {"addb", -1}, {"bdde", -1}));
     refused(GRAMMAR_REGEX, "(a", "unbalanced");
     refused(GRAMMAR_REGEX, "a\\bb", "word boundaries");
     refused(GRAMMAR_REGEX, "[z-a]", "wrong way round");
@@ -329,6 +335,30 @@ static void tools(void **state) {
                ROWS({"[{\"name\":\"f\",\"arguments\":{}}]", 1}, {"[]", -1},
                     {"[{\"name\":\"f\",\"arguments\":{}}, {\"name\":\"f\",\"arguments\":{}}]", 1}));
     refused(GRAMMAR_TOOLS, "{\"tools\":[]}", "no tools");
+}
+
+/* The parameters of a tool are a document of their own: "#" is their root. */
+static void tools_refs(void **state) {
+    (void)state;
+    const char *source =
+        "{\"open\":\"\",\"close\":\"\",\"tools\":["
+        "{\"name\":\"f\",\"parameters\":{\"type\":\"object\",\"properties\":{\"a\":"
+        "{\"$ref\":\"#/$defs/x\"}},\"required\":[\"a\"],\"$defs\":{\"x\":{\"type\":\"integer\"}}}},"
+        "{\"name\":\"g\",\"parameters\":{\"type\":\"object\",\"properties\":{\"a\":"
+        "{\"$ref\":\"#/$defs/x\"}},\"required\":[\"a\"],\"$defs\":{\"x\":{\"type\":\"boolean\"}}}},"
+        "{\"name\":\"tree\",\"parameters\":{\"type\":\"object\",\"properties\":{\"kids\":"
+        "{\"type\":\"array\",\"items\":{\"$ref\":\"#\"}}},\"required\":[\"kids\"]}}]}";
+    check_rows(GRAMMAR_TOOLS, source,
+               ROWS({"{\"name\":\"f\",\"arguments\":{\"a\":1}}", 1},
+                    {"{\"name\":\"f\",\"arguments\":{\"a\":true}}", -1},
+                    {"{\"name\":\"g\",\"arguments\":{\"a\":true}}", 1},
+                    {"{\"name\":\"g\",\"arguments\":{\"a\":1}}", -1},
+                    {"{\"name\":\"tree\",\"arguments\":{\"kids\":[{\"kids\":[]}]}}", 1},
+                    {"{\"name\":\"tree\",\"arguments\":{\"kids\":[1", -1}));
+    refused(GRAMMAR_TOOLS,
+            "{\"tools\":[{\"name\":\"f\"},{\"name\":\"g\",\"parameters\":{\"type\":\"object\","
+            "\"properties\":{\"a\":{\"$ref\":\"#/$defs/y\"}}}}]}",
+            "at #/tools/1/properties/a: cannot resolve $ref #/$defs/y, $defs not found");
 }
 
 /* Patterns that make backtracking engines run for ages: here each is one pass over the text. */
@@ -605,6 +635,7 @@ int main(void) {
         cmocka_unit_test(regexes),
         cmocka_unit_test(sec_S_PA_6),
         cmocka_unit_test(tools),
+        cmocka_unit_test(tools_refs),
         cmocka_unit_test(masks_are_right),
         cmocka_unit_test(named_tokens),
         cmocka_unit_test(cached),

@@ -113,7 +113,7 @@ uint32_t schema_rule(struct schema *s, const struct entries *what) {
     rules_define(s->r, rule);
     if (schema_ok(s) && !map_put(&s->rule_of, key, len, rule, NULL))
         s->r->st = err_no_memory(s->r->e);
-    *job = (struct job){.rule = rule, .what = *what};
+    *job = (struct job){.rule = rule, .what = *what, .doc = s->doc};
     *s->last = job;
     s->last = &job->next;
     return rule;
@@ -149,7 +149,7 @@ static const json *child(const json *v, const char *name) {
 }
 
 static const json *resolve(struct schema *s, const struct entry *x, const char *ref) {
-    const json *v = s->root;
+    const json *v = s->doc.root;
     if (*ref != '#' || (ref[1] != '/' && ref[1] != '\0')) {
         schema_fail(s, x->path,
                     "unsupported $ref %.100s, only references into the same document are supported",
@@ -189,7 +189,7 @@ static void flatten_ref(struct schema *s, struct flat *f, const struct entry *x,
         return;
     }
     const json *v = resolve(s, x, name);
-    const char *path = arena_strndup(&s->r->scratch, name, strlen(name));
+    const char *path = arena_printf(&s->r->scratch, "%s%.400s", s->doc.path, name + (*name == '#'));
     if (path == NULL && schema_ok(s)) s->r->st = err_no_memory(s->r->e);
     if (schema_ok(s))
         flatten(s, f, (struct entry){v, path, x->kind}, depth + 1); /* a member's target is one */
@@ -412,6 +412,7 @@ static void compile_choice(struct schema *s, const struct flat *f, uint32_t from
 
 static void compile_job(struct schema *s, const struct job *job) {
     struct flat f = {0};
+    s->doc = job->doc;
     uint32_t from = s->r->rule[job->rule].start, to = s->r->rule[job->rule].end;
     for (uint32_t i = 0; i < job->what.n && schema_ok(s); i++) flatten(s, &f, job->what.list[i], 0);
     if (!schema_ok(s) || f.impossible) return;
@@ -428,7 +429,7 @@ static json *begin(struct schema *s, const char *text, size_t len) {
     if (root == NULL)
         rules_fail(s->r, e.code == ST_FORMAT ? ST_INVALID : e.code,
                    "JSON schema conversion failed:\n%s", e.msg);
-    s->root = root;
+    s->doc = (struct document){root, "#"};
     json_prelude(s->r, &s->j);
     return root;
 }
@@ -478,6 +479,7 @@ static void tool_call(struct schema *s, uint32_t rule, const json *tool, unsigne
     snprintf(path, sizeof path, "#/tools/%u", number);
     const char *kept = arena_strndup(&s->r->scratch, path, strlen(path));
     if (kept == NULL) s->r->st = err_no_memory(s->r->e);
+    s->doc = (struct document){parameters, kept};
     if (json_len(parameters) > 0) entries_add_schema(s, &what, parameters, kept);
     uint32_t arguments = what.n > 0 ? schema_rule(s, &what) : s->j.object;
     if (!schema_ok(s)) return;

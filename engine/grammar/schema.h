@@ -47,15 +47,20 @@ enum type_bits {
     TYPE_ALL = 127
 };
 
+struct document { /* what a $ref points into: the source, or the parameters of one tool */
+    const json *root;
+    const char *path; /* of the root in the source */
+};
 struct job {
     uint32_t rule;
     struct entries what;
+    struct document doc;
     struct job *next;
 };
 struct schema {
     struct rules *r;
     struct json_rules j;
-    const json *root; /* what $ref points into */
+    struct document doc; /* of what is compiled now */
     struct buf *notes;
     struct map rule_of; /* key of a list -> rule */
     struct job *first, **last;

@@ -131,6 +131,7 @@ static bool put_batch(struct merge_loader *l) {
     bool ok = true;
     touch_batch(l);
     for (uint32_t i = 0; i < l->n && ok; i++) ok = intern_line(l, &l->line[i]);
+    for (uint32_t i = 0; i < l->n && ok; i++) pair_touch(l->v, l->line[i].left, l->line[i].right);
     for (uint32_t i = 0; i < l->n && ok; i++) {
         const struct merge_line *m = &l->line[i];
         pair_put(l->v, m->left, m->right, m->rank, m->both);

@@ -138,6 +138,66 @@ static void test_ugm(void **state) {
     file_close(&f);
 }
 
+/* Words on their own are the words of the text as a whole. The second vocabulary has one token
+ * more, which no text here can use but which reaches over a word; the third a score that makes sums
+ * inexact. Both are encoded as a whole. */
+enum { UGM_WORDS, UGM_REACHES, UGM_INEXACT, UGM_WAYS };
+
+static uint32_t drawn(uint32_t *seed, uint32_t below) {
+    *seed = *seed * 1664525u + 1013904223u;
+    return (*seed >> 8) % below;
+}
+
+static void ugm_random(struct maker *m, uint32_t seed, int way) {
+    static const char *const part[] = {"\xE2\x96\x81", "a", "b", "c", "\xC3\xA9"};
+    static char text[30][32];
+    struct tokens t = {.n = 0};
+    add(&t, "<pad>", 3, 0);
+    add(&t, "</s>", 3, 0);
+    add(&t, "<unk>", 2, 0);
+    for (uint32_t i = 0; i < 30; i++) {
+        const uint32_t n = 1 + drawn(&seed, 4);
+        char *to = text[i];
+        for (uint32_t k = 0; k < n; k++)
+            to = stpcpy(to, part[k == 0 ? drawn(&seed, 5) : 1 + drawn(&seed, 4)]);
+        bool known = false;
+        for (uint32_t k = 0; k < i; k++) known = known || strcmp(text[k], text[i]) == 0;
+        const float score = -(float)(1 + drawn(&seed, 64)) / 8; /* ties, too */
+        if (!known) add(&t, text[i], 1, score);
+    }
+    add(&t, way == UGM_REACHES ? "Z\xE2\x96\x81Z" : "ZZ", 1, way == UGM_INEXACT ? -1e-30F : -1);
+    kind_make(m, "t5", &t);
+    make_bool(m, "tokenizer.ggml.add_space_prefix", seed % 2 != 0);
+    make_bool(m, "tokenizer.ggml.remove_extra_whitespaces", seed % 3 != 0);
+}
+
+static void test_ugm_words(void **state) {
+    (void)state;
+    static const char *const part[] = {" ", "a", "b", "c", "\xC3\xA9", "z", "\xE2\x96\x81", "\xF0"};
+    for (uint32_t seed = 1; seed <= 60; seed++) {
+        struct file f[UGM_WAYS];
+        uint32_t x = seed;
+        struct buf text = {0};
+        const uint32_t n = seed % 4 == 0 ? 2000 : 1 + drawn(&x, 40); /* long ones remember words */
+        for (uint32_t i = 0; i < n; i++) buf_str(&text, part[drawn(&x, seed % 2 != 0 ? 6 : 8)]);
+        struct token_list got[UGM_WAYS] = {{0}};
+        for (int way = 0; way < UGM_WAYS; way++) {
+            struct maker m;
+            ugm_random(&m, 1000 * seed, way);
+            kind_open(&f[way], &m);
+            assert_int_equal(
+                vocab_encode(f[way].vocab, text.data, text.len, 0, &got[way], &f[way].err), ST_OK);
+            assert_int_equal(got[way].len, got[0].len);
+            assert_memory_equal(got[way].ids, got[0].ids, got[0].len * sizeof(token_id));
+        }
+        for (int way = 0; way < UGM_WAYS; way++) {
+            token_list_free(&got[way]);
+            file_close(&f[way]);
+        }
+        buf_free(&text);
+    }
+}
+
 /* A map of "a" to "bb": node 0's base is 0, so a leads to unit 'a', and that to the value. */
 static void put_charsmap(struct maker *m, uint32_t units, const char *text, size_t len, bool cut) {
     make_key(m, "tokenizer.ggml.precompiled_charsmap", 9);
@@ -500,14 +560,22 @@ static void sec_lmstudio_bug_tracker_2289(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_wpm),           cmocka_unit_test(test_wpm_characters),
-        cmocka_unit_test(test_ugm),           cmocka_unit_test(test_charsmap),
-        cmocka_unit_test(test_charsmap_bomb), cmocka_unit_test(test_rwkv),
-        cmocka_unit_test(test_plamo),         cmocka_unit_test(test_dna),
-        cmocka_unit_test(test_whitespace),    cmocka_unit_test(test_none),
-        cmocka_unit_test(test_suppressed),    cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_long_runs),     cmocka_unit_test(sec_CVE_2025_49847),
-        cmocka_unit_test(sec_CVE_2025_52566), cmocka_unit_test(sec_lmstudio_bug_tracker_2289)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_wpm),
+                                       cmocka_unit_test(test_wpm_characters),
+                                       cmocka_unit_test(test_ugm),
+                                       cmocka_unit_test(test_ugm_words),
+                                       cmocka_unit_test(test_charsmap),
+                                       cmocka_unit_test(test_charsmap_bomb),
+                                       cmocka_unit_test(test_rwkv),
+                                       cmocka_unit_test(test_plamo),
+                                       cmocka_unit_test(test_dna),
+                                       cmocka_unit_test(test_whitespace),
+                                       cmocka_unit_test(test_none),
+                                       cmocka_unit_test(test_suppressed),
+                                       cmocka_unit_test(test_no_memory),
+                                       cmocka_unit_test(test_long_runs),
+                                       cmocka_unit_test(sec_CVE_2025_49847),
+                                       cmocka_unit_test(sec_CVE_2025_52566),
+                                       cmocka_unit_test(sec_lmstudio_bug_tracker_2289)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,13 +9,40 @@
 
 #include "base/mem.h"
 
+/* The first 8 bytes as a number that orders like them; zeros behind the end. Nearly all comparisons
+ * end with it, without a look at the texts. */
+struct sort_key {
+    uint64_t begin;
+    struct trie_key key;
+};
+
+static uint64_t begin_of(const struct trie_key *k) {
+    uint64_t begin = 0;
+    for (uint32_t i = 0; i < 8; i++)
+        begin = begin << 8 | (i < k->len ? (unsigned char)k->text[i] : 0u);
+    return begin;
+}
+
 static int by_text(const void *a, const void *b) {
-    const struct trie_key *x = a, *y = b;
+    const struct sort_key *p = a, *q = b;
+    if (p->begin != q->begin) return p->begin < q->begin ? -1 : 1;
+    const struct trie_key *x = &p->key, *y = &q->key;
     const uint32_t n = x->len < y->len ? x->len : y->len;
     const int c = n != 0 ? memcmp(x->text, y->text, n) : 0;
     if (c != 0) return c;
     if (x->len != y->len) return x->len < y->len ? -1 : 1;
     return x->value < y->value ? -1 : x->value > y->value;
+}
+
+static bool sort_keys(struct trie_key *keys, size_t n) {
+    if (n < 2) return true;
+    struct sort_key *list = mem_array(n, sizeof *list);
+    if (list == NULL) return false;
+    for (size_t i = 0; i < n; i++) list[i] = (struct sort_key){begin_of(&keys[i]), keys[i]};
+    qsort(list, n, sizeof *list, by_text);
+    for (size_t i = 0; i < n; i++) keys[i] = list[i].key;
+    mem_free(list);
+    return true;
 }
 
 /* How many nodes there will be: the root, and for each string its bytes behind what it has in
@@ -96,13 +123,13 @@ static bool add_levels(struct builder *b, uint32_t n_keys) {
 }
 
 bool trie_build(struct trie *t, struct trie_key *keys, size_t n) {
-    if (n > 0) qsort(keys, n, sizeof *keys, by_text);
     size_t skip = 0;
+    *t = (struct trie){0};
+    if (!sort_keys(keys, n)) return false;
     while (skip < n && keys[skip].len == 0) skip++;
     if (skip > 0) keys += skip; /* there may be no array at all */
     n -= skip;
     const size_t n_nodes = count_nodes(keys, n);
-    *t = (struct trie){0};
     if (n_nodes >= TRIE_NONE - 1 || n >= TRIE_NONE) return false;
     struct builder b = {.t = t, .key = keys};
     t->node = mem_array(n_nodes + 1, sizeof *t->node);

@@ -58,18 +58,24 @@ void charsmap_free(struct charsmap *m) {
     *m = (struct charsmap){0};
 }
 
+/* From *at along c; false: there is no way. *leaf: the unit *at has the value of what was read. */
+static bool charsmap_step(const struct charsmap *m, uint32_t *at, unsigned char c, bool *leaf) {
+    const uint32_t next = *at ^ c;
+    if (next >= m->n_units || unit_check(m->unit[next]) != c) return false;
+    *at = next ^ unit_base(m->unit[next]);
+    *leaf = unit_is_leaf(m->unit[next]) && *at < m->n_units;
+    return true;
+}
+
 size_t charsmap_match(const struct charsmap *m, const char *text, size_t len, const char **to,
                       size_t *to_len) {
     size_t best = 0;
+    bool leaf;
     if (m->n_units == 0) return 0;
     uint32_t at = unit_base(m->unit[0]), value = 0;
     for (size_t i = 0; i < len && text[i] != '\0'; i++) {
-        const unsigned char c = (unsigned char)text[i];
-        at ^= c;
-        if (at >= m->n_units || unit_check(m->unit[at]) != c) break;
-        const bool leaf = unit_is_leaf(m->unit[at]);
-        at ^= unit_base(m->unit[at]);
-        if (!leaf || at >= m->n_units) continue;
+        if (!charsmap_step(m, &at, (unsigned char)text[i], &leaf)) break;
+        if (!leaf) continue;
         best = i + 1;
         value = unit_value(m->unit[at]);
     }
@@ -121,28 +127,94 @@ static size_t next_part(const struct vocab *v, const char *text, size_t len, con
     return n;
 }
 
+/* 0: another ASCII character may belong to it, or it becomes something longer or nothing. */
+static char ascii_alone(const struct vocab *v, char c) {
+    const struct charsmap *m = &v->charsmap;
+    const char *to;
+    size_t to_len;
+    bool leaf;
+    if (v->user_trie.n_nodes > 1 && trie_step(&v->user_trie, TRIE_ROOT, c) != TRIE_NONE) return 0;
+    if (m->n_units == 0) return c;
+    const uint32_t root = unit_base(m->unit[0]);
+    uint32_t at = root;
+    if (!charsmap_step(m, &at, (unsigned char)c, &leaf)) return c;
+    for (unsigned char next = 1; next < 128; next++) {
+        uint32_t behind = at;
+        if (charsmap_step(m, &behind, next, &leaf)) return 0;
+    }
+    if (charsmap_match(m, &c, 1, &to, &to_len) == 0) return c;
+    return to_len == 1 && (unsigned char)*to < 128 ? *to : 0;
+}
+
+void ugm_ascii(struct vocab *v) {
+    for (int c = 1; c < 128; c++) v->charsmap.ascii[c] = ascii_alone(v, (char)c);
+}
+
 struct spaces { /* what has been written so far */
     bool prefix, in_word;
 };
 
+static const char MARK[] = "\xE2\x96\x81";
+
+static void add_space(const struct vocab *v, struct spaces *s, struct buf *out) {
+    s->in_word = false;
+    if (!v->collapse_spaces) buf_add(out, MARK, 3);
+}
+
+/* len > 0 bytes without a space. */
+static void add_letters(const struct vocab *v, struct spaces *s, const char *p, size_t len,
+                        struct buf *out) {
+    if (!s->in_word) {
+        s->in_word = true;
+        if ((v->space_prefix && !s->prefix) || v->collapse_spaces) {
+            buf_add(out, MARK, 3);
+            s->prefix = true;
+        }
+    }
+    buf_add(out, p, len);
+}
+
 static void add_part(const struct vocab *v, struct spaces *s, const char *p, size_t len,
                      struct buf *out) {
-    static const char mark[] = "\xE2\x96\x81";
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0, n; i < len; i += n) {
+        n = 1;
         if (p[i] == ' ') {
-            s->in_word = false;
-            if (!v->collapse_spaces) buf_add(out, mark, 3);
+            add_space(v, s, out);
             continue;
         }
-        if (!s->in_word) {
-            s->in_word = true;
-            if ((v->space_prefix && !s->prefix) || v->collapse_spaces) {
-                buf_add(out, mark, 3);
-                s->prefix = true;
-            }
-        }
-        buf_chr(out, p[i]);
+        while (i + n < len && p[i + n] != ' ') n++;
+        add_letters(v, s, p + i, n, out);
     }
+}
+
+/* The byte that the character at text becomes, if it is ASCII and nothing can join it; else 0. */
+static char ascii_at(const struct vocab *v, const char *text, size_t len) {
+    if (((unsigned char)text[0] | (len > 1 ? (unsigned char)text[1] : 0)) >= 128) return 0;
+    return v->charsmap.ascii[(unsigned char)text[0]];
+}
+
+/* As many ASCII characters as possible; returns how many bytes they were. */
+static size_t add_ascii(const struct vocab *v, struct spaces *s, const char *text, size_t len,
+                        struct buf *out) {
+    size_t i = 0;
+    while (i < len) {
+        size_t n = 0;
+        while (i + n < len) { /* what stays as it is */
+            const char to = ascii_at(v, text + i + n, len - i - n);
+            if (to == 0 || to == ' ' || to != text[i + n]) break;
+            n++;
+        }
+        if (n > 0) add_letters(v, s, text + i, n, out);
+        i += n;
+        const char to = i < len ? ascii_at(v, text + i, len - i) : 0;
+        if (to == 0) break;
+        if (to == ' ')
+            add_space(v, s, out);
+        else
+            add_letters(v, s, &to, 1, out);
+        i++;
+    }
+    return i;
 }
 
 enum status ugm_normalise(const struct vocab *v, const char *text, size_t len, struct buf *out,
@@ -154,6 +226,8 @@ enum status ugm_normalise(const struct vocab *v, const char *text, size_t len, s
     for (size_t i = 0; i < len;) {
         const char *to;
         size_t n;
+        i += add_ascii(v, &s, text + i, len - i, out);
+        if (i == len) break;
         i += next_part(v, text + i, len - i, &to, &n);
         if (n > most || out->len > most)
             return err_set(e, ST_LIMIT, "precompiled_charsmap makes more than %zu bytes of %zu",

@@ -94,6 +94,7 @@ struct seen_piece {
     const char *text; /* valid as long as `round` is the scratch's */
     uint32_t len, n_ids, round;
     size_t first; /* in the output */
+    double score; /* ugm.c */
 };
 enum {
     SEEN_PIECES = 1 << 12,
@@ -110,9 +111,13 @@ struct vocab_scratch {
     } *cell; /* long pieces: see vocab_merge.c */
     size_t cap;
     uint64_t *heap;
-    size_t n_heap, run, heap_cap;
+    size_t n_heap, n_wait, run, heap_cap;
+    uint32_t rank;           /* of the merges that are made now */
     struct seen_piece *seen; /* [SEEN_PIECES], by hash; NULL: none */
     uint32_t round;          /* goes up when texts of `seen` may have moved */
+    double *score;           /* ugm.c */
+    uint32_t *best;
+    size_t best_cap;
 };
 
 typedef enum status kind_load(struct vocab *v, const struct gguf *g, struct err *e);
@@ -170,6 +175,7 @@ struct vocab { /* owns everything it points to but kind and pre */
     struct charsmap charsmap; /* ugm.c */
     float *score;             /* [n] ugm.c */
     double unknown_score;     /* ugm.c: of one unknown character */
+    double exact_sum;         /* ugm.c: see can_split() */
     int32_t *cost;            /* [n] plamo.c */
     struct {
         token_id open, close, unknown;
@@ -197,6 +203,7 @@ void index_touch(const struct vocab *v, const char *const *text, const size_t *l
 bool pair_reserve(struct pair_index *t, size_t n);
 /* The first of two equal pairs stays. Room has been reserved. */
 void pair_put(struct vocab *v, uint32_t left, uint32_t right, uint32_t rank, uint32_t result);
+void pair_touch(const struct vocab *v, uint32_t left, uint32_t right); /* as index_touch */
 const struct pair_slot *pair_find(const struct vocab *v, uint32_t left, uint32_t right);
 
 /* Characters as merging sees them: the lead byte tells the length, cut at the end of the text. The
@@ -237,6 +244,12 @@ enum status merge_text(const struct vocab *v, const struct merge_rule *rule,
 /* *text with U+2581 for every space, in s->escaped; prefix: and one more in front. False: no
  * memory. */
 bool escape_spaces(struct vocab_scratch *s, bool prefix, const char **text, size_t *len);
+/* Where a piece with this hash is or would be remembered; NULL: nowhere. */
+struct seen_piece *seen_slot(const struct vocab_scratch *s, uint64_t hash);
+bool seen_is(const struct vocab_scratch *s, const struct seen_piece *p, const char *text,
+             size_t len);
+/* Copies its ids but the first `skip`; false: no memory. */
+bool seen_copy(const struct seen_piece *p, uint32_t skip, struct token_list *out);
 /* A text of this length comes now, and what came before may be gone; no memory: it does without. */
 void scratch_begin(struct vocab_scratch *s, size_t len);
 void scratch_free(struct vocab_scratch *s);

@@ -132,13 +132,20 @@ bool pair_reserve(struct pair_index *t, size_t n) {
     return true;
 }
 
+static size_t pair_place(const struct vocab *v, uint32_t left, uint32_t right) {
+    return stir(v->seed, (uint64_t)left << 32 | right) & (v->pairs.cap - 1);
+}
+
 static struct pair_slot *pair_slot_of(const struct vocab *v, uint32_t left, uint32_t right) {
     const struct pair_index *t = &v->pairs;
-    uint64_t hash = stir(v->seed, (uint64_t)left << 32 | right);
-    for (size_t i = hash & (t->cap - 1);; i = (i + 1) & (t->cap - 1)) {
+    for (size_t i = pair_place(v, left, right);; i = (i + 1) & (t->cap - 1)) {
         struct pair_slot *s = &t->slot[i];
         if (s->rank == NO_RANK || (s->left == left && s->right == right)) return s;
     }
+}
+
+void pair_touch(const struct vocab *v, uint32_t left, uint32_t right) {
+    __builtin_prefetch(&v->pairs.slot[pair_place(v, left, right)], 1);
 }
 
 void pair_put(struct vocab *v, uint32_t left, uint32_t right, uint32_t rank, uint32_t result) {

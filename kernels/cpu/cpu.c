@@ -13,23 +13,38 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/config.h"
 #include "base/mem.h"
 #include "base/os.h"
 
 static cpu_fn *const table[OP_COUNT] = {
-    [OP_EMBED] = cpu_embed,       [OP_ROWS] = cpu_rows,
-    [OP_LINEAR] = cpu_linear,     [OP_NORM] = cpu_norm,
-    [OP_ADD] = cpu_add,           [OP_SCALE] = cpu_scale,
-    [OP_ACT] = cpu_act,           [OP_GLU] = cpu_glu,
-    [OP_ROPE] = cpu_rope,         [OP_ATTN] = cpu_attn,
-    [OP_KV_STORE] = cpu_kv_store, [OP_LINEAR_ID] = cpu_linear_id,
-    [OP_MUL] = cpu_mul,           [OP_HEADS_MM] = cpu_heads_mm,
-    [OP_CONCAT] = cpu_by_rows,    [OP_CONV_STATE] = cpu_conv_state,
-    [OP_SSM_SCAN] = cpu_ssm_scan, [OP_DELTA_NET] = cpu_delta_net,
-    [OP_COLUMNS] = cpu_by_rows,   [OP_RESCALE] = cpu_by_rows,
-    [OP_CLAMP] = cpu_by_rows,     [OP_SPARSIFY] = cpu_by_rows,
-    [OP_POS_SCALE] = cpu_by_rows, [OP_ATTN_SELECT] = cpu_by_rows,
-    [OP_MOE_ROUTE] = cpu_by_rows, [OP_MOE_SUM] = cpu_by_rows,
+    [OP_EMBED] = cpu_embed,
+    [OP_ROWS] = cpu_rows,
+    [OP_LINEAR] = cpu_linear,
+    [OP_NORM] = cpu_norm,
+    [OP_ADD] = cpu_add,
+    [OP_SCALE] = cpu_scale,
+    [OP_ACT] = cpu_act,
+    [OP_GLU] = cpu_glu,
+    [OP_ROPE] = cpu_rope,
+    [OP_ATTN] = cpu_attn,
+    [OP_KV_STORE] = cpu_kv_store,
+    [OP_LINEAR_ID] = cpu_linear_id,
+    [OP_MUL] = cpu_mul,
+    [OP_HEADS_MM] = cpu_heads_mm,
+    [OP_CONCAT] = cpu_by_rows,
+    [OP_CONV_STATE] = cpu_conv_state,
+    [OP_SSM_SCAN] = cpu_ssm_scan,
+    [OP_DELTA_NET] = cpu_delta_net,
+    [OP_ADAPT] = cpu_by_rows,
+    [OP_COLUMNS] = cpu_by_rows,
+    [OP_RESCALE] = cpu_by_rows,
+    [OP_CLAMP] = cpu_by_rows,
+    [OP_SPARSIFY] = cpu_by_rows,
+    [OP_POS_SCALE] = cpu_by_rows,
+    [OP_ATTN_SELECT] = cpu_by_rows,
+    [OP_MOE_ROUTE] = cpu_by_rows,
+    [OP_MOE_SUM] = cpu_by_rows,
 };
 
 static cpu_reserve_fn *const reserve[OP_COUNT] = {
@@ -75,7 +90,7 @@ static void cpu_close(struct device *d) {
 }
 
 static enum status cpu_open(struct device *d, const struct device_params *p, struct err *e) {
-    const char *name = p != NULL && p->isa != NULL ? p->isa : os_env("CPU_ISA");
+    const char *name = p != NULL && p->isa != NULL ? p->isa : config_text(SET_cpu_isa);
     const struct cpu_isa *isa = cpu_pick(name);
     if (isa == NULL) return no_isa(name, e);
     struct cpu *c = mem_zalloc(1, sizeof *c);

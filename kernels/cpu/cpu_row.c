@@ -8,12 +8,18 @@
 void cpu_embed(struct cpu_worker *w, const struct op *op) {
     const struct batch *b = w->step->batch;
     const struct tensor *table = op->w[0];
-    const struct dtype_info *type = table != NULL ? dtype_info(table->type) : NULL;
     size_t begin, end, given = 0, width = w->step->prog->vals[op->out[0]].width;
     const size_t given_width = b->embd_width != 0 ? b->embd_width : width;
     const bool takes = op->p.embed.kind == EMBED_TOKENS || op->p.embed.kind == EMBED_GIVEN;
-    assert(op->p.embed.kind == EMBED_GIVEN || (type != NULL && type->decode != NULL));
     cpu_share(w, b->n_tokens, &begin, &end);
+    if (op->p.embed.kind == EMBED_BESIDE) {
+        for (size_t t = begin; t < end; t++)
+            memcpy(step_row(w->step, op->out[0], (uint32_t)t), b->embd + t * width,
+                   width * sizeof(float));
+        return;
+    }
+    const struct dtype_info *type = table != NULL ? dtype_info(table->type) : NULL;
+    assert(op->p.embed.kind == EMBED_GIVEN || (type != NULL && type->decode != NULL));
     for (size_t t = 0; t < end; t++) {
         float *y = step_row(w->step, op->out[0], (uint32_t)t);
         int32_t at = op->p.embed.kind == EMBED_POSITIONS ? b->pos[t] : b->token[t];

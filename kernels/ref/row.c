@@ -18,6 +18,10 @@ void ref_embed(const struct step *s, const struct op *op) {
     const uint32_t given = b->embd_width != 0 ? b->embd_width : width;
     for (uint32_t t = 0; t < b->n_tokens; t++) {
         float *y = step_row(s, op->out[0], t);
+        if (op->p.embed.kind == EMBED_BESIDE) {
+            memcpy(y, embd + (size_t)t * width, width * sizeof *y);
+            continue;
+        }
         const bool takes = op->p.embed.kind == EMBED_TOKENS || op->p.embed.kind == EMBED_GIVEN;
         if (takes && b->token[t] < 0) { /* given vectors come unscaled: they are no table rows */
             memcpy(y, embd + op->p.embed.col, width * sizeof *y);
@@ -97,6 +101,21 @@ void ref_concat(const struct step *s, const struct op *op) {
             memcpy(y, step_row(s, op->in[k], r), width * sizeof *y);
             y += width;
         }
+    }
+}
+
+/* Rows without the adapter get zeros, whatever x is. */
+void ref_adapt(const struct step *s, const struct op *op) {
+    const struct batch *b = s->batch;
+    const uint32_t width = s->prog->vals[op->out[0]].width;
+    assert(op->p.adapt.adapter < b->n_adapters);
+    for (uint32_t r = s->first_row; r < step_rows(s, op->out[0]); r++) {
+        const uint32_t t = step_token(s, op->out[0], r);
+        const float *x = step_row(s, op->in[0], r);
+        float *y = step_row(s, op->out[0], r);
+        float f = b->adapt[t * b->n_adapters + op->p.adapt.adapter] * op->p.adapt.scale;
+        if (op->p.adapt.tokens && b->token[t] < 0) f = 0;
+        for (uint32_t i = 0; i < width; i++) y[i] = f != 0 ? x[i] * f : 0;
     }
 }
 

@@ -33,7 +33,8 @@ struct transfer { /* a part on its way */
     struct fetch fetch;
     struct download *d;
     unsigned part;
-    bool active, no_ranges, io_failed;
+    bool active, no_ranges;
+    int io_error; /* errno of a write that failed; 0: none did */
     int tries;
     double not_before;
     uint64_t done_at_start;
@@ -73,6 +74,15 @@ struct download {
 static pthread_mutex_t downloads_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct download *downloads; /* those that run; under downloads_lock */
 
+/* The end of a timed wait that begins now. */
+static struct timespec next_tick(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    t.tv_nsec += TICK_MS * 1000000L;
+    if (t.tv_nsec >= 1000000000L) t.tv_sec++, t.tv_nsec -= 1000000000L;
+    return t;
+}
+
 /* ---- the keeper ---- */
 
 static enum status hash_to(struct download *d, struct digest *hash, uint64_t *at, uint64_t to,
@@ -90,10 +100,7 @@ static enum status hash_to(struct download *d, struct digest *hash, uint64_t *at
 
 /* Sleeps until the loop says that there is more, at most a tick. */
 static void keeper_sleep(struct download *d) {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += TICK_MS * 1000000L;
-    if (until.tv_nsec >= 1000000000L) until.tv_sec++, until.tv_nsec -= 1000000000L;
+    const struct timespec until = next_tick();
     pthread_mutex_lock(&d->keeper_lock);
     if (!atomic_load(&d->all_there) && !atomic_load(&d->cancel))
         pthread_cond_timedwait(&d->keeper_wake, &d->keeper_lock, &until);
@@ -172,7 +179,7 @@ static bool on_bytes(struct fetch *f, const char *data, size_t n) {
         ssize_t put = pwrite(t->d->parts.fd, data, n, (off_t)(p->offset + done));
         if (put < 0 && errno == EINTR) continue;
         if (put <= 0) {
-            t->io_failed = true;
+            t->io_error = put < 0 ? errno : EIO;
             return false;
         }
         data += put;
@@ -182,6 +189,11 @@ static bool on_bytes(struct fetch *f, const char *data, size_t n) {
         atomic_store(&p->done, done);
     }
     return true;
+}
+
+static enum status write_failed(const struct transfer *t, struct err *e) {
+    errno = t->io_error; /* libcurl has run since */
+    return os_fail(e, "write", t->d->parts.path);
 }
 
 /* ---- finding the content ---- */
@@ -213,17 +225,15 @@ static enum status resolve_at(struct download *d, char *url, char **next, struct
     if (st == ST_OK) st = session_run(&d->session, &f, NULL, &mine);
     if (st != ST_OK && f.code / 100 == 2 && t.no_ranges) st = ST_OK;
     if (st != ST_OK) {
-        bool kept = f.code / 100 == 2 && !t.io_failed && !f.over && st == ST_UNAVAILABLE;
-        st = kept ? ST_OK /* a cut: the parts go on from there */
-             : t.io_failed
-                 ? err_set(e, ST_IO, "write %s: no space left or a failing disk", d->parts.path)
+        bool kept = f.code / 100 == 2 && t.io_error == 0 && !f.over && st == ST_UNAVAILABLE;
+        st = kept              ? ST_OK /* a cut: the parts go on from there */
+             : t.io_error != 0 ? write_failed(&t, e)
              : f.over ? err_set(e, ST_FORMAT, "%s: the registry sends more than %llu bytes",
                                 d->digest, (unsigned long long)d->total)
                       : err_set(e, st, "%s", mine.msg);
     }
     if (st == ST_OK && f.code / 100 == 3) {
-        *next = fetch_redirect(&f, e);
-        if (*next == NULL) st = e != NULL ? e->code : ST_FORMAT;
+        st = fetch_redirect(&f, next, e);
     } else if (st == ST_OK) {
         mem_free(d->direct);
         d->direct = mem_strdup(f.url);
@@ -231,12 +241,6 @@ static enum status resolve_at(struct download *d, char *url, char **next, struct
     }
     fetch_free(&f);
     return st;
-}
-
-static bool same_host(const struct download *d, const char *url) {
-    char host[352];
-    bool https;
-    return url_host(url, host, &https) && strcmp(host, d->session.policy.host) == 0;
 }
 
 static enum status resolve(struct download *d, struct err *e) {
@@ -247,7 +251,7 @@ static enum status resolve(struct download *d, struct err *e) {
         char *next = NULL;
         enum status st = resolve_at(d, url, &next, e); /* takes url */
         if (st != ST_OK || next == NULL) return st;
-        if (!same_host(d, next)) {
+        if (!fetch_is_own(&d->session.policy, next)) {
             mem_free(d->direct);
             d->direct = next;
             return ST_OK;
@@ -277,13 +281,14 @@ static enum status begin_transfer(struct download *d, struct transfer *t, const 
     struct part *p = part_of(t);
     fetch_init(&t->fetch, &d->session.policy, "GET", mem_strdup(url));
     t->done_at_start = atomic_load(&p->done);
-    t->no_ranges = t->io_failed = false;
+    t->no_ranges = false;
+    t->io_error = 0;
     t->fetch.sink = on_bytes;
     t->fetch.arg = t;
     fetch_header(&t->fetch, "Range: bytes=%llu-%llu",
                  (unsigned long long)(p->offset + t->done_at_start),
                  (unsigned long long)(p->offset + p->size - 1));
-    if (same_host(d, url) && d->session.token != NULL)
+    if (fetch_is_own(&d->session.policy, url) && d->session.token != NULL)
         fetch_header(&t->fetch, "Authorization: Bearer %s", d->session.token);
     CURL *h = t->fetch.url != NULL ? fetch_prepare(&t->fetch) : NULL;
     if (h == NULL) return err_no_memory(e);
@@ -315,8 +320,8 @@ static enum status finish_transfer(struct download *d, struct transfer *t, CURLc
     struct part *p = part_of(t);
     enum status st = fetch_result(&t->fetch, code, &why), result = ST_OK;
     long http = t->fetch.code;
-    if (t->io_failed) {
-        result = err_set(e, ST_IO, "write %s: %s", d->parts.path, strerror(errno));
+    if (t->io_error != 0) {
+        result = write_failed(t, e);
     } else if (t->fetch.over && http / 100 == 2) {
         result = err_set(e, ST_FORMAT, "%s: the registry sends more than %llu bytes", d->digest,
                          (unsigned long long)d->total);
@@ -327,10 +332,9 @@ static enum status finish_transfer(struct download *d, struct transfer *t, CURLc
     } else if (atomic_load(&p->done) == p->size) {
         t->tries = 0;
     } else if (st == ST_OK && http / 100 == 3) { /* the direct address moved on */
-        char *next = fetch_redirect(&t->fetch, e);
-        if (next == NULL) {
-            result = e != NULL ? e->code : ST_FORMAT;
-        } else {
+        char *next;
+        result = fetch_redirect(&t->fetch, &next, e);
+        if (result == ST_OK) {
             mem_free(d->direct);
             d->direct = next;
             result = try_again(t, false, "redirected", e);
@@ -607,10 +611,7 @@ enum status blob_pull(struct store *s, const struct session *session, const char
     if (st != ST_OK) return st;
     bool finished = false, wanted = true;
     while (!finished && wanted) {
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += TICK_MS * 1000000L;
-        if (until.tv_nsec >= 1000000000L) until.tv_sec++, until.tv_nsec -= 1000000000L;
+        const struct timespec until = next_tick();
         pthread_mutex_lock(&d->lock);
         if (!d->finished) pthread_cond_timedwait(&d->changed, &d->lock, &until);
         finished = d->finished;

@@ -13,10 +13,10 @@
 
 #include "base/mem.h"
 #include "base/os.h"
+#include "store/registry/parts.h"
 #include "store/store_impl.h"
 
-enum { MAX_TRIES = 6, WANTED_PARTS = 16, MD5_BYTES = 16 };
-static const uint64_t part_least = 100000000, part_most = 1000000000;
+enum { MAX_TRIES = 6 };
 static const int64_t tick_ns = 60 * 1000000;
 
 struct push {
@@ -64,12 +64,12 @@ static void rewind_part(void *arg) {
     EVP_DigestInit_ex(p->part, EVP_md5(), NULL);
 }
 
-/* Where the answer says to go on; NULL with e set if it does not. */
-static char *next_address(const struct fetch *f, struct err *e) {
+/* Where the answer says to go on. */
+static enum status next_address(const struct fetch *f, char **to, struct err *e) {
     struct fetch at = {.url = f->url,
                        .policy = f->policy,
                        .location = f->upload_location != NULL ? f->upload_location : f->location};
-    return fetch_redirect(&at, e);
+    return fetch_redirect(&at, to, e);
 }
 
 static enum status send_to(struct push *p, const char *method, char *url, struct fetch *f,
@@ -93,12 +93,12 @@ static enum status try_part(struct push *p, struct err *e) {
     enum status st = send_to(p, "PATCH", mem_strdup(p->next), &f, e);
     if (st == ST_OK && f.code != 202 && f.code != 307)
         st = err_set(e, ST_UNAVAILABLE, "unexpected status %ld for a part", f.code);
-    char *next = st == ST_OK ? next_address(&f, e) : NULL;
-    if (st == ST_OK && next == NULL) st = e != NULL ? e->code : ST_FORMAT;
+    char *next = NULL, *to;
+    if (st == ST_OK) st = next_address(&f, &next, e);
     if (st == ST_OK && f.code == 307) {
         struct fetch direct = {0};
-        char *to = fetch_redirect(&f, e);
-        st = to == NULL ? (e != NULL ? e->code : ST_FORMAT) : send_to(p, "PUT", to, &direct, e);
+        st = fetch_redirect(&f, &to, e);
+        if (st == ST_OK) st = send_to(p, "PUT", to, &direct, e);
         fetch_free(&direct);
     }
     if (st == ST_OK) {
@@ -160,10 +160,7 @@ static enum status start(struct push *p, bool *mounted, struct err *e) {
     f.body = "";
     if (st == ST_OK) st = session_run(p->session, &f, NULL, e);
     *mounted = st == ST_OK && f.code == 201;
-    if (st == ST_OK && !*mounted) {
-        p->next = next_address(&f, e);
-        if (p->next == NULL) st = e != NULL ? e->code : ST_FORMAT;
-    }
+    if (st == ST_OK && !*mounted) st = next_address(&f, &p->next, e);
     fetch_free(&f);
     return st;
 }
@@ -187,10 +184,7 @@ static enum status finish(struct push *p, struct err *e) {
 }
 
 static enum status send_parts(struct push *p, struct err *e) {
-    const uint64_t total = p->layer->size;
-    uint64_t size = total / WANTED_PARTS;
-    if (size < part_least) size = part_least;
-    if (size > part_most) size = part_most;
+    const uint64_t total = p->layer->size, size = parts_size(total);
     enum status st = ST_OK;
     for (p->offset = 0; p->offset < total && st == ST_OK; p->offset += p->size) {
         p->size = total - p->offset < size ? total - p->offset : size;

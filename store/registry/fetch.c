@@ -12,8 +12,9 @@
 #include <strings.h>
 #include <sys/utsname.h>
 
+#include "base/config.h"
+#include "base/duration.h"
 #include "base/mem.h"
-#include "base/os.h"
 #include "base/version.h"
 
 enum { CONNECT_SECONDS = 30, HEADER_MAX = 16384 };
@@ -25,7 +26,7 @@ static void start(void) {
     curl_global_init(CURL_GLOBAL_DEFAULT);
     uname(&machine);
     bool amd64 = strcmp(machine.machine, "x86_64") == 0;
-    snprintf(agent, sizeof agent, "ollama/%s (%s linux) cria/%s", CRIA_VERSION,
+    snprintf(agent, sizeof agent, "ollama/%s (%s linux) cria/%s", CRIA_API_VERSION,
              amd64 ? "amd64" : "arm64", CRIA_VERSION);
 }
 
@@ -75,22 +76,17 @@ static bool proxied(void) {
     return false;
 }
 
-static bool is_own(const struct fetch *f) {
-    char host[352];
-    bool https;
-    return url_host(f->url, host, &https) && strcmp(host, f->policy->host) == 0;
-}
-
 /* Called with the very address that will be connected to. */
 static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *a) {
     struct fetch *f = arg;
     enum net_class class = net_class_of(&a->addr);
+    const bool own = fetch_is_own(f->policy, f->url);
     (void)purpose;
-    if (is_own(f))
+    if (own)
         atomic_store(&f->policy->own, (int)class);
     else if (class != NET_PUBLIC && (int)class != atomic_load(&f->policy->own) && !proxied())
         f->blocked = true;
-    if (class == NET_NEVER && !is_own(f) && !proxied()) f->blocked = true;
+    if (class == NET_NEVER && !own && !proxied()) f->blocked = true;
     if (f->blocked) return CURL_SOCKET_BAD;
     return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
 }
@@ -118,28 +114,36 @@ bool url_host(const char *url, char out[352], bool *https) {
     return ok;
 }
 
-char *fetch_redirect(const struct fetch *f, struct err *e) {
+bool fetch_is_own(const struct fetch_policy *p, const char *url) {
+    char host[352];
+    bool https;
+    return url_host(url, host, &https) && strcmp(host, p->host) == 0;
+}
+
+enum status fetch_redirect(const struct fetch *f, char **to, struct err *e) {
     CURLU *u = curl_url();
-    char *whole = NULL, *copy = NULL, host[352];
+    char *whole = NULL, host[352];
     bool https = false, was_https;
+    enum status st = ST_OK;
+    *to = NULL;
     if (f->location == NULL) {
-        err_set(e, ST_FORMAT, "http: no Location header in response");
+        st = err_set(e, ST_FORMAT, "http: no Location header in response");
     } else if (u == NULL) {
-        err_no_memory(e);
+        st = err_no_memory(e);
     } else if (curl_url_set(u, CURLUPART_URL, f->url, 0) != CURLUE_OK ||
                curl_url_set(u, CURLUPART_URL, f->location, 0) != CURLUE_OK ||
                curl_url_get(u, CURLUPART_URL, &whole, 0) != CURLUE_OK ||
                !url_host(whole, host, &https)) {
-        err_set(e, ST_FORMAT, "redirect to a bad address: %.200s", f->location);
+        st = err_set(e, ST_FORMAT, "redirect to a bad address: %.200s", f->location);
     } else if (url_host(f->url, host, &was_https),
                !https && (was_https || !f->policy->allow_http)) {
-        err_set(e, ST_DENIED, "redirect to an address without TLS refused: %.200s", whole);
-    } else if ((copy = mem_strdup(whole)) == NULL) {
-        err_no_memory(e);
+        st = err_set(e, ST_DENIED, "redirect to an address without TLS refused: %.200s", whole);
+    } else if ((*to = mem_strdup(whole)) == NULL) {
+        st = err_no_memory(e);
     }
     curl_free(whole);
     curl_url_cleanup(u);
-    return copy;
+    return st;
 }
 
 /* ---- a request ---- */
@@ -237,11 +241,11 @@ static void set_body(struct fetch *f, CURL *h) {
         curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, f->method);
 }
 
-/* So many seconds without a byte end a request. */
+/* So many seconds without a byte end a request; 0: never. */
 static long stall_seconds(void) {
-    const char *text = os_env("STALL_TIMEOUT");
-    long n = text != NULL ? strtol(text, NULL, 10) : 0;
-    return n > 0 && n < 3600 ? n : 30;
+    const int64_t second = 1000000000, ns = config_ns(SET_stall_timeout);
+    if (ns == DURATION_FOREVER) return 0; /* as curl has it */
+    return ns < second ? 1 : ns / second < 3600 ? (long)(ns / second) : 3600;
 }
 
 CURL *fetch_prepare(struct fetch *f) {

@@ -70,9 +70,11 @@ enum status fetch_run(struct fetch *f, struct err *e);
 CURL *fetch_prepare(struct fetch *f);
 enum status fetch_result(struct fetch *f, CURLcode code, struct err *e);
 
-/* The address that a 3xx answer names, absolute, checked against the rules (mem_free), or NULL. */
-char *fetch_redirect(const struct fetch *f, struct err *e);
+/* The address that a 3xx answer names, absolute, checked against the rules: *to is new text. */
+enum status fetch_redirect(const struct fetch *f, char **to, struct err *e);
 /* "host:port" of a URL, the default port left out, in lower case; false: not http(s). */
 bool url_host(const char *url, char out[352], bool *https);
+/* Is this URL at the registry itself? Only there do tokens and passwords go. */
+bool fetch_is_own(const struct fetch_policy *p, const char *url);
 
 #endif

@@ -40,7 +40,7 @@ static bool divide(struct parts *p, uint64_t size) {
     return true;
 }
 
-static uint64_t part_size(uint64_t total) {
+uint64_t parts_size(uint64_t total) {
     uint64_t size = total / WANTED_PARTS;
     if (size < part_least) size = part_least;
     return size < part_most ? size : part_most;
@@ -146,7 +146,7 @@ enum status parts_open(struct parts *p, const char *blob_path, uint64_t total, s
     if (n < 0 || n > PATH_SIZE - 16) return err_set(e, ST_INVALID, "path too long");
     if ((p->path = mem_strdup(path)) == NULL) return err_no_memory(e);
     enum status st = open_file(p, e);
-    if (st == ST_OK && !take_up(p)) st = begin_anew(p, part_size(total), e);
+    if (st == ST_OK && !take_up(p)) st = begin_anew(p, parts_size(total), e);
     if (st == ST_OK) st = check_space(p, e);
     if (st != ST_OK) parts_close(p);
     return st;

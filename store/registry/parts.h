@@ -32,6 +32,8 @@ enum status parts_open(struct parts *p, const char *blob_path, uint64_t total, s
 enum status parts_save(struct parts *p, struct err *e);
 /* Begins anew with one part, for a server that cannot give ranges. */
 enum status parts_restart(struct parts *p, struct err *e);
+/* How large the parts of a blob are, in both directions: a 16th, 100 MB to 1 GB. */
+uint64_t parts_size(uint64_t total);
 uint64_t parts_done(const struct parts *p);
 /* Bytes from the beginning without a gap. */
 uint64_t parts_prefix(const struct parts *p);

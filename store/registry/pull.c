@@ -2,14 +2,16 @@
  * (spec/store.md 7). */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/digest.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/registry/blob_pull.h"
 #include "store/store_impl.h"
+#include "store/upkeep.h"
 
-enum { MANIFEST_ANSWER_MAX = 8 << 20 };
+enum { MANIFEST_ANSWER_MAX = 8 << 20, MAX_TRIES = 5 };
 
 struct pull {
     struct store *store;
@@ -18,8 +20,10 @@ struct pull {
     void *arg;
     struct arena arena;
     struct manifest manifest;
-    char *text; /* of the manifest, byte for byte; owned */
+    struct holds holds; /* the blobs, until the manifest names them */
+    char *text;         /* of the manifest, byte for byte; owned */
     size_t len;
+    unsigned tries; /* that found a blob missing in the end */
 };
 
 static enum status say(const struct pull *p, const char *status, struct err *e) {
@@ -67,8 +71,8 @@ static enum status check_stored(const struct pull *p, const struct store_layer *
     return st;
 }
 
-static enum status get_layer(struct pull *p, const struct store_layer *l, bool *mismatch,
-                             struct err *e) {
+static enum status get_layer_once(struct pull *p, const struct store_layer *l, bool *mismatch,
+                                  struct err *e) {
     char status[32];
     uint64_t size = 0;
     snprintf(status, sizeof status, "pulling %.12s", l->digest + 7);
@@ -84,20 +88,50 @@ static enum status get_layer(struct pull *p, const struct store_layer *l, bool *
     return st;
 }
 
+/* Between its arrival and our hold somebody may remove it: then once more. */
+static enum status get_layer(struct pull *p, const struct store_layer *l, bool *mismatch,
+                             struct err *e) {
+    for (unsigned i = 0;; i++) {
+        enum status st = get_layer_once(p, l, mismatch, e);
+        if (st != ST_OK) return st;
+        st = hold_blob(p->store, &p->holds, l->digest, e);
+        if (st != ST_NOT_FOUND || i == MAX_TRIES) return st;
+    }
+}
+
 static bool seen_before(const struct manifest *m, size_t i) {
     for (size_t k = 0; k < i; k++)
         if (strcmp(m->layers[k].digest, m->layers[i].digest) == 0) return true;
     return false;
 }
 
+/* What is still to come, all blobs together; what a partial download has is on the disk. */
+static enum status check_room(const struct pull *p, struct err *e) {
+    const struct manifest *m = &p->manifest;
+    uint64_t need = 0;
+    for (size_t i = 0; i <= m->n_layers; i++) {
+        const struct store_layer *l = i < m->n_layers ? &m->layers[i] : &m->config;
+        char path[PATH_ROOM], partial[PATH_ROOM + 16];
+        struct stat info;
+        if (l->digest[0] == '\0' || (i < m->n_layers && seen_before(m, i))) continue;
+        if (store_blob_stat(p->store, l->digest, NULL, NULL) == ST_OK) continue;
+        if (blob_path(p->store, l->digest, path, NULL) != ST_OK) continue;
+        snprintf(partial, sizeof partial, "%s-partial", path);
+        const uint64_t have = stat(partial, &info) == 0 ? (uint64_t)info.st_blocks * 512 : 0;
+        need += l->size > have ? l->size - have : 0;
+    }
+    return need > 0 ? store_make_room(p->store, need, e) : ST_OK;
+}
+
 static enum status get_blobs(struct pull *p, struct err *e) {
     const struct manifest *m = &p->manifest;
     bool mismatch = false;
-    enum status st = ST_OK;
+    enum status st = check_room(p, e);
     for (size_t i = 0; i < m->n_layers && st == ST_OK; i++)
         if (!seen_before(m, i)) st = get_layer(p, &m->layers[i], &mismatch, e);
     if (st == ST_OK && m->config.digest[0] != '\0') st = get_layer(p, &m->config, &mismatch, e);
-    if (st == ST_OK || mismatch) { /* clients expect a wrong hash to be told in this phase */
+    if (mismatch ||
+        (st == ST_OK && p->tries == 0)) { /* clients expect a wrong hash to be told in this phase */
         struct err said;
         enum status told = say(p, "verifying sha256 digest", &said);
         if (st == ST_OK && told != ST_OK) st = err_set(e, told, "%s", said.msg);
@@ -120,22 +154,47 @@ static bool has_unused(const struct manifest *old, const struct manifest *new) {
     return false;
 }
 
+/* All blobs are there, now that nobody can remove one: else ST_NOT_FOUND. */
+static enum status all_there(const struct pull *p, struct err *e) {
+    const struct manifest *m = &p->manifest;
+    enum status st = ST_OK;
+    for (size_t i = 0; i < m->n_layers && st == ST_OK; i++)
+        st = store_blob_stat(p->store, m->layers[i].digest, NULL, e);
+    if (st == ST_OK && m->config.digest[0] != '\0')
+        st = store_blob_stat(p->store, m->config.digest, NULL, e);
+    return st;
+}
+
+/* ST_NOT_FOUND: a blob has gone since. */
 static enum status put_manifest(struct pull *p, struct err *e) {
     int token;
     struct manifest old = {0};
     struct model_name name = p->session.name;
-    enum status st = say(p, "writing manifest", e);
+    enum status st = p->tries == 0 ? say(p, "writing manifest", e) : ST_OK;
     if (st == ST_OK) st = store_spell(p->store, &name, e);
     if (st == ST_OK) st = store_lock(p->store, &token, e);
     if (st != ST_OK) return st;
     bool replaces = manifest_read(p->store, &name, &old, &p->arena, NULL) == ST_OK;
-    st = manifest_write(p->store, &name, p->text, p->len, e);
+    st = all_there(p, e);
+    if (st == ST_OK) st = manifest_write(p->store, &name, p->text, p->len, e);
     bool prune = st == ST_OK && replaces && prune_allowed() && has_unused(&old, &p->manifest);
     if (prune) prune_manifest(p->store, &old);
     store_unlock(p->store, token);
     if (st == ST_OK && prune) p->progress(p->arg, "removing unused layers", "", 0, 0);
     if (st == ST_OK) p->progress(p->arg, "success", "", 0, 0); /* done, whoever still listens */
     return st;
+}
+
+/* Blobs beyond HOLD_MAX, or on a disk without locks, may be removed under us: again then. */
+static enum status get_and_put(struct pull *p, struct err *e) {
+    for (;; p->tries++) {
+        enum status st = get_blobs(p, e);
+        if (st != ST_OK) return st;
+        st = put_manifest(p, e);
+        if (st != ST_NOT_FOUND || p->tries == MAX_TRIES) return st;
+        log_info("pull", "%s: removed by somebody else, pulled again",
+                 e != NULL ? e->msg : "a blob");
+    }
 }
 
 enum status registry_pull(struct store *s, const struct model_name *name,
@@ -148,8 +207,8 @@ enum status registry_pull(struct store *s, const struct model_name *name,
     if ((st = session_open(&p.session, name, o, e)) != ST_OK)
         return err_wrap(e, "pull model manifest");
     st = get_manifest(&p, e);
-    if (st == ST_OK) st = get_blobs(&p, e);
-    if (st == ST_OK) st = put_manifest(&p, e);
+    if (st == ST_OK) st = get_and_put(&p, e);
+    holds_free(&p.holds);
     session_close(&p.session);
     mem_free(p.text);
     arena_free(&p.arena);

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "base/base64.h"
+#include "base/config.h"
 #include "base/digest.h"
 #include "base/mem.h"
 #include "base/os.h"
@@ -17,9 +18,9 @@ enum { TOKEN_MAX_BYTES = 1 << 20, CHALLENGE_MAX = 4096 };
 
 /* ---- opening ---- */
 
-/* CRIA_REGISTRIES: hosts separated by commas; unset: any. */
+/* The setting registries: hosts separated by commas; unset: any. */
 static bool is_allowed(const char *host) {
-    const char *list = os_env("REGISTRIES");
+    const char *list = config_text(SET_registries);
     size_t len = strlen(host);
     if (list == NULL) return true;
     while (*list != '\0') {
@@ -155,7 +156,8 @@ static enum status token_url(const char *challenge, struct buf *url, struct err 
 static enum status check_realm(const struct session *s, const char *url, struct err *e) {
     char host[352] = "";
     bool https = false;
-    if (!url_host(url, host, &https) || strcmp(host, s->policy.host) != 0)
+    url_host(url, host, &https);
+    if (!fetch_is_own(&s->policy, url))
         return err_set(e, ST_DENIED, "realm host \"%s\" does not match original host \"%s\"", host,
                        s->policy.host);
     if (!https && !s->policy.allow_http)
@@ -262,8 +264,7 @@ static void reset(struct fetch *f) {
 
 static enum status send_once(struct session *s, struct fetch *f, struct err *e) {
     struct curl_slist *plain = f->headers, *all = NULL;
-    char host[352];
-    bool https, own = url_host(f->url, host, &https) && strcmp(host, s->policy.host) == 0;
+    const bool own = fetch_is_own(&s->policy, f->url);
     for (struct curl_slist *h = plain; h != NULL; h = h->next) {
         struct curl_slist *more = curl_slist_append(all, h->data);
         if (more != NULL) all = more;

@@ -1,6 +1,6 @@
 /* duration.h - lengths of time as Go writes them ("1h30m", "500ms", "-1s"), and keep_alive. */
-#ifndef CRIA_API_DURATION_H
-#define CRIA_API_DURATION_H
+#ifndef CRIA_BASE_DURATION_H
+#define CRIA_BASE_DURATION_H
 
 #include <stdint.h>
 

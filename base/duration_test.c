@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "api/duration.h"
+#include "base/duration.h"
 
 static const int64_t second = 1000000000;
 
