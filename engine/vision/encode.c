@@ -8,7 +8,6 @@
 #include "engine/kv.h"
 #include "engine/vision/projector.h"
 
-enum { WINDOW_PIXELS = 112 }; /* whatever clip.vision.window_size says (note C) */
 enum { MAX_FLOATS = 1 << 29 };
 
 struct tile { /* of which patches are made */

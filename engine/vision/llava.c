@@ -6,8 +6,12 @@
 static enum status load(struct projector *p, struct err *e) {
     const struct vit_hparams *hp = &p->hp;
     uint32_t hidden = 0, width = hp->n_embd, deepest = 0;
-    for (uint32_t i = 0; i < hp->n_feature; i++)
-        if (hp->feature[i] > deepest) deepest = hp->feature[i];
+    for (uint32_t i = 0; i < hp->n_feature; i++) {
+        if (i > 0 && hp->feature[i] <= deepest)
+            return err_set(e, ST_UNSUPPORTED,
+                           "key clip.vision.feature_layer is not in rising order");
+        deepest = hp->feature[i];
+    }
     p->n_run = hp->n_feature != 0 ? deepest : hp->n_layer - 1;
     if (hp->n_feature != 0) width *= hp->n_feature;
     enum status st = proj_matrix(p, "mm.0", width, &hidden, false, &p->mm[0], e);
@@ -32,6 +36,7 @@ const struct vision_type vision_mlp = {
     .positions = POS_TABLE,
     .class_token = CLASS_FIRST,
     .swapped_ffn = true,
+    .features = true,
     .pinpoints = true,
     .load = load,
     .head = head,

@@ -142,7 +142,7 @@ static enum status read_lists(struct projector *p, struct err *e) {
     if (st == ST_OK) st = read_colour(p, "image_std", hp->std, e);
     for (int c = 0; st == ST_OK && c < 3; c++)
         if (!(hp->std[c] >= 1e-6f)) st = key_error("image_std", (double)hp->std[c], 1e-6, 1e4, e);
-    if (st == ST_OK)
+    if (st == ST_OK && p->type->features)
         st = read_ints(p, "feature_layer", VIT_MAX_FEATURES, 0, hp->n_layer, hp->feature,
                        &hp->n_feature, e);
     if (st == ST_OK)
@@ -225,6 +225,9 @@ static enum status derive(struct projector *p, const struct cria_vision_params *
     if (p->type->blocks && hp->merge != 2)
         return err_set(e, ST_UNSUPPORTED, "key clip.vision.%s is %u: only 2 is supported",
                        p->type->merge_key, hp->merge);
+    if (p->type->windows && hp->full_every != 0 && WINDOW_PIXELS / hp->patch < hp->merge)
+        return err_set(e, ST_UNSUPPORTED, "key clip.vision.patch_size is %u: windows of %d pixels",
+                       hp->patch, WINDOW_PIXELS);
     p->norm = p->type->norm;
     p->n_run = hp->n_layer;
     p->layers = arena_zalloc(&p->arena, hp->n_layer, sizeof *p->layers);

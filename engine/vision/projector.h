@@ -16,6 +16,7 @@
 #include "kernels/device.h"
 
 enum { VIT_MAX_ROWS = 1 << 16 }; /* patches of a tile */
+enum { WINDOW_PIXELS = 112 };    /* whatever clip.vision.window_size says (note C) */
 enum { VIT_MAX_FEATURES = 5 };   /* hidden states side by side */
 enum { MAX_TILES = 64 };         /* of a picture, the overview not counted */
 enum { MAX_DEEP = 16 };          /* layers with DeepStack rows */
@@ -94,6 +95,7 @@ struct vision_type {
     bool unit_range;  /* pixels from -1 to 1 behind the normalisation */
     bool mrope;       /* two-dimensional positions in the text model */
     bool non_causal;
+    bool features;  /* the file may name states of several layers, side by side */
     bool pinpoints; /* the file may have resolutions of tiles; the overview then comes first */
     bool experimental;
     /* Loads what is not in every encoder; sets p->n_out. */

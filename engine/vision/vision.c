@@ -57,6 +57,8 @@ static bool rows_see_each_other(const struct cria_vision *v) {
 
 static enum status fits_model(const struct cria_vision *v, struct err *e) {
     const struct projector *p = v->p;
+    if (v->eng->info.n_mtp != 0)
+        return err_set(e, ST_UNSUPPORTED, "an engine that predicts further tokens takes no images");
     if (p->n_out != v->eng->n_given)
         return err_set(e, ST_UNSUPPORTED,
                        "the projector gives rows of %u values, the model takes %u", p->n_out,

@@ -407,6 +407,37 @@ static void test_messages(void **state) {
                    "missing tensor 'v.blk.2.attn_q.weight'");
 }
 
+/* Lists of layers: out of range, out of order. Types without such a list do not look at it. */
+static void sec_mllama_arrays(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        int32_t layers[2];
+        const char *want; /* NULL: it loads */
+    } cases[] = {{"llava-mlp", {1, 4}, "key clip.vision.feature_layer is 4, expected 0 to 3"},
+                 {"llava-mlp", {-1, 2}, "key clip.vision.feature_layer is -1, expected 0 to 3"},
+                 {"llava-mlp", {2, 1}, "key clip.vision.feature_layer is not in rising order"},
+                 {"llava-mlp", {1, 2}, "tensor 'mm.0.weight' has wrong shape"},
+                 {"gemma3", {2, 1}, NULL}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct device dev;
+        struct gguf *g;
+        struct projector *p = NULL;
+        struct err e = {0};
+        char path[128];
+        snprintf(path, sizeof path, GOLDEN "%s/mmproj.gguf", cases[i].name);
+        assert_int_equal(device_open(&dev, "cpu", &(struct device_params){1, NULL}, &e), ST_OK);
+        assert_int_equal(gguf_open(&g, path, &e), ST_OK);
+        assert_int_equal(gguf_edit_i32s(g, "clip.vision.feature_layer", cases[i].layers, 2, &e),
+                         ST_OK);
+        assert_int_equal(projector_load(&p, g, &dev, NULL, &e) == ST_OK, cases[i].want == NULL);
+        if (cases[i].want != NULL && strstr(e.msg, cases[i].want) == NULL)
+            fail_msg("'%s' does not say '%s'", e.msg, cases[i].want);
+        if (cases[i].want == NULL) projector_free(p);
+        device_close(&dev);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_prefix_and_company),  cmocka_unit_test(test_shift),
@@ -414,6 +445,7 @@ int main(void) {
         cmocka_unit_test(test_failing_allocations), cmocka_unit_test(test_dynamic_size),
         cmocka_unit_test(test_best_resolution),     cmocka_unit_test(sec_CVE_2026_22773),
         cmocka_unit_test(sec_lmstudio_2289),        cmocka_unit_test(test_messages),
+        cmocka_unit_test(sec_mllama_arrays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
