@@ -167,10 +167,11 @@ static enum status load_limits(struct projector *p, const char *name, struct vit
     return st;
 }
 
+enum layer_dim { DIM_EMBD, DIM_Q, DIM_KV, DIM_QKV, DIM_FF };
 struct layer_matrix {
     const char *name;
     size_t offset; /* in struct vit_layer */
-    enum { DIM_EMBD, DIM_Q, DIM_KV, DIM_QKV, DIM_FF } in, out;
+    enum layer_dim in, out;
     bool optional;
 };
 #define MATRIX(name_, field, in_, out_, optional_)                                                 \
@@ -186,7 +187,7 @@ static const struct layer_matrix layer_matrices[] = {
     MATRIX("ffn_down", down, DIM_FF, DIM_EMBD, false),
 };
 
-static uint32_t dim_of(const struct projector *p, int dim) {
+static uint32_t dim_of(const struct projector *p, enum layer_dim dim) {
     const uint32_t q = p->hp.n_head * p->hp.head_dim, kv = p->hp.n_head_kv * p->hp.head_dim;
     const uint32_t dims[] = {p->hp.n_embd, q, kv, q + 2 * kv, p->hp.n_ff};
     return dims[dim];
