@@ -149,8 +149,7 @@ static enum status render(struct gen *g, struct err *e) {
     const struct cria_engine *engine = runner_engine(g->runner);
     if (r->raw) {
         buf_str(&g->prompt.text, r->prompt);
-        g->prompt.n_images = (unsigned)json_len(r->images);
-        return ST_OK;
+        return prompt_add_images(&g->prompt, r->images, e);
     }
     if (*r->template != '\0') {
         enum status st = template_parse(&g->own_template, r->template, strlen(r->template), e);
@@ -178,11 +177,18 @@ static enum status render(struct gen *g, struct err *e) {
     return st;
 }
 
+/* Without an encoder the tags of images are text, which only `debug` gets to see. */
 static enum status tokenize(struct gen *g, struct err *e) {
     const struct vocab *v = cria_engine_vocab(runner_engine(g->runner));
-    const struct buf *text = &g->prompt.text;
-    return prompt_tokenize(v, text->len > 0 ? text->data : "", text->len, g->prompt.writes_bos,
-                           &g->tokens, e);
+    struct cria_vision *vision = runner_vision(g->runner, NULL);
+    const struct prompt *p = &g->prompt;
+    const char *text = p->text.len > 0 ? p->text.data : "";
+    if (p->n_images == 0 || vision == NULL)
+        return prompt_tokenize(v, text, p->text.len, p->writes_bos, &g->tokens, e);
+    enum status st = pictures_read(&g->pictures, vision, p->images, p->n_images, e);
+    return st != ST_OK ? st
+                       : pictures_tokenize(&g->pictures, v, text, p->text.len, p->writes_bos,
+                                           &g->tokens, e);
 }
 
 static enum status send_rendered(struct gen *g, struct err *e) {
@@ -195,7 +201,7 @@ static enum status send_rendered(struct gen *g, struct err *e) {
                           .logprobs = "",
                           .rendered = text->len > 0 ? text->data : "",
                           .rendered_len = text->len,
-                          .n_prompt = g->tokens.len,
+                          .n_prompt = g->tokens.len + pictures_extra(&g->pictures),
                           .n_images = g->prompt.n_images};
     return g->sink->piece(g->sink->arg, &p);
 }
@@ -204,6 +210,7 @@ static enum status send_rendered(struct gen *g, struct err *e) {
  * free again. */
 static enum status shorten(struct gen *g, uint32_t n_ctx, size_t keep, bool shift, struct err *e) {
     struct token_list *t = &g->tokens;
+    if (g->pictures.n_images > 0) return ST_OK;               /* an image cannot be cut */
     if (t->len <= n_ctx - 1 || !g->r->truncate) return ST_OK; /* the engine words the error */
     if (!shift)
         return err_set(e, ST_LIMIT,
@@ -267,6 +274,8 @@ static enum status start(struct gen *g, struct err *e) {
     st = sampling_make(&sampling, o, v, &g->arena, e);
     struct cria_request request = {.prompt = g->tokens.ids,
                                    .n_prompt = g->tokens.len,
+                                   .images = g->pictures.images,
+                                   .n_images = g->pictures.n_images,
                                    .sampler = sampling.params,
                                    .n_predict = o->num_predict > most ? most : o->num_predict,
                                    .stop = o->stop,
@@ -298,12 +307,18 @@ static bool has_images(const struct gen_request *r) {
     return false;
 }
 
+static enum status check_vision(const struct gen *g, struct err *e) {
+    const char *why;
+    if (!has_images(g->r) || runner_vision(g->runner, &why) != NULL) return ST_OK;
+    if (why != NULL) return err_set(e, ST_INVALID, "images: %s", why);
+    return err_set(e, ST_INVALID,
+                   "Multimodal data provided, but model does not support multimodal requests.");
+}
+
 static enum status generate(struct gen *g, struct err *e) {
     g->f->late = true;
     enum status st = constrain_check(g->r, e);
-    if (st == ST_OK && has_images(g->r))
-        st = err_set(e, ST_INVALID,
-                     "Multimodal data provided, but model does not support multimodal requests.");
+    if (st == ST_OK) st = check_vision(g, e);
     if (st == ST_OK) st = start(g, e);
     return st == ST_OK ? gen_output(g, e) : st;
 }
@@ -333,6 +348,7 @@ static enum status run(struct gen *g, struct err *e) {
 static void release(struct gen *g) {
     cancel_attach(&g->cancel, NULL);
     cria_generation_free(g->generation);
+    pictures_release(&g->pictures);
     if (g->runner != NULL) runner_release(g->server->runners, g->runner);
     parser_free(g->parser);
     if (g->thinks) think_end(&g->think_parser);
@@ -340,8 +356,8 @@ static void release(struct gen *g) {
     template_free(g->own_template);
     catalog_model_free(&g->model);
     token_list_free(&g->tokens);
-    struct buf *const b[] = {&g->prompt.text, &g->answer,     &g->content,
-                             &g->thinking,    &g->tool_calls, &g->logprobs};
+    struct buf *const b[] = {&g->answer, &g->content, &g->thinking, &g->tool_calls, &g->logprobs};
+    prompt_free(&g->prompt);
     for (size_t i = 0; i < sizeof b / sizeof *b; i++) buf_free(b[i]);
     arena_free(&g->arena);
 }

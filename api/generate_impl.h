@@ -5,6 +5,7 @@
 
 #include "api/format/parse.h"
 #include "api/generate.h"
+#include "api/pictures.h"
 #include "api/prompt.h"
 #include "api/server_impl.h"
 #include "api/think.h"
@@ -28,6 +29,7 @@ struct gen {
     struct runner *runner;
     struct cria_generation *generation;
     struct prompt prompt;
+    struct pictures pictures; /* its images, encoded */
     struct token_list tokens;
     int64_t start_ns, ready_ns;
 

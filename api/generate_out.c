@@ -303,6 +303,7 @@ static enum status finish(struct gen *g, enum cria_done done, struct err *e) {
     cancel_attach(&g->cancel, NULL);
     cria_generation_free(g->generation);
     g->generation = NULL;
+    pictures_release(&g->pictures);
     runner_release(g->server->runners, g->runner);
     g->runner = NULL;
     stats.total_ns = os_time_mono_ns() - g->start_ns;

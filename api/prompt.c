@@ -13,6 +13,7 @@
 #include "api/format/render.h"
 #include "api/prompt_jinja.h"
 #include "api/think.h"
+#include "base/mem.h"
 
 struct message {
     const json *source;
@@ -128,7 +129,8 @@ static void put_content(struct buf *b, const struct message *m, bool tags, unsig
     buf_free(&front);
 }
 
-/* How images go into the text: as tags of the Go templates' way, or as a count in "images". */
+/* How images go into the text: as tags, or as a count in "images" for renderers that write tags of
+ * their own. */
 enum images { IMAGES_NOT, IMAGES_TAGS, IMAGES_COUNT };
 
 static void put_message(struct buf *b, const struct message *m, enum images how, unsigned *image) {
@@ -243,7 +245,7 @@ static enum status render_part(const struct prompt_input *in, const struct conve
                                size_t first, bool tags, struct prompt *out, struct err *e) {
     static const struct json_limits limits = {(size_t)512 << 20, 4000000, 1000};
     const enum prompt_way way = way_of(in);
-    const bool count = way == WAY_RENDERER || way == WAY_JINJA;
+    const bool count = way == WAY_RENDERER;
     struct buf text = {0};
     unsigned n_images = 0;
     put_messages(&text, c, first,
@@ -264,7 +266,7 @@ static enum status render_part(const struct prompt_input *in, const struct conve
         st = prompt_jinja(in, messages, out, e);
     else
         render_chatml(messages, &out->text);
-    out->n_images = n_images;
+    out->n_images = n_images; /* those that a template does not mention count, too */
     json_free(messages);
     if (st == ST_OK && out->text.failed) st = err_no_memory(e);
     return st;
@@ -342,6 +344,30 @@ static bool drops_any(const struct conversation *c, size_t first) {
     return false;
 }
 
+enum status prompt_add_images(struct prompt *p, const json *images, struct err *e) {
+    const size_t n = json_len(images);
+    if (n == 0) return ST_OK;
+    const json **list = mem_grow(p->images, p->n_images + n, sizeof *list);
+    if (list == NULL) return err_no_memory(e);
+    p->images = list;
+    for (const json *i = json_first(images); i != NULL; i = json_next(i)) list[p->n_images++] = i;
+    return ST_OK;
+}
+
+static enum status list_kept(const struct prompt_input *in, const struct conversation *c,
+                             size_t first, struct prompt *out, struct err *e) {
+    enum status st = ST_OK;
+    out->n_images = 0;
+    for (size_t i = 0; i < c->n && st == ST_OK; i++) {
+        const struct message *m = &c->messages[i];
+        if (i < first && strcmp(m->role, "system") != 0) continue;
+        if (m->n_images > 0)
+            st = prompt_add_images(
+                out, m->source != NULL ? json_get(m->source, "images") : in->images, e);
+    }
+    return st;
+}
+
 /* Fill in the middle: the template sees only the two texts. */
 static enum status render_insert(const struct prompt_input *in, struct prompt *out, struct err *e) {
     const struct template *t = in->template != NULL ? in->template : in->model->template;
@@ -353,6 +379,12 @@ static enum status render_insert(const struct prompt_input *in, struct prompt *o
     return template_render(t, &data, &out->text, e);
 }
 
+void prompt_free(struct prompt *p) {
+    buf_free(&p->text);
+    mem_free(p->images);
+    *p = (struct prompt){0};
+}
+
 enum status prompt_render(const struct prompt_input *in, struct prompt *out, struct err *e) {
     struct conversation c = {0};
     size_t first = 0;
@@ -361,8 +393,7 @@ enum status prompt_render(const struct prompt_input *in, struct prompt *out, str
     if (in->generate && *in->suffix != '\0' && go) return render_insert(in, out, e);
     if (in->generate && way == WAY_PLAIN && in->model->facts->jinja == NULL) {
         buf_str(&out->text, in->prompt);
-        out->n_images = (unsigned)json_len(in->images);
-        return out->text.failed ? err_no_memory(e) : ST_OK;
+        return out->text.failed ? err_no_memory(e) : prompt_add_images(out, in->images, e);
     }
     enum status st = gather(in, &c, e);
     if (st == ST_OK && way == WAY_GO) st = check_images(in, &c, e);
@@ -372,6 +403,7 @@ enum status prompt_render(const struct prompt_input *in, struct prompt *out, str
     }
     if (st == ST_OK) st = render_part(in, &c, first, in->template == NULL, out, e);
     out->truncated = drops_any(&c, first);
+    if (st == ST_OK) st = list_kept(in, &c, first, out, e);
     arena_free(&c.arena);
     return st;
 }

@@ -41,10 +41,14 @@ struct prompt_input {
 
 struct prompt {
     struct buf text;
-    bool writes_bos;   /* the text may begin with the BOS that the vocabulary adds, too */
-    unsigned n_images; /* of the messages that are in it */
-    bool truncated;    /* messages of the request are not in it */
+    bool writes_bos;     /* the text may begin with the BOS that the vocabulary adds, too */
+    bool truncated;      /* messages of the request are not in it */
+    const json **images; /* of the messages that are in it, in order; the list is owned */
+    unsigned n_images;
 };
+void prompt_free(struct prompt *p);
+/* Numbers more images, a list of base64 texts that outlives p; for prompts made by hand. */
+enum status prompt_add_images(struct prompt *p, const json *images, struct err *e);
 
 /* Appends to out->text. Errors: those of the template (ST_INVALID), ST_LIMIT, ST_NO_MEMORY. */
 enum status prompt_render(const struct prompt_input *in, struct prompt *out, struct err *e);

@@ -2,27 +2,25 @@
  *
  * Earlier thinking is passed on, under both names in use. Templates disagree about two things that
  * the variables cannot show: whether a call's arguments are an object or its text, and whether
- * content may be a list of parts. So what fails in the usual form is tried again in the other. */
+ * content may be a list of parts. So what fails in the usual form is tried again in the other.
+ * Images are tags in the content ("[img-N]"), which every template copies. */
 #include "api/prompt_jinja.h"
 
 #include <string.h>
 
-enum { FORM_OBJECTS, FORM_TEXTS, FORM_PARTS, N_FORMS };
+#include "api/request.h"
 
-static const char *text_of(const json *object, const char *key) {
-    const char *s = json_string(json_get(object, key));
-    return s == NULL ? "" : s;
-}
+enum { FORM_OBJECTS, FORM_TEXTS, FORM_PARTS, N_FORMS };
 
 static void put_call(struct buf *b, const json *call, int form) {
     const json *f = json_get(call, "function"), *args = json_get(f, "arguments");
-    const char *id = text_of(call, "id");
+    const char *id = text_member(call, "id");
     buf_chr(b, '{');
     if (*id != '\0') json_put_field(b, "id", id);
     json_put_field(b, "type", "function");
     json_put_key(b, "function");
     buf_chr(b, '{');
-    json_put_field(b, "name", text_of(f, "name"));
+    json_put_field(b, "name", text_member(f, "name"));
     json_put_key(b, "arguments");
     struct buf text = {0};
     if (json_kind(args) == JSON_OBJECT)
@@ -38,21 +36,15 @@ static void put_call(struct buf *b, const json *call, int form) {
 }
 
 static void put_content(struct buf *b, const json *m, int form) {
-    size_t len = 0, n_images = json_len(json_get(m, "images"));
+    size_t len = 0;
     const char *s = json_string_n(json_get(m, "content"), &len);
-    if (s == NULL) s = "";
-    if (n_images == 0 && form != FORM_PARTS) {
-        json_put_string(b, s, len);
-        return;
+    if (form == FORM_PARTS) {
+        buf_str(b, "[{");
+        json_put_field(b, "type", "text");
+        json_put_key(b, "text");
     }
-    buf_chr(b, '[');
-    for (size_t i = 0; i < n_images; i++)
-        buf_str(b, i == 0 ? "{\"type\":\"image\"}" : ",{\"type\":\"image\"}");
-    buf_str(b, n_images > 0 ? ",{" : "{");
-    json_put_field(b, "type", "text");
-    json_put_key(b, "text");
-    json_put_string(b, s, len);
-    buf_str(b, "}]");
+    json_put_string(b, s == NULL ? "" : s, len);
+    if (form == FORM_PARTS) buf_str(b, "}]");
 }
 
 static void put_message(struct buf *b, const json *m, int form) {
@@ -62,11 +54,11 @@ static void put_message(struct buf *b, const json *m, int form) {
                                             {"tool_call_id", "tool_call_id"}};
     const json *calls = json_get(m, "tool_calls");
     buf_chr(b, '{');
-    json_put_field(b, "role", text_of(m, "role"));
+    json_put_field(b, "role", text_member(m, "role"));
     json_put_key(b, "content");
     put_content(b, m, form);
     for (size_t i = 0; i < sizeof copied / sizeof *copied; i++) {
-        const char *s = text_of(m, copied[i][0]);
+        const char *s = text_member(m, copied[i][0]);
         if (*s != '\0') json_put_field(b, copied[i][1], s);
     }
     if (json_len(calls) > 0) {
@@ -104,7 +96,7 @@ static void put_variables(struct buf *b, const struct prompt_input *in, const js
         json_print(b, in->tools);
     }
     json_put_field_bool(b, "add_generation_prompt",
-                        strcmp(text_of(last, "role"), "assistant") != 0);
+                        strcmp(text_member(last, "role"), "assistant") != 0);
     put_token(b, "bos_token", in->vocab, special == NULL ? -1 : special->bos);
     put_token(b, "eos_token", in->vocab, special == NULL ? -1 : special->eos);
     if (in->think.set) json_put_field_bool(b, "enable_thinking", in->think.on);
@@ -144,12 +136,57 @@ static void drop_doubled_eos(const struct prompt_input *in, struct buf *text) {
         buf_cut(text, text->len - n);
 }
 
+/* Neighbours of one role as one message, texts two lines apart, as the Go templates' way has them:
+ * many templates insist on turns, and a client's list of parts may have become several messages.
+ * json_free; NULL: no memory, or nothing to join. */
+static json *join_turns(const json *messages) {
+    struct buf b = {0};
+    bool joined = false;
+    buf_chr(&b, '[');
+    for (const json *m = json_first(messages); m != NULL; m = json_next(m)) {
+        const json *next = json_next(m);
+        const char *role = text_member(m, "role");
+        struct buf content = {0};
+        buf_str(&content, text_member(m, "content"));
+        while (next != NULL && json_len(m) == 2 && json_len(next) == 2 &&
+               strcmp(role, text_member(next, "role")) == 0) {
+            const char *more = text_member(next, "content");
+            if (content.len > 0 && *more != '\0') buf_str(&content, "\n\n");
+            buf_str(&content, more);
+            joined = true;
+            m = next;
+            next = json_next(next);
+        }
+        if (b.len > 1) buf_chr(&b, ',');
+        if (json_len(m) != 2) {
+            json_print(&b, m);
+        } else {
+            buf_chr(&b, '{');
+            json_put_field(&b, "role", role);
+            json_put_key(&b, "content");
+            json_put_string(&b, content.data == NULL ? "" : content.data, content.len);
+            buf_chr(&b, '}');
+        }
+        b.failed = b.failed || content.failed;
+        buf_free(&content);
+    }
+    buf_chr(&b, ']');
+    json *list =
+        joined && !b.failed ? json_parse(b.data, b.len, &json_default_limits, NULL, NULL) : NULL;
+    buf_free(&b);
+    return list;
+}
+
 enum status prompt_jinja(const struct prompt_input *in, const json *messages, struct prompt *out,
                          struct err *e) {
     struct err first = {0}, later = {0};
     enum status st = render(in, messages, FORM_OBJECTS, &out->text, &first);
+    json *turns = st == ST_INVALID ? join_turns(messages) : NULL;
     for (int form = FORM_TEXTS; st == ST_INVALID && form < N_FORMS; form++)
         st = render(in, messages, form, &out->text, &later);
+    for (int form = FORM_OBJECTS; st == ST_INVALID && turns != NULL && form < N_FORMS; form++)
+        st = render(in, turns, form, &out->text, &later);
+    json_free(turns);
     if (st != ST_OK) { /* what the usual form had to say */
         if (e != NULL) *e = first;
         return first.code;

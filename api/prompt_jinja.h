@@ -4,7 +4,7 @@
 
 #include "api/prompt.h"
 
-/* messages: normalised, images as a list of as many elements. Appends to out->text. */
+/* messages: normalised, with tags in place of images. Appends to out->text. */
 enum status prompt_jinja(const struct prompt_input *in, const json *messages, struct prompt *out,
                          struct err *e);
 

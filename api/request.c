@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/base64.h"
 #include "base/duration.h"
 
 /* Security bounds of spec/security.md S-NET-7. */
@@ -179,6 +180,10 @@ const char *field_text(const json *v) {
     return text == NULL ? "" : text;
 }
 
+const char *text_member(const json *object, const char *key) {
+    return field_text(json_get(object, key));
+}
+
 bool field_flag(const json *v, bool fallback) {
     json_bool(v, &fallback);
     return fallback;
@@ -215,35 +220,11 @@ enum status check_arguments(const json *v, struct err *e) {
     return err_set(e, ST_INVALID, "Value looks like object, but can't find closing '}' symbol");
 }
 
-static bool base64_char(char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' ||
-           c == '/';
-}
-
-bool base64_check(const char *text, size_t len, size_t *bad) {
-    size_t n = 0; /* characters of the last group of four */
-    for (size_t i = 0; i < len; i++) {
-        if (text[i] == '\n' || text[i] == '\r') continue;
-        if (base64_char(text[i])) {
-            n = (n + 1) % 4;
-            continue;
-        }
-        bool pad = text[i] == '=' && n >= 2;
-        size_t need = pad ? 4 - n : 0;
-        for (size_t k = 0; pad && k < need; k++) pad = i + k < len && text[i + k] == '=';
-        if (pad && i + need == len) return true;
-        *bad = i;
-        return false;
-    }
-    *bad = len;
-    return n == 0;
-}
-
 enum status check_image(const json *v, struct err *e) {
     size_t len = 0, bad = 0;
     const char *text = json_string_n(v, &len);
     if (text == NULL) return ST_INVALID;
-    if (base64_check(text, len, &bad)) return ST_OK;
+    if (base64_get(NULL, text, len, &bad)) return ST_OK;
     return err_set(e, ST_INVALID, "illegal base64 data at input byte %zu", bad);
 }
 

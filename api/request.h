@@ -57,7 +57,8 @@ enum status request_decode(const struct fields *f, const char *text, size_t len,
 enum status request_decode_tree(const struct fields *f, const json *root, void *out, struct err *e);
 
 /* What a stored value means; NULL gives the fallback. */
-const char *field_text(const json *v); /* "" if absent */
+const char *field_text(const json *v);                        /* "" if absent */
+const char *text_member(const json *object, const char *key); /* the same of a member */
 bool field_flag(const json *v, bool fallback);
 int64_t field_int(const json *v, int64_t fallback);
 
@@ -66,9 +67,6 @@ enum status check_keep_alive(const json *v, struct err *e);
 enum status check_think(const json *v, struct err *e);
 enum status check_arguments(const json *v, struct err *e); /* of a tool call */
 enum status check_image(const json *v, struct err *e);     /* base64 text */
-/* Length of what standard base64 with padding holds; false and *bad = offset of the first wrong
- * byte. */
-bool base64_check(const char *text, size_t len, size_t *bad);
 
 /* Tables that several requests share. */
 extern const struct fields message_fields;         /* api.Message */

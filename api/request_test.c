@@ -75,24 +75,7 @@ static void test_errors(void **state) {
     }
 }
 
-static void test_base64(void **state) {
-    (void)state;
-    const struct {
-        const char *text;
-        bool ok;
-        size_t bad;
-    } row[] = {{"", true, 0},    {"aGk=", true, 0},      {"YQ==", true, 0}, {"YWJj", true, 0},
-               {"!!", false, 0}, {"YWJ", false, 3},      {"YQ=", false, 2}, {"YQ==x", false, 2},
-               {"=", false, 0},  {"YWJj\nYWJj", true, 0}};
-    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
-        size_t bad = 0;
-        assert_int_equal(base64_check(row[i].text, strlen(row[i].text), &bad), row[i].ok);
-        if (!row[i].ok) assert_int_equal(bad, row[i].bad);
-    }
-}
-
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_keys), cmocka_unit_test(test_errors),
-                                       cmocka_unit_test(test_base64)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_keys), cmocka_unit_test(test_errors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

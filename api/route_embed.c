@@ -5,6 +5,7 @@
 
 #include "api/embed.h"
 #include "api/request.h"
+#include "base/base64.h"
 #include "base/os.h"
 
 route_fn route_embed, route_embeddings, route_openai_embeddings;
@@ -191,19 +192,8 @@ void route_embeddings(const struct route_call *c) {
 
 /* Little-endian float32. */
 static void put_base64(struct buf *b, const float *x, uint32_t n) {
-    static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const size_t n_bytes = (size_t)n * 4;
     buf_chr(b, '"');
-    for (size_t i = 0; i < n_bytes; i += 3) {
-        uint32_t group = 0;
-        for (size_t k = i; k < i + 3; k++) {
-            uint32_t bits = 0;
-            if (k < n_bytes) memcpy(&bits, &x[k / 4], sizeof bits);
-            group = group << 8 | (k < n_bytes ? bits >> (8 * (k % 4)) & 0xFF : 0);
-        }
-        for (unsigned k = 0; k < 4; k++)
-            buf_chr(b, i + k <= n_bytes ? digit[group >> (18 - 6 * k) & 63] : '=');
-    }
+    base64_put(b, x, n * sizeof *x); /* x86-64 and aarch64 are little-endian */
     buf_chr(b, '"');
 }
 

@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "base/os.h"
 
-enum { MIN_CTX = 4, DEFAULT_CTX = 4096, DEFAULT_BATCH = 512 };
+enum { MIN_CTX = 4, MIN_VISION_CTX = 2048, DEFAULT_CTX = 4096, DEFAULT_BATCH = 512 };
 
 struct load_key { /* what makes two loads of a file different */
     uint32_t n_ctx, n_batch, n_thread;
@@ -26,6 +26,9 @@ struct runner {
     struct load_key load;
     enum runner_state state;
     struct cria_engine *engine;
+    struct cria_vision *vision; /* NULL: no projector, or vision_error tells */
+    char *projector;            /* its path, "" if none; owned */
+    char *vision_error;         /* owned; NULL */
     unsigned refs;
     bool expiring;               /* to be unloaded when idle; takes no new requests */
     int64_t keep_ns, expires_ns; /* expires_ns: monotonic, while idle */
@@ -51,11 +54,18 @@ struct runner_pool {
 
 struct cria_engine *runner_engine(const struct runner *r) { return r->engine; }
 
+struct cria_vision *runner_vision(const struct runner *r, const char **why) {
+    if (why != NULL) *why = r->vision_error;
+    return r->vision;
+}
+
 static void runner_free(struct runner *r) {
     mem_free(r->key);
     mem_free(r->adapters);
     mem_free(r->name);
     mem_free(r->details);
+    mem_free(r->projector);
+    mem_free(r->vision_error);
     mem_free(r);
 }
 
@@ -86,6 +96,7 @@ static void unload(struct runner_pool *p, struct runner *r) {
     r->state = RUNNER_CLOSING;
     pthread_mutex_unlock(&p->mutex);
     log_info("runner", "unloading %s", r->name);
+    cria_vision_close(r->vision);
     cria_engine_close(r->engine);
     pthread_mutex_lock(&p->mutex);
     unlink_runner(p, r);
@@ -184,7 +195,7 @@ static struct load_key load_key(const struct runner_pool *p, const struct runner
     int64_t ctx = o->num_ctx, train = w->model->facts->context_length;
     if (k.auto_ctx) ctx = p->settings.context_length > 0 ? p->settings.context_length : DEFAULT_CTX;
     if (train > 0 && ctx > train) ctx = train;
-    k.n_ctx = clamp_u32(ctx, MIN_CTX, 1U << 30);
+    k.n_ctx = clamp_u32(ctx, w->model->can[CAN_VISION] ? MIN_VISION_CTX : MIN_CTX, 1U << 30);
     k.n_batch = k.auto_batch ? DEFAULT_BATCH : clamp_u32(o->num_batch, 1, 65536);
     k.n_thread = clamp_u32(o->num_thread, 0, 1024);
     return k;
@@ -311,6 +322,45 @@ static bool same_adapters(const struct runner *r, const struct catalog_model *m)
     return *p == '\0';
 }
 
+static const char *projector_of(const struct runner_wish *w) {
+    const struct store_model *m = &w->model->stored;
+    return m->n_projectors > 0 ? m->projectors[0] : "";
+}
+
+/* A projector that cannot be used is no reason to refuse text: who sends an image is told why. */
+static enum status open_vision(struct runner *r, struct err *e) {
+    struct err why = {.msg = ""};
+    if (*r->projector == '\0') return ST_OK;
+    const enum status st = cria_vision_open(&r->vision, r->engine, r->projector, NULL, &why);
+    if (st == ST_OK) return ST_OK;
+    log_warn("runner", "projector of %s: %s", r->name, why.msg);
+    r->vision_error = mem_strdup(why.msg);
+    return st == ST_NO_MEMORY || r->vision_error == NULL ? err_no_memory(e) : ST_OK;
+}
+
+/* Engine and projector. Images whose rows see each other take one step, so that must be as large.
+ */
+static enum status open_runner(struct runner *r, const struct runner_wish *w, struct load_key k,
+                               const struct settings *s, struct err *e) {
+    enum status st = open_engine(w, &k, s, &r->engine, e);
+    if (st == ST_OK) st = open_vision(r, e);
+    const struct cria_vision_info *info = r->vision != NULL ? cria_vision_info(r->vision) : NULL;
+    if (st == ST_OK && info != NULL && info->non_causal && info->max_rows > k.n_batch) {
+        k.n_batch = info->max_rows;
+        cria_vision_close(r->vision);
+        cria_engine_close(r->engine);
+        r->vision = NULL;
+        r->engine = NULL;
+        st = open_engine(w, &k, s, &r->engine, e);
+        if (st == ST_OK) st = open_vision(r, e);
+    }
+    if (st != ST_OK) {
+        cria_vision_close(r->vision);
+        cria_engine_close(r->engine);
+    }
+    return st;
+}
+
 static struct runner *runner_new(const struct runner_wish *w, const struct load_key *k,
                                  int64_t keep_ns) {
     char shortest[NAME_TEXT_MAX];
@@ -325,7 +375,10 @@ static struct runner *runner_new(const struct runner_wish *w, const struct load_
     r->name = mem_strdup(shortest);
     r->details = buf_take(&details);
     r->adapters = adapter_paths(w->model);
-    if (r->adapters != NULL && r->key != NULL && r->name != NULL && r->details != NULL) return r;
+    r->projector = mem_strdup(projector_of(w));
+    if (r->adapters != NULL && r->key != NULL && r->name != NULL && r->details != NULL &&
+        r->projector != NULL)
+        return r;
     runner_free(r);
     return NULL;
 }
@@ -342,7 +395,7 @@ static enum status load(struct runner_pool *p, const struct runner_wish *w,
     const struct settings settings = p->settings;
     pthread_mutex_unlock(&p->mutex);
     int64_t start = os_time_mono_ns();
-    enum status st = open_engine(w, k, &settings, &r->engine, e);
+    enum status st = open_runner(r, w, *k, &settings, e);
     log_info("runner", "load of %s: %s, %.0f ms", r->name, st == ST_OK ? "done" : e->msg,
              (double)(os_time_mono_ns() - start) / 1e6);
     pthread_mutex_lock(&p->mutex);
@@ -379,7 +432,7 @@ static struct runner *take_ready(struct runner_pool *p, const struct runner_wish
                                  const struct load_key *k) {
     struct runner *r = find_runner(p, w->model->facts->key);
     if (r == NULL || r->state != RUNNER_READY || r->expiring || !same_load(&r->load, k) ||
-        !same_adapters(r, w->model))
+        !same_adapters(r, w->model) || strcmp(r->projector, projector_of(w)) != 0)
         return NULL;
     take(p, r, w);
     return r;

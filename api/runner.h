@@ -17,6 +17,7 @@
 #include "api/options.h"
 #include "api/settings.h"
 #include "engine/cria.h"
+#include "engine/vision/vision.h"
 
 struct runner_pool;
 struct runner;
@@ -37,6 +38,9 @@ enum status runner_acquire(struct runner_pool *p, const struct runner_wish *w, s
                            struct runner **out, struct err *e);
 void runner_release(struct runner_pool *p, struct runner *r);
 struct cria_engine *runner_engine(const struct runner *r);
+/* The image encoder of the model's projector. NULL: it has none, *why is NULL; or it cannot be
+ * used, *why tells (borrowed; why may be NULL). */
+struct cria_vision *runner_vision(const struct runner *r, const char **why);
 
 /* Unloads the model as soon as it is idle; nothing if it is not loaded. */
 void runner_expire(struct runner_pool *p, const struct catalog_model *m);

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
+#include "api/format/parse.h"
 #include "api/think.h"
-#include "base/os.h"
 
 void tool_begin(struct tool_parser *p, const char *tag, const json *tools) {
     *p = (struct tool_parser){.tag = tag == NULL || *tag == '\0' ? "{" : tag, .tools = tools};
@@ -47,27 +47,6 @@ static const char *find_name(const struct tool_parser *p, size_t *end) {
     return best;
 }
 
-/* End of the bracketed text that begins at s[0]; 0: it is not closed. Strings are respected. */
-static size_t balanced(const char *s, size_t n, char open, char close) {
-    int depth = 0;
-    bool in_string = false;
-    for (size_t i = 0; i < n; i++) {
-        if (in_string) {
-            if (s[i] == '\\')
-                i++;
-            else if (s[i] == '"')
-                in_string = false;
-        } else if (s[i] == '"') {
-            in_string = true;
-        } else if (s[i] == open) {
-            depth++;
-        } else if (s[i] == close && --depth == 0) {
-            return i + 1;
-        }
-    }
-    return 0;
-}
-
 /* An object, or a string that holds one (then *owned is its tree). */
 static const json *as_object(const json *v, json **owned) {
     size_t len;
@@ -108,7 +87,7 @@ static bool find_arguments(const struct tool_parser *p, const char *name, struct
     const char *s = p->held.data;
     for (size_t i = 0; i < p->held.len; i++) {
         if (s[i] != '{') continue;
-        size_t n = balanced(s + i, p->held.len - i, '{', '}');
+        size_t n = balanced_end(s + i, p->held.len - i, "{", "}");
         if (n == 0) return false;
         json *tree = json_parse(s + i, n, &json_default_limits, NULL, NULL), *owned = NULL;
         bool stop = false;
@@ -124,14 +103,6 @@ static bool find_arguments(const struct tool_parser *p, const char *name, struct
     return false;
 }
 
-static void put_id(struct buf *b) {
-    static const char letter[] = "abcdefghijklmnopqrstuvwxyz0123456789";
-    unsigned char random[8] = {0};
-    os_random(random, sizeof random, NULL);
-    buf_str(b, "call_");
-    for (size_t i = 0; i < sizeof random; i++) buf_chr(b, letter[random[i] % 36]);
-}
-
 /* One call from the held text; false: none is complete. */
 static bool next_call(struct tool_parser *p, struct buf *calls) {
     struct buf args = {0}, id = {0};
@@ -141,7 +112,7 @@ static bool next_call(struct tool_parser *p, struct buf *calls) {
         buf_free(&args);
         return false;
     }
-    put_id(&id);
+    put_call_id(&id);
     if (calls->len > 0) buf_chr(calls, ',');
     buf_str(calls, "{\"id\":");
     json_put_string(calls, id.data, id.len);

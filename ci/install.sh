@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 what=${1:-build}
 
 packages="build-essential cmake ninja-build pkg-config libssl-dev libcurl4-openssl-dev libcjson-dev
-libcivetweb-dev libedit-dev liblzma-dev libzstd-dev curl"
+libcivetweb-dev libedit-dev liblzma-dev libzstd-dev libpng-dev libjpeg62-turbo-dev libwebp-dev curl"
 [ "$what" = test ] && packages="$packages libcmocka-dev docker-registry clang-16 clang-format-16 python3 python3-venv"
 
 missing=

@@ -9,6 +9,7 @@
 #include "base/duration.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/images.h"
 #include "cli/model_file.h"
 #include "cli/private.h"
 #include "cli/session.h"
@@ -82,12 +83,15 @@ static void put_text(struct buf *body, const char *key, const struct buf *text) 
     json_put_string(body, text->data != NULL ? text->data : "", text->len);
 }
 
-static enum status generate(struct session *s, const struct buf *prompt, struct err *e) {
+static enum status generate(struct session *s, struct buf *prompt, struct err *e) {
     struct display a;
-    struct buf body = {0};
+    struct buf body = {0}, images = {0};
     display_open(&a, s->wordwrap);
-    enum status st = session_put(&body, s, e);
+    enum status st = images_take(s, prompt, &images, e);
+    if (st == ST_OK) st = session_put(&body, s, e);
     put_text(&body, "prompt", prompt);
+    if (images.len > 0) buf_printf(&body, ",\"images\":[%s]", images.data);
+    buf_free(&images);
     if (st == ST_OK) st = session_ask(s, "/api/generate", &body, &a, e);
     if (st == ST_OK && prompt->len > 0) fputs("\n\n", stdout);
     fflush(stdout);

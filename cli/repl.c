@@ -7,6 +7,7 @@
 #include "base/config.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/images.h"
 #include "cli/terminal.h"
 
 /* ---- the conversation ---- */
@@ -50,12 +51,26 @@ static void show_messages(const struct session *s) {
     fflush(stdout);
 }
 
-static enum status ask(struct repl *r, const struct buf *message, struct err *e) {
+/* To the message that was added last. */
+static void add_images(struct repl *r, const struct buf *images) {
+    if (images->len == 0) return;
+    buf_cut(&r->messages, r->messages.len - 1);
+    buf_printf(&r->messages, ",\"images\":[%s]}", images->data);
+}
+
+static enum status ask(struct repl *r, struct buf *message, struct err *e) {
     struct session *s = r->session;
     struct display a;
-    struct buf body = {0};
+    struct buf body = {0}, images = {0};
     struct err why = {0};
+    if (images_take(s, message, &images, &why) != ST_OK) {
+        fprintf(stderr, "Error: %s\n\n", why.msg);
+        buf_free(&images);
+        return ST_OK;
+    }
     repl_add_message(r, "user", message, NULL);
+    add_images(r, &images);
+    buf_free(&images);
     display_open(&a, s->wordwrap);
     enum status st = session_put(&body, s, &why);
     json_put_key(&body, "messages");
@@ -113,7 +128,9 @@ static enum status handle(struct repl *r, struct line_reader *reader, struct ent
     enum status st = ST_OK;
     if (t->text.len > 0) {
         line_remember(reader, t->text.data, r->save_history);
-        st = t->text.data[0] == '/' ? repl_command(r, t->text.data, e) : ask(r, &t->text, e);
+        const bool path = session_can(r->session, "vision") && images_begin(t->text.data);
+        st = t->text.data[0] == '/' && !path ? repl_command(r, t->text.data, e)
+                                             : ask(r, &t->text, e);
     }
     buf_clear(&t->text);
     return st;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/base64.h"
 #include "base/mem.h"
 #include "base/os.h"
 
@@ -142,22 +143,9 @@ void check_list_free(char **names) {
     mem_free(names);
 }
 
-static unsigned base64_value(char c) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *at = c != '\0' ? strchr(digits, c) : NULL;
-    return at != NULL ? (unsigned)(at - digits) : 0;
-}
-
-static void add_base64(struct buf *b, const char *s) {
-    uint32_t bits = 0;
-    unsigned n = 0;
-    for (; *s != '\0' && *s != '='; s++) {
-        bits = bits << 6 | base64_value(*s);
-        n += 6;
-        if (n < 8) continue;
-        n -= 8;
-        buf_chr(b, (char)(bits >> n));
-    }
+void check_base64(struct buf *b, const char *text) {
+    size_t bad;
+    if (!base64_get(b, text, strlen(text), &bad)) buf_printf(b, "(broken base64 at %zu)", bad);
 }
 
 void check_text(struct buf *b, const json *v) {
@@ -167,7 +155,7 @@ void check_text(struct buf *b, const json *v) {
     if (text != NULL)
         buf_add(b, text, len);
     else if (json_string(json_get(v, "b")) != NULL)
-        add_base64(b, json_string(json_get(v, "b")));
+        check_base64(b, json_string(json_get(v, "b")));
 }
 
 double check_number(const json *v, double fallback) {

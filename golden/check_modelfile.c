@@ -13,20 +13,6 @@ static const char *string_of(const json *row, const char *key) {
     return s != NULL ? s : "";
 }
 
-static void put_base64(struct buf *b, const char *s) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    unsigned bits = 0, have = 0;
-    for (; *s != '\0' && *s != '='; s++) {
-        const char *digit = strchr(digits, *s);
-        if (digit == NULL) continue;
-        bits = bits << 6 | (unsigned)(digit - digits);
-        have += 6;
-        if (have < 8) continue;
-        have -= 8;
-        buf_chr(b, (char)(bits >> have & 0xFF));
-    }
-}
-
 /* ---- commands ---- */
 
 static bool same_command(const struct modelfile_command *c, const json *want) {
@@ -141,7 +127,7 @@ static void check_case(struct check *c, const json *row, const char *where) {
     struct modelfile m;
     struct err e = {0};
     (void)where;
-    put_base64(&file, string_of(row, "file_base64"));
+    check_base64(&file, string_of(row, "file_base64"));
     enum status st = modelfile_parse(&m, file.len > 0 ? file.data : "", file.len, &e);
     bool nul = file.len > 0 && memchr(file.data, '\0', file.len) != NULL; /* both drop it */
     if (error != NULL) {

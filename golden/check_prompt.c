@@ -32,21 +32,12 @@ static size_t count_words(const char *text, size_t len) {
     return n;
 }
 
-/* The images of the prompt are the last ones of the conversation. */
-static bool same_images(const json *want, const json *messages, unsigned n) {
-    const char *data[256];
-    size_t total = 0;
-    if (json_len(want) != n) return false;
-    for (const json *m = json_first(messages); m != NULL; m = json_next(m))
-        for (const json *i = json_first(json_get(m, "images")); i != NULL && total < 256;
-             i = json_next(i))
-            data[total++] = json_string(i);
-    if (total < n) return false;
-    size_t at = total - n;
+static bool same_images(const json *want, const struct prompt *p) {
     int64_t id = 0, k = 0;
-    for (const json *w = json_first(want); w != NULL; w = json_next(w), k++, at++) {
+    if (json_len(want) != p->n_images) return false;
+    for (const json *w = json_first(want); w != NULL; w = json_next(w), k++) {
         if (!json_int(json_get(w, "id"), &id) || id != k) return false;
-        if (strcmp(string_of(w, "data"), data[at]) != 0) return false;
+        if (strcmp(string_of(w, "data"), json_string(p->images[k])) != 0) return false;
     }
     return true;
 }
@@ -92,11 +83,10 @@ static void check_assembly(struct check *c, const json *row, const char *where) 
     } else {
         check_that(c, strcmp(got, string_of(row, "prompt")) == 0, id, "got %.100s, want %.100s",
                    got, string_of(row, "prompt"));
-        check_that(c, same_images(json_get(row, "images"), in.messages, p.n_images), id,
-                   "%u images", p.n_images);
+        check_that(c, same_images(json_get(row, "images"), &p), id, "%u images", p.n_images);
     }
     template_free(model.template);
-    buf_free(&p.text);
+    prompt_free(&p);
 }
 
 /* What a Jinja text tells. The nearest named template is found by the texts of bundled/index.json,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/unpack.h"
+#include "base/base64.h"
 
 #define N(a) (sizeof(a) / sizeof *(a))
 
@@ -221,7 +222,7 @@ const char *image_data(const char *url, struct err *e) {
     }
     for (size_t i = 0; i < N(prefix); i++) {
         size_t n = strlen(prefix[i]);
-        if (strncmp(url, prefix[i], n) == 0 && base64_check(url + n, strlen(url + n), &bad))
+        if (strncmp(url, prefix[i], n) == 0 && base64_get(NULL, url + n, strlen(url + n), &bad))
             return url + n;
     }
     err_set(e, ST_INVALID, "invalid image input");

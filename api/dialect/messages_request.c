@@ -3,6 +3,7 @@
 
 #include "api/dialect/call_names.h"
 #include "api/dialect/messages.h"
+#include "base/base64.h"
 
 #define N(a) (sizeof(a) / sizeof *(a))
 #define AT(name) offsetof(struct messages_request, name)
@@ -124,7 +125,7 @@ static enum status add_image(struct buf *images, const json *source, const char 
                        "invalid image source type: %.100s. Only base64 images are supported.",
                        type);
     if (data == NULL) return err_set(e, ST_INVALID, "%s", bad_source);
-    if (!base64_check(data, len, &bad))
+    if (!base64_get(NULL, data, len, &bad))
         return err_set(e, ST_INVALID,
                        "invalid base64 image data: illegal base64 data at input byte %zu", bad);
     add_list(images);

@@ -6,6 +6,7 @@
 #include "api/dialect/call_names.h"
 #include "api/dialect/openai.h"
 #include "api/think.h"
+#include "base/base64.h"
 
 /* ---- fields ---- */
 
@@ -147,7 +148,7 @@ static const char *audio_data(const json *audio, struct err *e) {
         err_set(e, ST_INVALID, "invalid input_audio format");
     } else if (data == NULL || *data == '\0') {
         err_set(e, ST_INVALID, "invalid input_audio format: missing data");
-    } else if (!base64_check(data, strlen(data), &bad)) {
+    } else if (!base64_get(NULL, data, strlen(data), &bad)) {
         err_set(e, ST_INVALID,
                 "invalid input_audio base64 data: illegal base64 data at input byte %zu", bad);
     } else {

@@ -12,12 +12,8 @@
 #include <time.h>
 
 #include "api/format/render.h"
+#include "api/request.h"
 #include "base/mem.h"
-
-static const char *text_of(const json *object, const char *key) {
-    const char *s = json_string(json_get(object, key));
-    return s == NULL ? "" : s;
-}
 
 static bool given(const json *v) { /* not what Go would call empty */
     enum json_kind kind = json_kind(v);
@@ -124,7 +120,7 @@ static void put_property(struct buf *b, const json *v) {
 
 static void put_parameters(struct buf *b, const json *v) {
     buf_chr(b, '{');
-    json_put_field(b, "type", text_of(v, "type"));
+    json_put_field(b, "type", text_member(v, "type"));
     put_member(b, v, "$defs", format_put_sorted);
     put_member(b, v, "items", format_put_sorted);
     put_member(b, v, "required", json_print);
@@ -136,11 +132,11 @@ static void put_parameters(struct buf *b, const json *v) {
 static void put_tool(struct buf *b, const json *tool) {
     const json *f = json_get(tool, "function");
     buf_chr(b, '{');
-    json_put_field(b, "type", text_of(tool, "type"));
+    json_put_field(b, "type", text_member(tool, "type"));
     put_member(b, tool, "items", format_put_sorted);
     json_put_key(b, "function");
     buf_chr(b, '{');
-    json_put_field(b, "name", text_of(f, "name"));
+    json_put_field(b, "name", text_member(f, "name"));
     put_member(b, f, "description", json_print);
     json_put_key(b, "parameters");
     put_parameters(b, json_get(f, "parameters"));
@@ -183,8 +179,8 @@ static void put_content(struct buf *b, const json *m, bool tags, unsigned *image
 static void put_call(struct buf *b, const json *call) {
     const json *f = json_get(call, "function"), *args = json_get(f, "arguments");
     buf_chr(b, '{');
-    json_put_field(b, "id", text_of(call, "id"));
-    json_put_field(b, "name", text_of(f, "name"));
+    json_put_field(b, "id", text_member(call, "id"));
+    json_put_field(b, "name", text_member(f, "name"));
     json_put_key(b, "arguments");
     buf_chr(b, '{');
     for (const json *m = json_first(args); json_kind(args) == JSON_OBJECT && m != NULL;
@@ -227,19 +223,19 @@ static void put_positions(struct buf *b, const json *messages) {
     int64_t i = 0, user = -1, query = -1;
     const json *system = NULL, *last = NULL;
     for (const json *m = json_first(messages); m != NULL; m = json_next(m), i++) {
-        const char *role = text_of(m, "role");
+        const char *role = text_member(m, "role");
         last = m;
         if (system == NULL && strcmp(role, "system") == 0) system = m;
         if (strcmp(role, "user") != 0) continue;
         user = i;
-        if (!is_tool_response(text_of(m, "content"))) query = i;
+        if (!is_tool_response(text_member(m, "content"))) query = i;
     }
-    json_put_field(b, "system", text_of(system, "content"));
+    json_put_field(b, "system", text_member(system, "content"));
     json_put_field_bool(b, "has_system", system != NULL);
     json_put_field_int(b, "last_user", user);
     json_put_field_int(b, "last_query", query < 0 ? i - 1 : query);
     json_put_field_bool(b, "prefill",
-                        last != NULL && strcmp(text_of(last, "role"), "assistant") == 0);
+                        last != NULL && strcmp(text_member(last, "role"), "assistant") == 0);
 }
 
 static void put_think(struct buf *b, const struct render_input *in) {

@@ -333,7 +333,7 @@ bool passthrough_step(struct parser *p) {
 
 /* ---- calls ---- */
 
-static void put_id(struct buf *b) {
+void put_call_id(struct buf *b) {
     static const char letter[] = "abcdefghijklmnopqrstuvwxyz0123456789";
     unsigned char random[8] = {0};
     os_random(random, sizeof random, NULL);
@@ -368,7 +368,7 @@ void parser_call(struct parser *p, const char *name, size_t n, const char *args,
         b->failed = true;
         return;
     }
-    if (id == NULL) put_id(&fresh);
+    if (id == NULL) put_call_id(&fresh);
     if (b->len > 0) buf_chr(b, ',');
     buf_str(b, "{\"id\":");
     if (fresh.failed) b->failed = true;

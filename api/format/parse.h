@@ -27,6 +27,11 @@ const struct parser_info *parser_info_at(size_t i);      /* NULL behind the last
 /* The tag behind which the format wants a call as {"name", "arguments"} ("<tool_call>", ended by
  * its closing tag); NULL: it writes calls in another way. */
 const char *parser_json_tag(const char *name);
+/* End of the bracketed text that begins at s[0], strings respected; 0: it is not closed. Only these
+ * kinds of brackets count. */
+size_t balanced_end(const char *s, size_t n, const char *opening, const char *closing);
+/* Appends a new id of a tool call: "call_" and eight letters or digits. */
+void put_call_id(struct buf *b);
 
 struct parser_input {      /* borrowed while the parser lives */
     const json *tools;     /* of the request; NULL: none */

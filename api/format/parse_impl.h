@@ -59,8 +59,10 @@ void put_json_value(struct buf *b, const json *v); /* numbers in shortest form *
 void put_key_n(struct buf *b, const char *key, size_t n);
 /* All of text is one JSON value: the tree; else NULL with Go's wording in msg. */
 json *json_whole(const char *text, size_t n, struct err *e);
-/* End of the balanced {...} or [...] at s[0], strings respected; 0: not closed. */
-size_t json_balanced(const char *s, size_t n);
+/* balanced_end() of a JSON object or list. */
+static inline size_t json_balanced(const char *s, size_t n) {
+    return balanced_end(s, n, "{[", "}]");
+}
 /* A number in JSON's or Python's form; true: appended. */
 bool put_number(struct buf *b, const char *s, size_t n);
 

@@ -68,7 +68,7 @@ json *json_whole(const char *text, size_t n, struct err *e) {
     return NULL;
 }
 
-size_t json_balanced(const char *s, size_t n) {
+size_t balanced_end(const char *s, size_t n, const char *opening, const char *closing) {
     int depth = 0;
     bool in_string = false;
     for (size_t i = 0; i < n; i++) {
@@ -79,9 +79,9 @@ size_t json_balanced(const char *s, size_t n) {
                 in_string = false;
         } else if (s[i] == '"') {
             in_string = true;
-        } else if (s[i] == '{' || s[i] == '[') {
+        } else if (s[i] != '\0' && strchr(opening, s[i]) != NULL) {
             depth++;
-        } else if ((s[i] == '}' || s[i] == ']') && --depth == 0) {
+        } else if (s[i] != '\0' && strchr(closing, s[i]) != NULL && --depth == 0) {
             return i + 1;
         }
     }

@@ -27,8 +27,8 @@ struct picture_limits {
     uint64_t max_pixels; /* width times height */
 };
 
-/* Decodes a file of a known format (PNG, JPEG, WebP, GIF's first picture), told by its first bytes.
- * p is written on success only. ST_FORMAT: broken, ST_UNSUPPORTED: another format, ST_LIMIT,
+/* Decodes a file of a known format (PNG, JPEG, WebP, GIF's first picture, BMP), told by its first
+ * bytes. p is written on success only. ST_FORMAT: broken, ST_UNSUPPORTED: another format, ST_LIMIT,
  * ST_NO_MEMORY. limits NULL: all defaults. */
 enum status picture_decode(const void *bytes, size_t n, const struct picture_limits *limits,
                            struct picture *p, struct err *e);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/base64.h"
 #include "base/mem.h"
 #include "base/os.h"
 
@@ -20,14 +21,7 @@ static const char magic[] = "openssh-key-v1"; /* with its NUL */
 static const char pem_begin[] = "-----BEGIN OPENSSH PRIVATE KEY-----\n";
 static const char pem_end[] = "-----END OPENSSH PRIVATE KEY-----\n";
 
-/* ---- base64, strings with lengths ---- */
-
-void base64_put(struct buf *out, const void *data, size_t n) {
-    if (!buf_reserve(out, (n + 2) / 3 * 4 + 1)) return;
-    int len = EVP_EncodeBlock((unsigned char *)out->data + out->len, data, (int)n);
-    out->len += (size_t)len;
-    out->data[out->len] = '\0';
-}
+/* ---- strings with lengths ---- */
 
 static void put_u32(struct buf *b, uint32_t v) {
     for (int shift = 24; shift >= 0; shift -= 8) buf_chr(b, (char)(v >> shift & 255));

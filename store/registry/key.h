@@ -28,7 +28,4 @@ void key_public_line(const struct key *k, struct buf *out);
 /* The value of an Authorization header that signs the text: "PUBLIC:SIGNATURE", both base64. */
 enum status key_sign(const struct key *k, const char *text, struct buf *out, struct err *e);
 
-/* base64 of RFC 4648 with padding. */
-void base64_put(struct buf *out, const void *data, size_t n);
-
 #endif

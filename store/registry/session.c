@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/base64.h"
 #include "base/config.h"
 #include "base/digest.h"
 #include "base/mem.h"

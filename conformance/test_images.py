@@ -1,0 +1,318 @@
+"""Pictures end to end: a text model and its projector are made into one model through the server, then asked
+through real clients and the command line. The models are tiny and their weights random, so what they say is
+noise; but it must depend on the picture, on its place in the prompt, and on nothing else."""
+import base64
+import json
+import os
+import struct
+import subprocess
+import urllib.error
+import urllib.request
+import zlib
+
+import anthropic
+import ollama
+import openai
+import pytest
+
+from conftest import HERE, binary
+from test_tools import with_key
+
+GOLDEN = os.path.join(HERE, "..", "golden")
+PICTURES = os.path.join(GOLDEN, "pictures")
+GREEDY = {"temperature": 0, "num_predict": 6}
+NONE = "Multimodal data provided, but model does not support multimodal requests."
+
+
+def png(w, h, colour, alpha=False):
+    """A picture drawn by a formula: (x, y) -> (r, g, b)."""
+    rows = b"".join(b"\0" + b"".join(bytes(colour(x, y)) for x in range(w)) for y in range(h))
+    chunks = ((b"IHDR", struct.pack(">IIBBBBB", w, h, 8, 6 if alpha else 2, 0, 0, 0)),
+              (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks)
+
+
+STRIPES = png(40, 30, lambda x, y: (255 * (x // 5 % 2), 40, 255 - 6 * y))
+BLUE = png(28, 28, lambda x, y: (10, 20, 230))
+
+
+def text(data):
+    return base64.b64encode(data).decode()
+
+
+def find_set(kind, name):
+    for root in (GOLDEN, os.path.join(HERE, "..", "..", "shared", "golden")):
+        path = os.path.join(root, kind, name)
+        if os.path.isdir(path):
+            return path
+    pytest.skip(f"no {kind}/{name} here")
+
+
+def make(client, name, **more):
+    """A model of a set of golden/vision: its projector, and the text model that it names."""
+    path = find_set("vision", name)
+    with open(os.path.join(path, "expected.json"), encoding="utf-8") as f:
+        words = find_set(*json.load(f)["text_model"].split("/"))
+    files = {"mm.gguf": client.create_blob(os.path.join(path, "mmproj.gguf")),
+             "m.gguf": client.create_blob(os.path.join(words, "model.gguf"))}
+    client.create(model="eyes/" + name, files=files, **more)
+    return "eyes/" + name
+
+
+@pytest.fixture(scope="module")
+def eyes(client):
+    return make(client, "llava-mlp", template="{{ range .Messages }}{{ .Role }}: {{ .Content }} {{ end }}")
+
+
+def said(client, model, images, words="what is this", **more):
+    r = client.generate(model, words, images=images, options=GREEDY, logprobs=True, **more)
+    return r.response, [(p.token, p.logprob) for p in r.logprobs], r.prompt_eval_count
+
+
+# ---- what a model is ----
+
+
+def test_show(client, eyes):
+    shown = client.show(eyes)
+    assert "vision" in shown.capabilities
+    assert shown.projector_info["general.architecture"] == "clip"
+    assert shown.modelfile.count("\nFROM ") == 2
+    again = client.create(model="eyes/copy", from_=eyes)
+    assert again.status == "success"
+    assert "vision" in client.show("eyes/copy").capabilities
+
+
+# ---- answers depend on the picture ----
+
+
+def test_picture_counts(client, eyes):
+    first, none = said(client, eyes, [STRIPES]), said(client, eyes, [])
+    other = said(client, eyes, [BLUE])
+    assert first[1] != other[1] and first[1] != none[1]
+    assert first[2] > none[2], "an image takes tokens of the prompt"
+    assert said(client, eyes, [STRIPES]) == first, "the same picture, the same answer"
+    assert said(client, eyes, [BLUE]) == other
+    both = said(client, eyes, [STRIPES, BLUE])
+    assert both[1] not in (first[1], other[1]) and both[1] != said(client, eyes, [BLUE, STRIPES])[1]
+
+
+def test_place_counts(client, eyes):
+    front = said(client, eyes, [STRIPES], "look at this")
+    assert said(client, eyes, [STRIPES], "[img]look at this") == front
+    assert said(client, eyes, [STRIPES], "look at [img] this")[1] != front[1]
+    raw = client.generate(eyes, "look [img-0] here", images=[STRIPES], raw=True, options=GREEDY, logprobs=True)
+    unplaced = client.generate(eyes, "look  here", images=[STRIPES], raw=True, options=GREEDY, logprobs=True)
+    assert raw.response is not None and raw.logprobs != unplaced.logprobs
+    with pytest.raises(ollama.ResponseError) as e:
+        client.generate(eyes, "look [img-0]", images=[STRIPES], raw=True)
+    assert e.value.status_code == 400 and "text has to follow" in e.value.error
+
+
+def test_fresh_and_cached(client, eyes):
+    """An answer is the same whether its prefix, pictures included, was computed or found."""
+    chat = [{"role": "user", "content": "what is this", "images": [text(STRIPES)]}]
+    first = client.chat(eyes, chat, options=GREEDY, logprobs=True)
+    chat += [first.message, {"role": "user", "content": "and this", "images": [text(BLUE)]}]
+    warm = client.chat(eyes, chat, options=GREEDY, logprobs=True)
+    client.generate(eyes, "", keep_alive=0)
+    cold = client.chat(eyes, chat, options=GREEDY, logprobs=True)
+    assert (cold.message.content, cold.logprobs) == (warm.message.content, warm.logprobs)
+    assert cold.prompt_eval_count == warm.prompt_eval_count
+
+
+@pytest.mark.parametrize("name", ["gemma3", "qwen2vl", "qwen3vl", "pixtral", "internvl", "llama4", "gemma4v"])
+def test_kinds(client, name):
+    """Rows that see each other, positions of two dimensions, several tiles: all the same to a client."""
+    model = make(client, name)
+    first, other = said(client, model, [STRIPES]), said(client, model, [BLUE])
+    assert first[1] != other[1]
+    assert said(client, model, [STRIPES]) == first
+
+
+@pytest.mark.parametrize("name", ["rgb.png", "grey.jpg", "cmyk.jpg", "lossy.webp", "plain.gif", "rgba.png", "1x1.png",
+                                  "wide.png"])
+def test_formats(client, eyes, name):
+    with open(os.path.join(PICTURES, name), "rb") as f:
+        data = f.read()
+    lossless = {"rgb.png": "lossless.webp"}.get(name)
+    first = said(client, eyes, [data])
+    if lossless:
+        with open(os.path.join(PICTURES, lossless), "rb") as f:
+            assert said(client, eyes, [f.read()]) == first, "the same pixels in another format"
+
+
+def test_stream(client, eyes):
+    whole = client.generate(eyes, "what is this", images=[STRIPES], options=GREEDY).response
+    pieces = client.generate(eyes, "what is this", images=[STRIPES], options=GREEDY, stream=True)
+    assert "".join(p.response for p in pieces) == whole
+
+
+# ---- other dialects ----
+
+
+def test_dialects_agree(client, oai, claude, eyes):
+    """A message of two parts is two native messages to OpenAI's dialect, and one to Anthropic's."""
+    native = client.chat(eyes, [{"role": "user", "content": "what is this", "images": [text(STRIPES)]}], options=GREEDY)
+    split = client.chat(eyes, [{"role": "user", "content": "", "images": [text(STRIPES)]},
+                               {"role": "user", "content": "what is this"}], options=GREEDY)
+    url = "data:image/png;base64," + text(STRIPES)
+    parts = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "what is this"}]
+    chat = oai.chat.completions.create(model=eyes, messages=[{"role": "user", "content": parts}], temperature=0,
+                                       max_tokens=6)
+    assert chat.choices[0].message.content == split.message.content
+    assert chat.usage.prompt_tokens == split.prompt_eval_count
+    items = [{"type": "input_image", "image_url": url}, {"type": "input_text", "text": "what is this"}]
+    answer = oai.responses.create(model=eyes, input=[{"role": "user", "content": items}], temperature=0,
+                                  max_output_tokens=6)
+    assert answer.output_text == native.message.content
+    blocks = [{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": text(STRIPES)}},
+              {"type": "text", "text": "what is this"}]
+    message = claude.messages.create(model=eyes, max_tokens=6, messages=[{"role": "user", "content": blocks}],
+                                     temperature=0)
+    assert message.content[0].text == native.message.content
+    assert message.usage.input_tokens == native.prompt_eval_count
+
+
+def test_count_tokens(client, claude, eyes):
+    blocks = [{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": text(STRIPES)}},
+              {"type": "text", "text": "what is this"}]
+    native = client.chat(eyes, [{"role": "user", "content": "what is this", "images": [text(STRIPES)]}], options=GREEDY)
+    counted = claude.messages.count_tokens(model=eyes, messages=[{"role": "user", "content": blocks}])
+    assert counted.input_tokens == native.prompt_eval_count
+
+
+def test_urls_are_refused(oai, claude, eyes):
+    """sec: nobody makes the server fetch anything (vLLM CVE-2025-6242, CVE-2026-24779)."""
+    for url in ("http://127.0.0.1:1/a.png", "https://localhost/a.png", "file:///etc/passwd", "ftp://x/a.png"):
+        part = {"type": "image_url", "image_url": {"url": url}}
+        with pytest.raises(openai.BadRequestError):
+            oai.chat.completions.create(model=eyes, messages=[{"role": "user", "content": [part]}])
+        with pytest.raises(openai.BadRequestError):
+            item = {"type": "input_image", "image_url": url}
+            oai.responses.create(model=eyes, input=[{"role": "user", "content": [item]}])
+    block = {"type": "image", "source": {"type": "url", "url": "http://127.0.0.1:1/a.png"}}
+    with pytest.raises(anthropic.BadRequestError):
+        claude.messages.create(model=eyes, max_tokens=1, messages=[{"role": "user", "content": [block]}])
+
+
+# ---- what is wrong with a picture ----
+
+
+def refused(client, model, images):
+    with pytest.raises(ollama.ResponseError) as e:
+        client.generate(model, "what is this", images=images)
+    return e.value.status_code, e.value.error
+
+
+def claim(w, h):
+    ihdr = b"IHDR" + struct.pack(">IIBBBBB", w, h, 8, 2, 0, 0, 0)
+    return BLUE[:8] + BLUE[8:12] + ihdr + struct.pack(">I", zlib.crc32(ihdr)) + BLUE[33:]
+
+
+def test_bad_pictures(client, eyes):
+    for data, why in ((b"no picture", "image 1: neither PNG, JPEG, WebP, GIF nor BMP"),
+                      (b"", "image 1: neither PNG, JPEG, WebP, GIF nor BMP"),
+                      (STRIPES[:60], "image 1: PNG: "),
+                      (claim(30000, 30000), "image 1: PNG: 30000 x 30000 pixels; the limit is"),
+                      (claim(0, 0), "image 1: PNG: ")):
+        status, error = refused(client, eyes, [text(data)])
+        assert status == 400 and error.startswith(why), error
+    status, error = refused(client, eyes, [BLUE, BLUE, b"GIF89a"])
+    assert status == 400 and error.startswith("image 3: GIF: ")
+    status, error = refused(client, eyes, [BLUE] * 129)
+    assert (status, error) == (400, "129 images; the limit is 128")
+    assert said(client, eyes, [BLUE])[0] is not None, "the server goes on"
+
+
+def test_broken_base64(server, eyes):
+    for image, why in (("iVBORw0K?", "illegal base64 data at input byte 8"), ("-_-_", "illegal base64 data at input byte 0")):
+        body = json.dumps({"model": eyes, "prompt": "x", "images": [image]}).encode()
+        with pytest.raises(urllib.error.HTTPError) as e:
+            urllib.request.urlopen(f"http://{server.netloc}/api/generate", body, timeout=60)
+        assert e.value.code == 400 and json.load(e.value)["error"] == why
+
+
+def test_base64_with_line_ends(client, server, eyes):
+    folded = base64.encodebytes(STRIPES).decode()
+    body = json.dumps({"model": eyes, "prompt": "what is this", "images": [folded], "options": GREEDY,
+                       "stream": False}).encode()
+    with urllib.request.urlopen(f"http://{server.netloc}/api/generate", body, timeout=60) as r:
+        assert json.load(r)["response"] == said(client, eyes, [STRIPES])[0]
+
+
+def test_models_without(client, scripted):
+    assert refused(client, scripted, [BLUE]) == (400, NONE)
+
+
+def test_too_long(client, eyes):
+    """More pictures than the context holds: an error, no crash and no cut through a picture."""
+    status, error = refused(client, eyes, [STRIPES] * 128)
+    assert status == 400 and "context" in error
+
+
+# ---- Jinja templates that insist on turns ----
+
+
+def test_jinja_turns(client, server, tmp_path):
+    """The parts of one message are messages of their own to the server; a strict template must not mind."""
+    strict = ("{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
+              "{{ raise_exception('roles must alternate') }}{% endif %}<{{ m.role }}>{{ m.content }}{% endfor %}")
+    path = find_set("vision", "llava-mlp")
+    with open(os.path.join(find_set("models", "llama-base"), "model.gguf"), "rb") as f:
+        (tmp_path / "m.gguf").write_bytes(with_key(f.read(), "tokenizer.chat_template", strict))
+    client.create(model="eyes/jinja", files={"mm.gguf": client.create_blob(os.path.join(path, "mmproj.gguf")),
+                                             "m.gguf": client.create_blob(str(tmp_path / "m.gguf"))})
+    body = {"model": "eyes/jinja", "messages": [{"role": "user", "images": [text(BLUE)]},
+                                                {"role": "user", "content": "and [img] this", "images": [text(STRIPES)]},
+                                                {"role": "assistant", "content": "yes"},
+                                                {"role": "user", "content": "why"}]}
+    url = f"http://{server.netloc}/api/apply-template"
+    with urllib.request.urlopen(url, json.dumps(body).encode(), timeout=60) as r:
+        shown = json.load(r)
+    assert shown["prompt"] == "<user>[img-0]\n\nand [img-1] this<assistant>yes<user>why"
+    answer = client.chat("eyes/jinja", body["messages"], options=GREEDY)
+    assert answer.prompt_eval_count == shown["count"]
+
+
+# ---- the command line ----
+
+
+def cli(server, *args, stdin=None, cwd=None):
+    env = dict(os.environ, OLLAMA_HOST=server.netloc, HOME=str(cwd))
+    return subprocess.run([binary(), *args], capture_output=True, text=True, env=env, cwd=cwd, timeout=120, input=stdin,
+                          check=False)
+
+
+def test_run(server, client, eyes, tmp_path):
+    picture = tmp_path / "my picture(1).png"
+    picture.write_bytes(STRIPES)
+    want = client.generate(eyes, "what is this", images=[STRIPES], options=GREEDY).response
+    flags = ["-o", "temperature=0", "-o", "num_predict=6", "--nowordwrap"]
+    for words in (f"what is this {picture}", "what is this './my picture(1).png'",
+                  "what is this ./my\\ picture\\(1\\).png"):
+        r = cli(server, "run", eyes, *flags, words, stdin="", cwd=tmp_path)
+        assert r.returncode == 0, r.stderr
+        assert "Added image '" in r.stderr and r.stderr.rstrip().endswith("my picture(1).png'")
+        assert r.stdout == want + "\n\n"
+    none = client.generate(eyes, "what is ./none.png", options=GREEDY).response
+    r = cli(server, "run", eyes, *flags, "what is ./none.png", stdin="", cwd=tmp_path)
+    assert r.stdout == none + "\n\n" and "Added" not in r.stderr
+    (tmp_path / "words.png").write_text("no picture")
+    r = cli(server, "run", eyes, *flags, "what is ./words.png", stdin="", cwd=tmp_path)
+    assert r.returncode == 1 and "Error: invalid file type: text/plain; charset=utf-8" in r.stderr
+    shown = cli(server, "show", eyes, cwd=tmp_path).stdout
+    assert "Projector" in shown and "clip" in shown and "vision" in shown
+
+
+def test_create_from_modelfile(server, client, eyes, tmp_path):
+    vision = find_set("vision", "llava-mlp")
+    with open(os.path.join(vision, "expected.json"), encoding="utf-8") as f:
+        words = find_set(*json.load(f)["text_model"].split("/"))
+    (tmp_path / "Modelfile").write_text(
+        f"FROM {os.path.abspath(words)}/model.gguf\nFROM {os.path.abspath(vision)}/mmproj.gguf\n"
+        "TEMPLATE {{ range .Messages }}{{ .Role }}: {{ .Content }} {{ end }}\n")
+    r = cli(server, "create", "eyes/made", "-f", str(tmp_path / "Modelfile"), cwd=tmp_path)
+    assert r.returncode == 0, r.stderr
+    assert said(client, "eyes/made", [STRIPES]) == said(client, eyes, [STRIPES])
