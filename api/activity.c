@@ -12,7 +12,11 @@
 void activities_open(struct activities *l) {
     *l = (struct activities){.head = NULL};
     pthread_mutex_init(&l->mutex, NULL);
-    pthread_cond_init(&l->idle, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&l->idle, &attr);
+    pthread_condattr_destroy(&attr);
 }
 
 void activities_close(struct activities *l) {
@@ -83,7 +87,7 @@ void activity_set_end(struct activities *l, struct activity *a, void (*end)(void
     pthread_mutex_lock(&l->mutex);
     a->end = end;
     a->arg = arg;
-    if (l->closing && end != NULL) end(arg);
+    if (l->ending && end != NULL) end(arg);
     pthread_mutex_unlock(&l->mutex);
 }
 
@@ -100,21 +104,28 @@ enum cancel_result activities_cancel(struct activities *l, const char *id) {
     return r;
 }
 
-void activities_cancel_all(struct activities *l) {
+void activities_shut(struct activities *l) {
     pthread_mutex_lock(&l->mutex);
     l->closing = true;
+    pthread_mutex_unlock(&l->mutex);
+}
+
+void activities_cancel_all(struct activities *l) {
+    pthread_mutex_lock(&l->mutex);
+    l->closing = l->ending = true;
+    pthread_cond_broadcast(&l->idle);
     for (struct activity *a = l->head; a != NULL; a = a->next)
         if (a->end != NULL) a->end(a->arg);
     pthread_mutex_unlock(&l->mutex);
 }
 
-bool activities_wait(struct activities *l, unsigned seconds) {
-    struct timespec until;
+bool activities_wait(struct activities *l, int64_t ns, bool until_cancelled) {
+    const int64_t now = os_time_mono_ns(), end = ns > INT64_MAX - now ? INT64_MAX : now + ns;
+    const struct timespec until = {.tv_sec = end / 1000000000, .tv_nsec = end % 1000000000};
     int late = 0;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += seconds;
     pthread_mutex_lock(&l->mutex);
-    while (l->n > 0 && late == 0) late = pthread_cond_timedwait(&l->idle, &l->mutex, &until);
+    while (l->n > 0 && late == 0 && !(until_cancelled && l->ending))
+        late = pthread_cond_timedwait(&l->idle, &l->mutex, &until);
     const bool none = l->n == 0;
     pthread_mutex_unlock(&l->mutex);
     return none;

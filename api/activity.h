@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "api/access.h"
 #include "base/buf.h"
 #include "engine/cria.h"
 #include "store/store.h"
@@ -25,6 +26,7 @@ struct activity {
     int64_t since_unix_ns, since_mono_ns;
     char model[NAME_TEXT_MAX];
     bool truncated;         /* told once; the handler's own */
+    struct pass pass;       /* the key it came with; the handler's own */
     void (*end)(void *arg); /* cancels; NULL: cannot be cancelled (now). Must not block */
     void *arg;
     struct activity *next, *prev;
@@ -35,7 +37,7 @@ struct activities {
     pthread_cond_t idle; /* n fell to 0 */
     struct activity *head;
     unsigned n;
-    bool closing;
+    bool closing, ending; /* nothing may begin; everything is cancelled */
 };
 
 void activities_open(struct activities *l);
@@ -48,16 +50,18 @@ void activities_remove(struct activities *l, struct activity *a);
 bool request_id_ok(const char *text);
 
 void activity_set_model(struct activities *l, struct activity *a, const char *name);
-/* From now on end(arg) cancels it; NULL: no longer (waits for a running call). If the server is
- * closing, it is called at once. */
+/* From now on end(arg) cancels it; NULL: no longer (waits for a running call). If everything
+ * is being cancelled, it is called at once. */
 void activity_set_end(struct activities *l, struct activity *a, void (*end)(void *), void *arg);
 
 enum cancel_result { CANCEL_DONE, CANCEL_UNKNOWN, CANCEL_CANNOT };
 enum cancel_result activities_cancel(struct activities *l, const char *id);
-/* Nothing begins any more, and what can be cancelled is. */
+void activities_shut(struct activities *l); /* nothing begins any more */
+/* The same, and what can be cancelled is. */
 void activities_cancel_all(struct activities *l);
-/* Waits until none is left; false after that many seconds. */
-bool activities_wait(struct activities *l, unsigned seconds);
+/* Waits until none is left, or everything is cancelled with `until_cancelled`; false after that
+ * time. */
+bool activities_wait(struct activities *l, int64_t ns, bool until_cancelled);
 /* A JSON list, oldest first. */
 void activities_put_list(struct activities *l, struct buf *b);
 

@@ -42,6 +42,8 @@ enum status embed_find(struct embed_job *j, const char *text, struct err *e) {
     if (st != ST_OK) return err_set(e, ST_INTERNAL, "%s", e->msg);
     if (*j->model.stored.entry.config.remote_host != '\0')
         return err_set(e, ST_DENIED, "ollama cloud is disabled: remote model is unavailable");
+    st = server_allow(j->x, &j->model.stored.entry.name, e);
+    if (st != ST_OK) return st;
     activity_set_model(&j->server->activities, server_activity(j->x), text);
     return ST_OK;
 }
@@ -54,6 +56,7 @@ enum status embed_load(struct embed_job *j, const json *options, const json *kee
     if (st != ST_OK) return st;
     const struct runner_wish wish = {&j->model, &j->options, keep_alive != NULL ? &keep : NULL};
     st = runner_acquire(j->server->runners, &wish, &j->cancel, &j->runner, e);
+    if (st == ST_OK) store_mark_used(j->server->store, &j->model.stored.entry.name);
     j->ready_ns = os_time_mono_ns();
     return st;
 }
@@ -232,6 +235,8 @@ enum status embed_run(struct embed_job *j, bool scores, bool normalize, struct e
     const struct cria_model_info *info = cria_engine_info(runner_engine(j->runner));
     struct cria_text *texts = mem_array(j->n_texts, sizeof *texts);
     if (texts == NULL && j->n_texts > 0) return err_no_memory(e);
+    server_charge(j->x, j->tokens.len);
+    metrics_add(&j->server->metrics, COUNT_prompt_tokens, j->tokens.len);
     for (size_t i = 0, begin = 0; i < j->n_texts; begin = j->end[i++])
         texts[i] = (struct cria_text){j->tokens.ids + begin, j->end[i] - begin};
     const struct cria_embed_request r = {.texts = texts,

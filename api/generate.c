@@ -37,6 +37,8 @@ static enum status find_model(struct gen *g, struct err *e) {
     if (st != ST_OK) return err_set(e, ST_INTERNAL, "%s", e->msg);
     if (*g->model.stored.entry.config.remote_host != '\0')
         return err_set(e, ST_DENIED, "ollama cloud is disabled: remote model is unavailable");
+    st = server_allow(g->x, &g->model.stored.entry.name, e);
+    if (st != ST_OK) return st;
     activity_set_model(&g->server->activities, g->activity, g->r->model);
     return ST_OK;
 }
@@ -122,6 +124,7 @@ static enum status load(struct gen *g, struct err *e) {
     }
     struct runner_wish wish = {&g->model, &g->options, has_keep ? &keep : NULL};
     enum status st = runner_acquire(g->server->runners, &wish, &g->cancel, &g->runner, e);
+    if (st == ST_OK) store_mark_used(g->server->store, &g->model.stored.entry.name);
     g->ready_ns = os_time_mono_ns();
     return st;
 }

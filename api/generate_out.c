@@ -284,6 +284,7 @@ static void count(const struct gen *g, enum cria_done done) {
     const struct cria_stats *s = cria_generation_stats(g->generation);
     metrics_add(m, COUNT_prompt_tokens, s->n_prompt);
     metrics_add(m, COUNT_generation_tokens, s->n_generated);
+    server_charge(g->x, (uint64_t)s->n_prompt + s->n_generated);
     metrics_add(m, COUNT_prefix_queries, s->n_prompt);
     metrics_add(m, COUNT_prefix_hits, s->n_cached);
     metrics_add(m, done == CRIA_DONE_LENGTH ? COUNT_full : COUNT_stopped, 1);

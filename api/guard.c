@@ -179,12 +179,39 @@ static bool name_ok(const struct guard *g, const char *host) {
     return false;
 }
 
+/* In a comma list; "*" stands for all. */
+static bool listed(const char *list, const char *host) {
+    const size_t n = strlen(host);
+    for (; list != NULL && *list != '\0'; list += *list == ',') {
+        const size_t len = strcspn(list, ",");
+        if ((len == 1 && *list == '*') || (len == n && strncasecmp(list, host, n) == 0))
+            return true;
+        list += len;
+    }
+    return false;
+}
+
+/* An address of one of its interfaces, which a name that was rebound cannot be. */
+static bool is_this_machine(const struct guard *g, const char *header, char host[256]) {
+    struct in_addr v4;
+    struct in6_addr v6;
+    const size_t n = strlen(header);
+    if (n > 2 && n < 256 && header[0] == '[' && header[n - 1] == ']') { /* no port behind it */
+        memcpy(host, header + 1, n - 2);
+        host[n - 2] = '\0';
+    }
+    if (inet_pton(AF_INET, host, &v4) == 1) return is_interface(AF_INET, &v4);
+    if (inet_pton(AF_INET6, host, &v6) == 1) return is_interface(AF_INET6, &v6);
+    return strcasecmp(host, "localhost") == 0 ||
+           (g->host_name != NULL && strcasecmp(host, g->host_name) == 0);
+}
+
 bool guard_host_ok(const struct guard *g, const char *header) {
     char host[256];
     bool is_address;
-    if (!g->check_host) return true;
     bare_host(header, host);
-    return address_ok(host, &is_address) || (!is_address && name_ok(g, host));
+    if (g->loopback) return address_ok(host, &is_address) || (!is_address && name_ok(g, host));
+    return listed(g->allowed, host) || is_this_machine(g, header, host);
 }
 
 bool guard_host_is_name(const char *header) {
@@ -196,15 +223,38 @@ bool guard_host_is_name(const char *header) {
 }
 
 static bool is_loopback(const char *host) {
-    return strcmp(host, "localhost") == 0 || has_prefix(host, "127.") || strcmp(host, "::1") == 0;
+    return strcmp(host, "localhost") == 0 || has_prefix(host, "unix:") ||
+           has_prefix(host, "127.") || strcmp(host, "::1") == 0;
 }
 
-enum status guard_open(struct guard *g, const char *origins, const char *listen_host,
-                       struct err *e) {
+/* ---- forged requests ---- */
+
+static bool safelisted_type(const char *type) {
+    static const char *const row[] = {"text/plain", "application/x-www-form-urlencoded",
+                                      "multipart/form-data"};
+    const size_t n = strcspn(type, "; \t");
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
+        if (strlen(row[i]) == n && strncasecmp(type, row[i], n) == 0) return true;
+    return n == 0;
+}
+
+bool guard_is_forged(const struct guard_request *r) {
+    const bool reads = strcmp(r->method, "GET") == 0 || strcmp(r->method, "HEAD") == 0 ||
+                       strcmp(r->method, "OPTIONS") == 0;
+    const bool origin = r->origin != NULL && *r->origin != '\0';
+    const bool across = (origin && !guard_same_origin(r->origin, r->host)) ||
+                        (r->site != NULL && strcasecmp(r->site, "cross-site") == 0);
+    if (reads || !across || !r->has_body) return false;
+    return r->type == NULL || safelisted_type(r->type);
+}
+
+enum status guard_open(struct guard *g, const struct guard_params *p, struct err *e) {
     char name[256] = "";
-    *g = (struct guard){.check_host = is_loopback(listen_host)};
+    *g = (struct guard){.loopback = is_loopback(p->listen_host)};
+    if (p->allowed_hosts != NULL && (g->allowed = mem_strdup(p->allowed_hosts)) == NULL)
+        return err_no_memory(e);
     if (gethostname(name, sizeof name - 1) == 0) g->host_name = mem_strdup(name);
-    enum status st = add_user_origins(g, origins, e);
+    enum status st = add_user_origins(g, p->origins, e);
     if (st == ST_OK) st = add_local_origins(g, e);
     if (st != ST_OK) guard_close(g);
     return st;
@@ -214,5 +264,6 @@ void guard_close(struct guard *g) {
     for (size_t i = 0; i < g->n_origins; i++) mem_free(g->origins[i]);
     mem_free(g->origins);
     mem_free(g->host_name);
+    mem_free(g->allowed);
     *g = (struct guard){0};
 }

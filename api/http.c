@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "base/version.h"
 
-enum { READ_STEP = 65536 };
+enum { READ_STEP = 65536, SPARE_THREADS = 8 /* for answers to connections that are too many */ };
 
 const char *http_status_text(int status) {
     static const struct {
@@ -60,6 +60,12 @@ const char *http_header(const struct http_exchange *x, const char *name) {
     return NULL;
 }
 
+bool http_has_body(const struct http_exchange *x) { return x->has_body; }
+
+bool http_is_local(const struct http_exchange *x) {
+    return http_address_is_local(x->link != NULL ? x->link->peer : x->info->remote_addr);
+}
+
 /* A client with a long body may wait until it is told to go on. */
 static void send_continue(struct http_exchange *x) {
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -82,7 +88,9 @@ enum status http_read(struct http_exchange *x, void *data, size_t n, size_t *got
     send_continue(x);
     if (x->body_left > 0 && (long long)n > x->body_left) n = (size_t)x->body_left;
     if (n > READ_STEP) n = READ_STEP;
+    http_conn_phase(x->link, HTTP_READING);
     int r = mg_read(x->conn, data, n);
+    http_conn_phase(x->link, HTTP_BUSY);
     if (r < 0 && x->body_left < 0) return read_broken(x, ST_FORMAT, "malformed chunked body", e);
     if (r <= 0 && x->body_left > 0) return read_broken(x, ST_IO, "unexpected EOF", e);
     if (x->body_left > 0) x->body_left -= r;
@@ -124,6 +132,25 @@ int http_answer_status(const struct http_exchange *x) { return x->answered ? x->
 void http_set_tag(struct http_exchange *x, void *tag) { x->tag = tag; }
 void *http_tag(const struct http_exchange *x) { return x->tag; }
 
+void http_abort(struct http_exchange *x) {
+    x->broken = true;
+    mg_disable_connection_keep_alive(x->conn);
+}
+
+/* All of it, or the connection is broken. */
+static void write_bytes(struct http_exchange *x, const void *data, size_t n) {
+    http_conn_phase(x->link, HTTP_WRITING);
+    if (mg_write(x->conn, data, n) <= 0) http_abort(x);
+    http_conn_phase(x->link, HTTP_BUSY);
+}
+
+static void write_out(struct http_exchange *x, const struct buf *b) {
+    if (b->failed)
+        http_abort(x);
+    else
+        write_bytes(x, b->data, b->len);
+}
+
 static void put_date(struct buf *b) {
     char text[64];
     struct tm tm;
@@ -156,10 +183,7 @@ void http_answer(struct http_exchange *x, int status, const char *type, const vo
     if (status != 204) buf_printf(&b, "Content-Length: %zu\r\n", n);
     buf_str(&b, "\r\n");
     if (!x->head && n > 0) buf_add(&b, data, n);
-    if (b.failed || mg_write(x->conn, b.data, b.len) <= 0) {
-        x->broken = true;
-        mg_disable_connection_keep_alive(x->conn);
-    }
+    write_out(x, &b);
     buf_free(&b);
 }
 
@@ -174,6 +198,15 @@ void http_stream(struct http_exchange *x, int status, const char *type) {
     x->chunked = !x->old;
     if (x->chunked) buf_str(&b, "Transfer-Encoding: chunked\r\n");
     buf_str(&b, "\r\n");
+    write_out(x, &b);
+    buf_free(&b);
+}
+
+void http_sized(struct http_exchange *x, int status, const char *type, uint64_t n) {
+    struct buf b = {0};
+    if (x->answered) return;
+    put_head(x, &b, status, type);
+    buf_printf(&b, "Content-Length: %llu\r\n\r\n", (unsigned long long)n);
     if (b.failed || mg_write(x->conn, b.data, b.len) <= 0) x->broken = true;
     buf_free(&b);
 }
@@ -182,13 +215,14 @@ enum status http_write(struct http_exchange *x, const void *data, size_t n) {
     struct buf b = {0};
     if (x->broken) return ST_IO;
     if (n == 0 || x->head) return ST_OK; /* an empty chunk would be the last one */
-    if (x->chunked) buf_printf(&b, "%zx\r\n", n);
-    buf_add(&b, data, n);
-    if (x->chunked) buf_str(&b, "\r\n");
-    if (b.failed || mg_write(x->conn, b.data, b.len) <= 0) {
-        x->broken = true;
-        mg_disable_connection_keep_alive(x->conn);
+    if (!x->chunked) { /* as it is: a blob's megabytes are not copied once more */
+        write_bytes(x, data, n);
+        return x->broken ? ST_IO : ST_OK;
     }
+    buf_printf(&b, "%zx\r\n", n);
+    buf_add(&b, data, n);
+    buf_str(&b, "\r\n");
+    write_out(x, &b);
     buf_free(&b);
     return x->broken ? ST_IO : ST_OK;
 }
@@ -200,7 +234,7 @@ void http_stream_end(struct http_exchange *x) {
 /* ---- watching ---- */
 
 void http_watch(struct http_exchange *x, void (*gone)(void *arg), void *arg) {
-    int fd = http_socket_of(x->info);
+    const int fd = x->link != NULL ? x->link->fd : -1;
     if (fd >= 0 && x->watch == 0) x->watch = http_watcher_add(x->http->watcher, fd, gone, arg);
 }
 
@@ -224,8 +258,12 @@ static void answer_bad(struct http_exchange *x, int status) {
 static int begin_request(struct mg_connection *conn) {
     struct http_exchange x = {.conn = conn, .info = mg_get_request_info(conn)};
     x.http = x.info->user_data;
+    x.link = x.info->conn_data;
+    http_conn_identify(x.link, x.info);
     x.head = strcmp(x.info->request_method, "HEAD") == 0;
+    http_conn_phase(x.link, HTTP_BUSY);
     int bad = http_check(&x);
+    if (bad == 0) bad = x.link == NULL ? 503 : x.link->refused;
     if (bad != 0) {
         answer_bad(&x, bad);
     } else {
@@ -235,9 +273,21 @@ static int begin_request(struct mg_connection *conn) {
         /* Nobody asked for the body: a client that waits for "100 Continue" will not send it. */
         if (x.expect) mg_disable_connection_keep_alive(conn);
     }
+    http_conn_phase(x.link, HTTP_IDLE);
     buf_free(&x.headers);
     mem_free(x.path);
     return x.status;
+}
+
+/* civetweb: a connection was accepted. */
+static int init_connection(const struct mg_connection *conn, void **data) {
+    *data = http_conn_begin(mg_get_user_data(mg_get_context(conn)));
+    return 0;
+}
+
+/* civetweb: it is about to be closed; its descriptor is still its own. */
+static void connection_close(const struct mg_connection *conn) {
+    http_conn_end(mg_get_user_connection_data(conn));
 }
 
 /* civetweb: the head could not be read. */
@@ -262,10 +312,17 @@ static int log_message(const struct mg_connection *conn, const char *message) {
 
 static void start_library(void) { mg_init_library(0); }
 
+/* What the library as Debian ships it cannot do. */
+static bool needs_relay(const struct http_params *p) {
+    return p->tls_cert != NULL || strchr(p->host, ':') != NULL; /* "unix:/path" or IPv6 */
+}
+
 static void port_text(char *out, size_t size, const struct http_params *p) {
-    const char *host = strcmp(p->host, "localhost") == 0 ? "127.0.0.1" : p->host;
-    bool v6 = strchr(host, ':') != NULL;
-    snprintf(out, size, v6 ? "[%s]:%d" : "%s:%d", host, p->port);
+    if (needs_relay(p))
+        snprintf(out, size, "127.0.0.1:0");
+    else
+        snprintf(out, size, "%s:%d", strcmp(p->host, "localhost") == 0 ? "127.0.0.1" : p->host,
+                 p->port);
 }
 
 static enum status start(struct http *h, const struct http_params *p, struct err *e) {
@@ -273,7 +330,7 @@ static enum status start(struct http *h, const struct http_params *p, struct err
     char ports[128], threads[16];
     pthread_once(&once, start_library);
     port_text(ports, sizeof ports, p);
-    snprintf(threads, sizeof threads, "%u", p->n_threads);
+    snprintf(threads, sizeof threads, "%u", h->max_conns + SPARE_THREADS);
     const char *options[] = {
         "listening_ports",
         ports,
@@ -284,17 +341,17 @@ static enum status start(struct http *h, const struct http_params *p, struct err
         "keep_alive_timeout_ms",
         "75000",
         "request_timeout_ms",
-        "30000",
+        "60000",
         "tcp_nodelay",
         "1",
         "max_request_size",
-        "65536",
+        "131072",
         "decode_url",
         "no",
         "listen_backlog",
         "512",
         "connection_queue",
-        "512",
+        "16",
         "enable_auth_domain_check",
         "no",
         "access_control_allow_methods",
@@ -302,8 +359,11 @@ static enum status start(struct http *h, const struct http_params *p, struct err
         NULL,
     };
     /* No access log: the library would call localtime() from all its threads (a data race). */
-    struct mg_callbacks callbacks = {
-        .begin_request = begin_request, .http_error = http_error, .log_message = log_message};
+    struct mg_callbacks callbacks = {.begin_request = begin_request,
+                                     .http_error = http_error,
+                                     .log_message = log_message,
+                                     .init_connection = init_connection,
+                                     .connection_close = connection_close};
     struct mg_error_data error = {.text = e->msg, .text_buffer_size = sizeof e->msg};
     struct mg_init_data init = {
         .callbacks = &callbacks, .user_data = h, .configuration_options = options};
@@ -313,8 +373,24 @@ static enum status start(struct http *h, const struct http_params *p, struct err
         return err_set(e, ST_IO, "listen tcp %s: bind: address already in use or not available",
                        ports);
     if (mg_get_server_ports(h->ctx, 1, &port) != 1) return err_set(e, ST_INTERNAL, "no port");
-    h->port = port.port;
+    h->port = h->inner_port = port.port;
     return ST_OK;
+}
+
+static enum status open_relay(struct http *h, const struct http_params *p, struct err *e) {
+    const struct relay_params rp = {.host = p->host,
+                                    .port = p->port,
+                                    .tls_cert = p->tls_cert,
+                                    .tls_key = p->tls_key,
+                                    .max_connections = h->max_conns,
+                                    .handshake_ms = h->limits.handshake_ms};
+    return needs_relay(p) ? relay_open(&h->relay, &rp, e) : ST_OK;
+}
+
+static enum status start_relay(struct http *h, struct err *e) {
+    if (h->relay == NULL) return ST_OK;
+    h->port = relay_port(h->relay);
+    return relay_start(h->relay, h->inner_port, e);
 }
 
 enum status http_open(struct http **out, const struct http_params *p, struct err *e) {
@@ -323,8 +399,13 @@ enum status http_open(struct http **out, const struct http_params *p, struct err
     if (h == NULL) return err_no_memory(e);
     h->handler = p->handler;
     h->arg = p->arg;
-    enum status st = http_watcher_open(&h->watcher, e);
+    h->limits = p->limits != NULL ? *p->limits : http_default_limits;
+    pthread_mutex_init(&h->mutex, NULL);
+    h->max_conns = http_room(p->n_threads, needs_relay(p) ? 3 : 1);
+    enum status st = http_watcher_open(&h->watcher, h, e);
+    if (st == ST_OK) st = open_relay(h, p, e);
     if (st == ST_OK) st = start(h, p, e != NULL ? e : &local);
+    if (st == ST_OK) st = start_relay(h, e);
     if (st != ST_OK) {
         http_close(h);
         return st;
@@ -335,9 +416,16 @@ enum status http_open(struct http **out, const struct http_params *p, struct err
 
 void http_close(struct http *h) {
     if (h == NULL) return;
-    if (h->ctx != NULL) http_stop_library(h->ctx, h->port);
+    if (h->ctx != NULL) http_stop_library(h->ctx, h->inner_port);
+    relay_close(h->relay);
     http_watcher_close(h->watcher);
+    pthread_mutex_destroy(&h->mutex);
+    mem_free(h->fresh);
     mem_free(h);
 }
 
 int http_port(const struct http *h) { return h->port; }
+
+enum status http_reload(struct http *h, struct err *e) {
+    return h->relay != NULL ? relay_reload(h->relay, e) : ST_OK;
+}

@@ -21,16 +21,31 @@ struct http;          /* a listening server */
 struct http_exchange; /* a request and its answer; lives while the handler runs */
 typedef void http_handler(void *arg, struct http_exchange *x);
 
+/* How long a connection may take (spec/security.md S-NET-8), in milliseconds. */
+struct http_limits {
+    unsigned first_byte_ms, head_ms;
+    unsigned body_window_ms, body_window_bytes; /* so many bytes in each window */
+    unsigned stall_ms;                          /* nothing of an answer was taken */
+    unsigned handshake_ms;
+    unsigned tick_ms;     /* how often all that is looked at */
+    unsigned per_address; /* connections; this machine's own may be more */
+};
+extern const struct http_limits http_default_limits;
+
 struct http_params {
-    const char *host;   /* address to listen on: IPv4, IPv6 (without brackets), "localhost" */
-    int port;           /* 0: any free one */
-    unsigned n_threads; /* connections served at once */
+    const char *host; /* "unix:/path", or an address: IPv4, IPv6 (without brackets), "localhost" */
+    int port;         /* 0: any free one */
+    const char *tls_cert, *tls_key;   /* files; NULL: no TLS */
+    unsigned n_threads;               /* connections at once; further ones get 503 */
+    const struct http_limits *limits; /* NULL: http_default_limits */
     http_handler *handler;
     void *arg;
 };
 enum status http_open(struct http **out, const struct http_params *p, struct err *e);
-void http_close(struct http *h); /* waits for running handlers; NULL is fine */
-int http_port(const struct http *h);
+void http_close(struct http *h);     /* waits for running handlers; NULL is fine */
+int http_port(const struct http *h); /* 0: a UNIX socket */
+/* Reads the files of TLS again, for connections to come; on failure the old ones stay. */
+enum status http_reload(struct http *h, struct err *e);
 
 /* A pointer of the handler's, for what it calls; NULL at first. */
 void http_set_tag(struct http_exchange *x, void *tag);
@@ -42,6 +57,9 @@ const char *http_method(const struct http_exchange *x); /* "GET", "HEAD", ... */
 const char *http_path(const struct http_exchange *x);   /* as sent: not decoded; without query */
 const char *http_header(const struct http_exchange *x, const char *name); /* first; NULL: absent */
 const char *http_host(const struct http_exchange *x); /* "" if there is none (HTTP/1.0) */
+
+bool http_is_local(const struct http_exchange *x); /* the client is on this machine */
+bool http_has_body(const struct http_exchange *x);
 
 /* The next bytes of the body, at most n; 0 at its end. ST_FORMAT: broken chunks; ST_IO: the client
  * stopped in the middle. */
@@ -56,6 +74,10 @@ void http_add_header(struct http_exchange *x, const char *name, const char *valu
 /* type may be NULL (no Content-Type). For HEAD the body is counted but not sent. */
 void http_answer(struct http_exchange *x, int status, const char *type, const void *data, size_t n);
 void http_answer_text(struct http_exchange *x, int status, const char *type, const char *text);
+/* A body of n bytes, which http_write() then sends, all of them. For HEAD none are sent. */
+void http_sized(struct http_exchange *x, int status, const char *type, uint64_t n);
+/* What was begun cannot be finished: the connection ends, so that the client sees it. */
+void http_abort(struct http_exchange *x);
 /* A body of unknown length: chunked, or until close for HTTP/1.0. */
 void http_stream(struct http_exchange *x, int status, const char *type);
 enum status http_write(struct http_exchange *x, const void *data,

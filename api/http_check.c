@@ -10,7 +10,12 @@
 #include "api/http_impl.h"
 #include "base/mem.h"
 
-enum { MAX_REQUEST_LINE = 8192, MAX_LENGTH_DIGITS = 18 };
+enum {
+    MAX_REQUEST_LINE = 8192,
+    MAX_HEADER_LINE = 16384,
+    MAX_HEADERS = 65536, /* bytes of all lines */
+    MAX_LENGTH_DIGITS = 18
+};
 
 /* RFC 9110 "token": what a header's name may consist of. */
 static bool token_ok(const char *s) {
@@ -48,9 +53,13 @@ static bool line_ok(const struct mg_header *line, const struct mg_header *next) 
 struct head { /* what the headers say */
     const char *host, *length, *coding;
     unsigned n_host, n_coding;
+    size_t n_bytes; /* of all lines */
 };
 
 static int read_header(struct head *h, const struct mg_header *line, const struct mg_header *next) {
+    const size_t n = strlen(line->name) + 2 + strlen(line->value); /* ": " */
+    h->n_bytes += n + 2;
+    if (n > MAX_HEADER_LINE || h->n_bytes > MAX_HEADERS) return 431;
     if (!token_ok(line->name) || !value_ok(line->value) || !line_ok(line, next)) return 400;
     if (strcasecmp(line->name, "Host") == 0) {
         h->n_host++;
@@ -68,7 +77,8 @@ static int read_header(struct head *h, const struct mg_header *line, const struc
 
 /* "http://host:port/path" names the host in the request line. */
 static int split_target(struct http_exchange *x, const char *uri) {
-    if (strlen(uri) > MAX_REQUEST_LINE) return 414;
+    const char *query = x->info->query_string;
+    if (strlen(uri) + (query != NULL ? strlen(query) : 0) > MAX_REQUEST_LINE) return 414;
     if (strstr(uri, "%00") != NULL) return 400; /* the library would cut the path there */
     if (*uri != '/' && strcmp(uri, "*") != 0) return 400;
     x->path = mem_strndup(uri, strcspn(uri, "?"));

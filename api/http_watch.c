@@ -1,15 +1,11 @@
 /* http_watch.c - who has hung up? One thread waits (epoll) for the sockets of all requests that can
- * be cancelled.
+ * be cancelled, and looks at the time that connections take.
  *
  * A watch is a slot in a table, named by slot number and a generation count, and the kernel is
  * given only that name: an event that was already on its way when the watch ended finds another
  * generation and is dropped. Callbacks run under the table's lock, so when http_watcher_remove()
  * returns, the callback is not running and never will be. */
-#include <arpa/inet.h>
-#include <dirent.h>
-#include <netinet/in.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -30,6 +26,7 @@ struct slot {
 };
 
 struct http_watcher {
+    struct http *http; /* borrowed */
     int epoll, wake;
     pthread_t thread;
     pthread_mutex_t mutex;
@@ -68,8 +65,15 @@ static void call_gone(struct http_watcher *w, uint64_t id) {
 static void *watch_thread(void *arg) {
     struct http_watcher *w = arg;
     struct epoll_event event[MAX_EVENTS];
+    const int64_t tick_ns = (int64_t)w->http->limits.tick_ms * 1000000;
+    int64_t next = os_time_mono_ns() + tick_ns;
     for (;;) {
-        int n = epoll_wait(w->epoll, event, MAX_EVENTS, -1);
+        const int64_t now = os_time_mono_ns();
+        if (now >= next) {
+            http_conns_tick(w->http);
+            next = now + tick_ns;
+        }
+        int n = epoll_wait(w->epoll, event, MAX_EVENTS, (int)((next - now) / 1000000) + 1);
         for (int i = 0; i < n; i++) {
             if (event[i].data.u64 == 0) return NULL; /* the wake descriptor: time to end */
             call_gone(w, event[i].data.u64);
@@ -77,9 +81,10 @@ static void *watch_thread(void *arg) {
     }
 }
 
-enum status http_watcher_open(struct http_watcher **out, struct err *e) {
+enum status http_watcher_open(struct http_watcher **out, struct http *h, struct err *e) {
     struct http_watcher *w = mem_zalloc(1, sizeof *w);
     if (w == NULL) return err_no_memory(e);
+    w->http = h;
     w->epoll = epoll_create1(EPOLL_CLOEXEC);
     w->wake = eventfd(0, EFD_CLOEXEC);
     pthread_mutex_init(&w->mutex, NULL);
@@ -142,45 +147,4 @@ void http_watcher_remove(struct http_watcher *w, uint64_t id) {
     struct slot *s = find_slot(w, id);
     if (s != NULL) end_slot(w, s);
     pthread_mutex_unlock(&w->mutex);
-}
-
-/* ---- from a connection to its socket ---- */
-
-/* Port and numeric text of an address; false if it is not an internet address. */
-static bool address_text(const struct sockaddr_storage *a, char text[INET6_ADDRSTRLEN], int *port) {
-    if (a->ss_family == AF_INET) {
-        const struct sockaddr_in *in = (const void *)a;
-        *port = ntohs(in->sin_port);
-        return inet_ntop(AF_INET, &in->sin_addr, text, INET6_ADDRSTRLEN) != NULL;
-    }
-    if (a->ss_family != AF_INET6) return false;
-    const struct sockaddr_in6 *in6 = (const void *)a;
-    *port = ntohs(in6->sin6_port);
-    return inet_ntop(AF_INET6, &in6->sin6_addr, text, INET6_ADDRSTRLEN) != NULL;
-}
-
-/* Both ends are compared: a client in our own process has the same two addresses, swapped. */
-static bool is_socket_of(int fd, const struct mg_request_info *info) {
-    struct sockaddr_storage a;
-    socklen_t len = sizeof a;
-    char text[INET6_ADDRSTRLEN];
-    int port = 0;
-    if (getpeername(fd, (struct sockaddr *)&a, &len) != 0 || !address_text(&a, text, &port))
-        return false;
-    if (port != info->remote_port || strcmp(text, info->remote_addr) != 0) return false;
-    len = sizeof a;
-    return getsockname(fd, (struct sockaddr *)&a, &len) == 0 && address_text(&a, text, &port) &&
-           port == info->server_port;
-}
-
-int http_socket_of(const struct mg_request_info *info) {
-    DIR *dir = opendir("/proc/self/fd");
-    int found = -1;
-    if (dir == NULL) return -1;
-    for (struct dirent *d; found < 0 && (d = readdir(dir)) != NULL;) {
-        int fd = atoi(d->d_name);
-        if (fd > 2 && fd != dirfd(dir) && is_socket_of(fd, info)) found = fd;
-    }
-    closedir(dir);
-    return found;
 }

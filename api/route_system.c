@@ -58,6 +58,9 @@ void route_system(const struct route_call *c) {
     json_put_field_int(&b, "cores", os_cpu_count());
     put_memory(&b);
     json_put_field_int(&b, "uptime", os_time_mono_ns() - c->server->start_ns);
+    json_put_field_bool(&b, "api_keys", access_has_keys(&c->server->access));
+    if (c->server->insecure && !access_has_keys(&c->server->access))
+        json_put_field(&b, "warning", "anybody who can reach this server may use and change it");
     json_put_key(&b, "models");
     runner_put_list(c->server->runners, &b);
     buf_chr(&b, '}');

@@ -41,7 +41,8 @@ static enum status with_runner(const struct route_call *c, const struct catalog_
     struct arena arena = {0};
     struct cancel cancel;
     struct runner *runner;
-    enum status st = catalog_options(model, NULL, &options, &arena, e);
+    enum status st = server_allow(c->x, &model->stored.entry.name, e);
+    if (st == ST_OK) st = catalog_options(model, NULL, &options, &arena, e);
     cancel_init(&cancel);
     server_enter(c->server, c->x, &cancel);
     if (st == ST_OK) st = runner_acquire(c->server->runners, &wish, &cancel, &runner, e);

@@ -24,6 +24,11 @@ static const struct metric_route table[] = {
 #include "api/routes.def"
 #undef ROUTE
 };
+static const enum key_scope scope_of[] = {
+#define ROUTE(method, path, fn, scope) SCOPE_##scope,
+#include "api/routes.def"
+#undef ROUTE
+};
 enum { N_ROUTES = sizeof table / sizeof *table };
 const struct metric_route *const router_routes = table;
 const size_t router_n_routes = N_ROUTES;
@@ -111,6 +116,7 @@ static bool pass_origin(const struct guard *g, struct http_exchange *x) {
     const char *origin = http_header(x, "Origin");
     if (origin == NULL || *origin == '\0' || guard_same_origin(origin, http_host(x))) return true;
     if (!g->all_origins && !guard_origin_ok(g, origin)) {
+        if (http_has_body(x)) http_close_after(x);
         http_answer(x, 403, NULL, NULL, 0);
         return false;
     }
@@ -123,12 +129,27 @@ static bool pass_origin(const struct guard *g, struct http_exchange *x) {
     return true;
 }
 
+/* Before the body is read. */
+static bool pass_forgery(struct http_exchange *x) {
+    const struct guard_request r = {.method = http_method(x),
+                                    .origin = http_header(x, "Origin"),
+                                    .host = http_host(x),
+                                    .site = http_header(x, "Sec-Fetch-Site"),
+                                    .type = http_header(x, "Content-Type"),
+                                    .has_body = http_has_body(x)};
+    if (!guard_is_forged(&r)) return true;
+    http_close_after(x);
+    http_answer(x, 403, NULL, NULL, 0);
+    return false;
+}
+
 static bool pass_host(const struct guard *g, struct http_exchange *x) {
     if (!guard_host_ok(g, http_host(x))) {
+        if (http_has_body(x)) http_close_after(x);
         http_answer(x, 403, NULL, NULL, 0);
         return false;
     }
-    if (g->check_host && is_options(x) && guard_host_is_name(http_host(x))) {
+    if (g->loopback && is_options(x) && guard_host_is_name(http_host(x))) {
         http_answer(x, 204, NULL, NULL, 0);
         return false;
     }
@@ -182,7 +203,10 @@ static void call(struct server *s, struct http_exchange *x, const char *path, st
     if (!pass_origin(&s->guard, x) || !pass_host(&s->guard, x)) return;
     if (m.route < N_ROUTES) {
         struct route_call c = {s, x, m.param};
+        struct activity *a = server_activity(x);
+        if (!pass_forgery(x) || !access_enter(&s->access, x, scope_of[m.route], &a->pass)) return;
         handler[m.route](&c);
+        access_leave(&a->pass);
     } else if (m.known) {
         http_answer_text(x, 405, TYPE_TEXT, "405 method not allowed");
     } else if (!redirected(x, path)) {

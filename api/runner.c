@@ -11,7 +11,14 @@
 #include "base/mem.h"
 #include "base/os.h"
 
-enum { MIN_CTX = 4, MIN_VISION_CTX = 2048, DEFAULT_CTX = 4096, DEFAULT_BATCH = 512 };
+enum {
+    MIN_CTX = 4,
+    MIN_VISION_CTX = 2048,
+    DEFAULT_CTX = 4096,
+    DEFAULT_BATCH = 512,
+    THREADS_PER_CPU = 4, /* most that a request may ask for: a thousand took seconds to meet */
+    FEWEST_MOST_THREADS = 16,
+};
 
 struct load_key { /* what makes two loads of a file different */
     uint32_t n_ctx, n_batch, n_thread;
@@ -188,6 +195,11 @@ static uint32_t clamp_u32(int64_t v, uint32_t min, uint32_t max) {
     return v < (int64_t)min ? min : v > (int64_t)max ? max : (uint32_t)v;
 }
 
+static uint32_t most_threads(void) {
+    const uint32_t n = os_cpu_count() * THREADS_PER_CPU;
+    return n > FEWEST_MOST_THREADS ? n : FEWEST_MOST_THREADS;
+}
+
 /* With the mutex. */
 static struct load_key load_key(const struct runner_pool *p, const struct runner_wish *w) {
     const struct options *o = w->options;
@@ -197,7 +209,7 @@ static struct load_key load_key(const struct runner_pool *p, const struct runner
     if (train > 0 && ctx > train) ctx = train;
     k.n_ctx = clamp_u32(ctx, w->model->can[CAN_VISION] ? MIN_VISION_CTX : MIN_CTX, 1U << 30);
     k.n_batch = k.auto_batch ? DEFAULT_BATCH : clamp_u32(o->num_batch, 1, 65536);
-    k.n_thread = clamp_u32(o->num_thread, 0, 1024);
+    k.n_thread = clamp_u32(o->num_thread, 0, most_threads());
     return k;
 }
 

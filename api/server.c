@@ -6,20 +6,75 @@
 
 #include "api/request.h"
 #include "api/server_impl.h"
+#include "base/config.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/os.h"
 
-enum { DEFAULT_THREADS = 256, DRAIN_SECONDS = 10 };
+enum { MAX_CONNECTIONS = 16384 };
+#define LAST_WORDS_NS 10000000000
+
+/* ---- keys ---- */
+
+enum status server_allow(struct http_exchange *x, const struct model_name *stored, struct err *e) {
+    const struct api_key *k = server_activity(x)->pass.key;
+    char name[NAME_TEXT_MAX];
+    name_shortest(stored, name);
+    if (k == NULL || key_allows(k, name)) return ST_OK;
+    return err_set(e, ST_DENIED, "this API key may not use model '%s'", name);
+}
+
+void server_charge(struct http_exchange *x, uint64_t n_tokens) {
+    const struct pass *p = &server_activity(x)->pass;
+    if (p->key != NULL) keyring_charge(p->ring, p->key, n_tokens);
+}
+
+/* Who can reach it from elsewhere needs a key, unless the user has said otherwise (S-NET-1). */
+static enum status check_bind(struct server *s, const struct server_params *p, struct err *e) {
+    s->insecure = !s->guard.loopback && !access_has_keys(&s->access);
+    if (!s->insecure || config_bool(SET_allow_insecure_bind)) return ST_OK;
+    if (!p->host_by_user)
+        return err_set(
+            e, ST_DENIED,
+            "others could use this server: listening on %s needs an API key (key add) or "
+            "CRIA_ALLOW_INSECURE_BIND=1",
+            p->host);
+    log_warn(
+        "server",
+        "anybody who can reach %s may use and change this server: there is no API key (key add)",
+        p->host);
+    return ST_OK;
+}
+
+/* ---- opening and closing ---- */
+
+static const char *path_of(enum setting id) {
+    const char *text = config_text(id);
+    return text != NULL && *text != '\0' ? text : NULL;
+}
+
+static unsigned number_of(enum setting id) {
+    const uint64_t n = config_uint(id);
+    return n == 0 ? 1 : n > MAX_CONNECTIONS ? MAX_CONNECTIONS : (unsigned)n;
+}
 
 static enum status open_parts(struct server *s, const struct server_params *p, struct err *e) {
     const char *host = p->host == NULL ? "127.0.0.1" : p->host;
+    struct http_limits limits = http_default_limits;
+    limits.per_address = number_of(SET_max_connections_per_address);
     struct http_params hp = {.host = host,
                              .port = p->port,
+                             .tls_cert = p->is_private ? NULL : path_of(SET_tls_cert),
+                             .tls_key = path_of(SET_tls_key),
                              .handler = router_handle,
                              .arg = s,
-                             .n_threads = p->n_threads == 0 ? DEFAULT_THREADS : p->n_threads};
-    enum status st = guard_open(&s->guard, s->settings.origins, host, e);
+                             .limits = &limits,
+                             .n_threads =
+                                 p->n_threads == 0 ? number_of(SET_max_connections) : p->n_threads};
+    const struct guard_params guard = {s->settings.origins, config_text(SET_allowed_hosts), host};
+    enum status st = guard_open(&s->guard, &guard, e);
+    if (st == ST_OK) st = access_open(&s->access, p->is_private ? NULL : keys_path(), e);
+    if (st == ST_OK) st = check_bind(s, p, e);
     if (st == ST_OK) st = catalog_open(&s->catalog, p->store, e);
     if (st == ST_OK) st = runner_pool_open(&s->runners, &s->settings, e);
     if (st == ST_OK) st = metrics_open(&s->metrics, router_n_routes, e);
@@ -48,6 +103,10 @@ void server_reload(struct server *s) {
     struct settings fresh;
     settings_read(&fresh);
     runner_pool_configure(s->runners, &fresh);
+    access_reload(&s->access);
+    struct err e;
+    if (http_reload(s->http, &e) != ST_OK)
+        log_error("server", "%s; the old certificate stays", e.msg);
 }
 
 int server_port(const struct server *s) { return http_port(s->http); }
@@ -58,16 +117,26 @@ void server_run(struct server *s) {
 
 void server_stop(struct server *s) { sem_post(&s->stop); }
 
-void server_close(struct server *s) {
-    if (s == NULL) return;
+void server_hurry(struct server *s) {
     activities_cancel_all(&s->activities);
     if (s->runners != NULL) runner_wake(s->runners);
+}
+
+void server_drain(struct server *s) {
+    activities_shut(&s->activities);
+    activities_wait(&s->activities, config_ns(SET_drain), true);
+}
+
+void server_close(struct server *s) {
+    if (s == NULL) return;
+    server_hurry(s);
     /* For the last words of the handlers: once the library stops, it writes nothing any more. */
-    activities_wait(&s->activities, DRAIN_SECONDS);
+    activities_wait(&s->activities, LAST_WORDS_NS, false);
     http_close(s->http);
     runner_pool_close(s->runners);
     catalog_close(s->catalog);
     guard_close(&s->guard);
+    access_close(&s->access);
     metrics_close(&s->metrics);
     activities_close(&s->activities);
     sem_destroy(&s->stop);

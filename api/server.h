@@ -6,6 +6,8 @@
 #ifndef CRIA_API_SERVER_H
 #define CRIA_API_SERVER_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
 struct server;
@@ -13,11 +15,14 @@ struct store;
 
 struct server_params {
     const char *host;    /* NULL: 127.0.0.1 */
+    bool host_by_user;   /* OLLAMA_HOST says so: served without keys, too, with a warning */
     int port;            /* 0: any free one */
     struct store *store; /* borrowed: outlives the server */
-    unsigned n_threads;  /* connections at once; 0: 256 */
+    unsigned n_threads;  /* connections at once; 0: as the settings say */
+    bool is_private;     /* for this process alone: no TLS, no keys */
 };
-/* ST_IO: the address cannot be used; ST_INVALID: OLLAMA_ORIGINS holds something that is no origin.
+/* ST_DENIED: an address that others can reach, without keys (spec/security.md S-NET-1). ST_IO: the
+ * address cannot be used; ST_INVALID: OLLAMA_ORIGINS holds something that is no origin.
  */
 enum status server_open(struct server **out, const struct server_params *p, struct err *e);
 /* The settings have changed (config.h): those that can change while it runs count from now on, for
@@ -26,7 +31,11 @@ void server_reload(struct server *s);
 int server_port(const struct server *s);
 void server_run(struct server *s);  /* waits for server_stop */
 void server_stop(struct server *s); /* from any thread, or from a signal handler */
-/* Cancels what runs, waits for it, unloads all models. NULL is fine. */
+/* Nothing begins any more; what runs may end by itself for a while (setting `drain`), or until
+ * another thread calls server_hurry(), which cancels it. */
+void server_drain(struct server *s);
+void server_hurry(struct server *s);
+/* Cancels what still runs, waits for it, unloads all models. NULL is fine. */
 void server_close(struct server *s);
 
 #endif

@@ -5,6 +5,7 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 
+#include "api/access.h"
 #include "api/activity.h"
 #include "api/answer.h"
 #include "api/cancel.h"
@@ -22,6 +23,8 @@ struct server {
     struct catalog *catalog;
     struct runner_pool *runners;
     struct guard guard;
+    struct access access;
+    bool insecure;                /* others may reach it, and there were no keys at its start */
     struct settings settings;     /* of the start; what can change is with who uses it */
     sem_t stop;                   /* posted by server_stop */
     atomic_ulong last_id;         /* of OpenAI answers */
@@ -62,6 +65,11 @@ bool route_body(const struct route_call *c, enum dialect d, const struct fields 
                 json **root);
 /* Finds a route and calls it; the handler of the HTTP server. */
 void router_handle(void *arg, struct http_exchange *x);
+
+/* Whether the key of a request may use this stored model. ST_DENIED. */
+enum status server_allow(struct http_exchange *x, const struct model_name *stored, struct err *e);
+/* The tokens of a request, for the key's limit. */
+void server_charge(struct http_exchange *x, uint64_t n_tokens);
 
 /* A model name as requests give it (spec/api.md 2), in the stored spelling. ST_INVALID: "model is
  * required", "invalid model name", ...; ST_DENIED: a cloud model. */

@@ -199,8 +199,10 @@ fetch_gemma
 fetch_minilm
 wanted golden && golden
 if [ -x build/cria ]; then
+    python=python3
+    [ -f build/venv/installed.txt ] && python=build/venv/bin/python # it can check against openapi.yaml, too
     # shellcheck disable=SC2046
-    cases replay python3 conformance/run.py --cases $(sets golden api clients) \
+    cases replay $python conformance/run.py --cases $(sets golden api clients) --openapi openapi.yaml \
         --except conformance/differences.txt --report $logs/conformance.md --report $logs/conformance.json
     clients
 fi

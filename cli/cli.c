@@ -32,11 +32,18 @@ const struct command *cli_find(const char *name) {
 
 enum status cli_put(struct buf *out, struct err *e) {
     enum status st = out->failed ? err_no_memory(e) : ST_OK;
-    if (st == ST_OK && out->len > 0 && fwrite(out->data, 1, out->len, stdout) != out->len)
-        st = err_set(e, ST_IO, "write: standard output");
+    if (st == ST_OK && out->len > 0) terminal_print(stdout, out->data, out->len);
+    if (ferror(stdout)) st = err_set(e, ST_IO, "write: standard output");
     if (st == ST_OK && fflush(stdout) != 0) st = err_set(e, ST_IO, "write: standard output");
     buf_free(out);
     return st;
+}
+
+void cli_error(const char *prefix, const struct err *e) {
+    struct buf text = {0}; /* it may quote a server, a registry, a file */
+    terminal_visible(&text, e->msg, strlen(e->msg));
+    fprintf(stderr, "%s: %s\n", prefix, text.data != NULL ? text.data : "");
+    buf_free(&text);
 }
 
 /* ---- the commands that belong to no file of their own ---- */
@@ -48,17 +55,6 @@ enum status cmd_root(const struct args *a, struct err *e) {
     }
     struct buf out = {0};
     help_root(&out);
-    return cli_put(&out, e);
-}
-
-enum status cmd_help(const struct args *a, struct err *e) {
-    struct buf out = {0};
-    const struct command *c = a->n_words > 0 ? cli_find(a->words[0]) : NULL;
-    if (c == NULL && a->n_words > 0) buf_printf(&out, "Unknown help topic `%s`\n", a->words[0]);
-    if (c != NULL)
-        help_command(&out, c);
-    else
-        help_root(&out);
     return cli_put(&out, e);
 }
 
@@ -109,6 +105,6 @@ int cli_main(int argc, char **argv) {
     terminal_restore();
     if (st == ST_OK || st == ST_CANCELLED) return 0;
     fflush(stdout);
-    fprintf(stderr, "Error: %s\n", e.msg);
+    cli_error("Error", &e);
     return 1;
 }

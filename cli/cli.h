@@ -104,6 +104,8 @@ const char *cli_name(void);
 const struct command *cli_find(const char *name); /* by name or alias; NULL */
 int cli_main(int argc, char **argv);
 
+/* "PREFIX: message" on stderr, control characters shown escaped. */
+void cli_error(const char *prefix, const struct err *e);
 /* Writes all of the buffer to stdout and frees it; ST_NO_MEMORY if it had failed. */
 enum status cli_put(struct buf *out, struct err *e);
 

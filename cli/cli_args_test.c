@@ -101,19 +101,22 @@ static void test_commands(void **state) {
     assert_ptr_equal(cli_find("ls"), cli_find("list"));
     assert_ptr_equal(cli_find("start"), cli_find("serve"));
     assert_null(cli_find(""));
-    assert_null(cli_find("signin")); /* not yet */
+    assert_ptr_equal(cli_find("login"), cli_find("signin"));
 }
 
 static void test_help(void **state) {
     struct buf out = {0};
     (void)state;
-    help_command(&out, cli_find("list"));
+    help_command(&out, cli_find("stop"));
     assert_string_equal(out.data,
-                        "List models\n\nUsage:\n  cria list [PREFIX] [flags]\n\nAliases:\n"
-                        "  list, ls\n\nFlags:\n  -h, --help   help for list\n\n"
-                        "Environment Variables:\n"
+                        "Stop a running model\n\nUsage:\n  cria stop MODEL [flags]\n\nFlags:\n"
+                        "  -h, --help   help for stop\n\nEnvironment Variables:\n"
                         "      OLLAMA_HOST                   Address of the server (default "
-                        "127.0.0.1:11434)\n");
+                        "127.0.0.1:11434)\n"
+                        "      OLLAMA_API_KEY                Key for a server that asks for one\n");
+    buf_clear(&out);
+    help_command(&out, cli_find("list"));
+    assert_non_null(strstr(out.data, "\n\nAliases:\n  list, ls\n\n"));
     buf_clear(&out);
     help_root(&out);
     assert_non_null(strstr(out.data, "\nAvailable Commands:\n  serve        Start the server\n"));

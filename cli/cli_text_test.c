@@ -160,11 +160,35 @@ static int leaks(void **state) {
     return mem_live() == 0 ? 0 : -1;
 }
 
+static void test_visible(void **state) {
+    static const struct {
+        const char *text, *want;
+    } row[] = {
+        {"", ""},
+        {"plain \xC3\xA9\n\ttext", "plain \xC3\xA9\n\ttext"},
+        {"\x1b]52;c;aGk=\x07", "\\x1b]52;c;aGk=\\x07"},
+        {"a\r\x7f", "a\\x0d\\x7f"},
+        {"\xC2\x9B"
+         "31m\xC2\xA0",
+         "\\x9b31m\xC2\xA0"}, /* C1 in UTF-8; a blank of its own */
+        {"\x9B"
+         "31m\xE2\x82",
+         "\\x9b31m\\xe2\\x82"}, /* C1 as a byte; half a character */
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        struct buf out = {0};
+        terminal_visible(&out, row[i].text, strlen(row[i].text));
+        assert_string_equal(out.data != NULL ? out.data : "", row[i].want);
+        buf_free(&out);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table), cmocka_unit_test(test_wrap), cmocka_unit_test(test_width),
-        cmocka_unit_test(test_time),  cmocka_unit_test(test_host), cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_info),
+        cmocka_unit_test(test_table),    cmocka_unit_test(test_wrap), cmocka_unit_test(test_width),
+        cmocka_unit_test(test_visible),  cmocka_unit_test(test_time), cmocka_unit_test(test_host),
+        cmocka_unit_test(test_settings), cmocka_unit_test(test_info),
     };
     return cmocka_run_group_tests(tests, NULL, leaks);
 }

@@ -3,9 +3,11 @@
 
 #include <curl/curl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/config.h"
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/host.h"
@@ -20,8 +22,10 @@ static const struct json_limits answer_limits = {
 struct client {
     CURLM *multi;
     CURL *easy;
-    char *url;  /* owned; without a slash at its end */
-    bool local; /* a loopback address: no proxy */
+    char *url;    /* owned; without a slash at its end */
+    char *key;    /* owned; a header line with the API key, or NULL */
+    char *socket; /* owned; path of a UNIX socket, or NULL */
+    bool local;   /* a loopback address: no proxy */
     /* Of the call that runs: */
     const struct client_call *call;
     struct buf in;      /* body, or the unfinished line */
@@ -203,6 +207,9 @@ static void set_options(struct client *c, const char *url, struct curl_slist *he
     curl_easy_setopt(c->easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(c->easy, CURLOPT_WRITEFUNCTION, on_data);
     curl_easy_setopt(c->easy, CURLOPT_WRITEDATA, c);
+    if (c->socket != NULL) curl_easy_setopt(c->easy, CURLOPT_UNIX_SOCKET_PATH, c->socket);
+    const char *ca = getenv("SSL_CERT_FILE"); /* as other programs do: an authority of one's own */
+    if (ca != NULL && *ca != '\0') curl_easy_setopt(c->easy, CURLOPT_CAINFO, ca);
     if (c->local) curl_easy_setopt(c->easy, CURLOPT_PROXY, "");
 }
 
@@ -231,6 +238,7 @@ enum status client_call(struct client *c, const struct client_call *call, struct
     headers =
         curl_slist_append(headers, call->upload_size > 0 ? "Content-Type: application/octet-stream"
                                                          : "Content-Type: application/json");
+    if (c->key != NULL) headers = curl_slist_append(headers, c->key);
     struct err local = {0}; /* so that callbacks can rely on there being one */
     c->call = call;
     c->err = &local;
@@ -272,16 +280,35 @@ enum status client_json(struct client *c, const char *path, const struct buf *bo
 
 /* ---- opening ---- */
 
-static char *url_from_env(bool *local) {
+/* *socket: path of a UNIX socket, owned by the caller, or NULL. */
+static char *url_from_env(bool *local, char **socket) {
     struct host h;
     struct buf url = {0};
     host_from_env(&h);
     if (*h.name == '\0') memcpy(h.name, "127.0.0.1", 10); /* all addresses: this machine is one */
     host_put_connectable(&url, &h);
     char *text = buf_take(&url);
+    *socket = h.is_unix ? mem_strdup(h.name + 5) : NULL;
     *local = strcmp(h.name, "localhost") == 0 ||
              (text != NULL && (strncmp(text, "http://127.", 11) == 0 || strstr(text, "://[::1]")));
     return text;
+}
+
+/* "Authorization: Bearer KEY". Only for the server of the environment; ST_INVALID: no header could
+ * hold it. */
+static enum status key_from_env(char **out, struct err *e) {
+    const char *key = config_text(SET_api_key);
+    struct buf b = {0};
+    *out = NULL;
+    if (key == NULL || *key == '\0') return ST_OK;
+    for (const char *p = key; *p != '\0'; p++)
+        if ((unsigned char)*p <= ' ' || (unsigned char)*p >= 0x7F)
+            return err_set(e, ST_INVALID,
+                           "the API key of the environment holds a character that no "
+                           "key can have");
+    buf_printf(&b, "Authorization: Bearer %s", key);
+    *out = buf_take(&b);
+    return *out != NULL ? ST_OK : err_no_memory(e);
 }
 
 enum status client_open(struct client **out, const char *url, struct err *e) {
@@ -292,11 +319,12 @@ enum status client_open(struct client **out, const char *url, struct err *e) {
     struct client *c = mem_zalloc(1, sizeof *c);
     if (c == NULL) return err_no_memory(e);
     c->local = true;
-    c->url = url != NULL ? mem_strdup(url) : url_from_env(&c->local);
+    c->url = url != NULL ? mem_strdup(url) : url_from_env(&c->local, &c->socket);
     c->multi = curl_multi_init();
     c->easy = curl_easy_init();
-    enum status st = ST_OK;
-    if (c->url == NULL || c->multi == NULL || c->easy == NULL) st = err_no_memory(e);
+    enum status st = url == NULL ? key_from_env(&c->key, e) : ST_OK;
+    if (st == ST_OK && (c->url == NULL || c->multi == NULL || c->easy == NULL))
+        st = err_no_memory(e);
     if (st == ST_OK && url == NULL)
         st = client_call(c, &(struct client_call){.method = "HEAD", .path = "/"}, NULL, NULL, e);
     if (st != ST_OK) {
@@ -312,6 +340,8 @@ void client_close(struct client *c) {
     if (c->easy != NULL) curl_easy_cleanup(c->easy);
     if (c->multi != NULL) curl_multi_cleanup(c->multi);
     mem_free(c->url);
+    mem_free(c->key);
+    mem_free(c->socket);
     buf_free(&c->in);
     mem_free(c);
 }

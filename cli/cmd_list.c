@@ -2,6 +2,7 @@
 #include "base/os.h"
 #include "cli/format.h"
 #include "cli/listing.h"
+#include "cli/outdated.h"
 
 static void put_row(struct table *t, const json *m, const char *name) {
     struct buf text = {0};
@@ -32,5 +33,6 @@ static const char *const header[] = {"NAME", "ID", "SIZE", "MODIFIED", NULL};
 const struct listing listing_stored = {"/api/tags", header, put_row};
 
 enum status cmd_list(const struct args *a, struct err *e) {
+    if (args_bool(a, "outdated")) return outdated_list(a, e);
     return listing_command(&listing_stored, a, e);
 }

@@ -77,7 +77,8 @@ static enum status prepare(struct perplexity *p, const struct args *a, struct er
     params.backend = args_text(a, "backend", NULL);
     const size_t row =
         262144 * sizeof(float); /* the largest vocabularies; the real one is not known yet */
-    params.n_outputs = p->slice = SLICE_BYTES / row > SLICE_MIN ? SLICE_BYTES / row : SLICE_MIN;
+    params.n_outputs = p->slice =
+        SLICE_BYTES / row > SLICE_MIN ? (uint32_t)(SLICE_BYTES / row) : SLICE_MIN;
     enum status st = model_engine(&p->eng, model, &params, e);
     if (st == ST_OK && cria_engine_info(p->eng)->n_ctx < p->n_ctx)
         st = err_set(e, ST_INVALID, "the model's context is %u tokens",

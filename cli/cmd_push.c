@@ -15,7 +15,7 @@ enum status cmd_push(const struct args *a, struct err *e) {
     terminal_catch_interrupt();
     enum status st = client_open(&c, NULL, e);
     if (st != ST_OK) return st;
-    st = statuses_model(c, "/api/push", a, &why);
+    st = statuses_model(c, "/api/push", a->words[0], args_bool(a, "insecure"), &why);
     client_close(c);
     if (st == ST_DENIED || (st != ST_OK && strstr(why.msg, "access denied") != NULL))
         return err_set(e, ST_DENIED,

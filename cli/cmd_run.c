@@ -41,6 +41,7 @@ static enum status set_flags(struct session *s, const struct args *a, struct err
     s->wordwrap = !args_bool(a, "nowordwrap");
     s->hide_thinking = args_bool(a, "hidethinking");
     s->raw = args_bool(a, "raw");
+    s->insecure = args_bool(a, "insecure");
     if (think != NULL && !session_set_think(s, think))
         return err_set(e, ST_INVALID,
                        "invalid value for --think: \"%s\" (must be true, false, high, medium, low, "

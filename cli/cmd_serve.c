@@ -1,6 +1,7 @@
 /* cmd_serve.c - the server, until a signal ends it. SIGHUP reads cria.toml again. */
 #include <errno.h>
 #include <netdb.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "cli/cli.h"
 #include "cli/host.h"
 #include "cli/model_file.h"
+#include "store/registry/key.h"
 #include "store/store.h"
 
 static const char *config_named; /* --config; NULL: the usual file */
@@ -76,24 +78,85 @@ static void reload(struct server *server) {
              config_loaded() != NULL ? config_loaded() : "no file");
 }
 
+/* A file may be somebody else's; the environment and the flags are the user's own word. */
+static bool host_by_user(void) {
+    struct setting_value v;
+    config_get(SET_host, &v);
+    return v.origin == FROM_ENVIRONMENT || v.origin == FROM_FLAG;
+}
+
+/* The name of this machine for registries. Without one only pushing fails. */
+static void make_key(void) {
+    struct key k;
+    struct err e = {0};
+    bool made = false;
+    if (key_load(&k, NULL, &made, &e) != ST_OK) {
+        log_warn("server", "no key pair: %s", e.msg);
+    } else if (made) {
+        struct buf line = {0};
+        key_public_line(&k, &line);
+        log_info("server", "made a key pair; the public key is %s",
+                 line.data != NULL ? line.data : "");
+        buf_free(&line);
+    }
+    memset(&k, 0, sizeof k);
+}
+
+static void tell_listening(const struct host *h, const struct server *server,
+                           const struct store *store) {
+    char port[16] = "";
+    if (!h->is_unix) snprintf(port, sizeof port, ":%d", server_port(server));
+    log_info("server", "Listening on %s%s (version %s), models in %s", listen_name(h), port,
+             CRIA_VERSION, store_dir(store));
+}
+
+struct second_signal {
+    struct server *server;
+    const sigset_t *ends;
+};
+
+/* Cancelled when the server has ended. */
+static void *wait_for_second(void *arg) {
+    const struct second_signal *s = arg;
+    int which = 0;
+    while (sigwait(s->ends, &which) != 0 || which == SIGHUP) continue;
+    server_hurry(s->server);
+    return NULL;
+}
+
+/* Running requests may end by themselves, until a second signal comes (spec/security.md S-LC-1). */
+static void close_server(struct server *server, const sigset_t *ends) {
+    struct second_signal s = {server, ends};
+    pthread_t thread;
+    const bool waits = pthread_create(&thread, NULL, wait_for_second, &s) == 0;
+    server_drain(server);
+    if (waits) {
+        pthread_cancel(thread);
+        pthread_join(thread, NULL);
+    }
+    server_close(server);
+}
+
 static enum status serve(const struct host *h, const sigset_t *ends, struct err *e) {
     struct store *store = NULL;
     struct server *server;
     enum status st = model_store(&store, NULL, e);
     if (st == ST_OK) st = store_prune(store, e);
+    if (st == ST_OK) make_key();
     if (st == ST_OK) {
-        const struct server_params params = {
-            .host = listen_name(h), .port = (int)h->port, .store = store};
+        const struct server_params params = {.host = listen_name(h),
+                                             .port = (int)h->port,
+                                             .store = store,
+                                             .host_by_user = host_by_user()};
         st = server_open(&server, &params, e);
     }
     if (st == ST_OK) {
         int which = 0;
-        log_info("server", "Listening on %s:%d (version %s), models in %s", listen_name(h),
-                 server_port(server), CRIA_VERSION, store_dir(store));
+        tell_listening(h, server, store);
         while (sigwait(ends, &which) != 0 || which == SIGHUP)
             if (which == SIGHUP) reload(server);
         log_info("server", "%s, shutting down", strsignal(which));
-        server_close(server);
+        close_server(server, ends);
     }
     store_close(store);
     return st;
@@ -106,6 +169,7 @@ static enum status read_settings(const struct args *a, struct err *e) {
     enum status st = config_load(config_named, e);
     for (size_t i = 0; st == ST_OK && (pair = args_nth(a, "set", i)) != NULL; i++)
         st = config_set_pair(pair, e);
+    if (st == ST_OK && args_bool(a, "registry")) st = config_set_pair("registry=true", e);
     return st;
 }
 
@@ -116,7 +180,7 @@ enum status cmd_serve(const struct args *a, struct err *e) {
     enum status st = read_settings(a, e);
     if (st != ST_OK) return st;
     host_from_env(&h);
-    st = h.port != 0 ? check_address(&h, e) : ST_OK;
+    st = h.port != 0 && !h.is_unix ? check_address(&h, e) : ST_OK;
     if (st != ST_OK) return st;
     /* Blocked here, so that every thread that is started from now on leaves them to sigwait. */
     sigemptyset(&ends);

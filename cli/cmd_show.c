@@ -33,7 +33,10 @@ static enum status print_program(const char *model, struct err *e) {
 
 static enum status print_shown(const struct args *a, const json *shown, int text, struct err *e) {
     struct buf out = {0};
-    if (text < 0) {
+    if (args_bool(a, "json")) {
+        json_print(&out, shown);
+        buf_chr(&out, '\n');
+    } else if (text < 0) {
         info_put(&out, shown, args_bool(a, "verbose"));
     } else {
         buf_str(&out, info_text(shown, texts[text].name));

@@ -13,8 +13,9 @@
 #define RESET "\x1b[0m"
 
 void display_open(struct display *a, bool wordwrap) {
-    *a = (struct display){.plain = !terminal_is(STDOUT_FILENO)};
-    if (wordwrap) a->wrap.columns = terminal_width(STDOUT_FILENO);
+    const bool tty = terminal_is(STDOUT_FILENO), dumb = tty && terminal_dumb();
+    *a = (struct display){.plain = !terminal_colors(STDOUT_FILENO), .visible = tty};
+    if (wordwrap && !dumb) a->wrap.columns = terminal_width(STDOUT_FILENO);
 }
 
 void display_free(struct display *a) {
@@ -40,7 +41,14 @@ static void show_text(struct display *a, const char *s, size_t n) {
     progress_clear(a->spinner);
     a->spinner = NULL;
     a->any = true;
-    wrap_put(&a->wrap, &out, s, n);
+    struct buf shown = {0};
+    if (a->visible) {
+        terminal_visible(&shown, s, n);
+        s = shown.data;
+        n = shown.len;
+    }
+    if (n > 0) wrap_put(&a->wrap, &out, s, n);
+    buf_free(&shown);
     print(&out);
     buf_free(&out);
 }

@@ -12,8 +12,9 @@
 #include "cli/wrap.h"
 
 struct display {
-    bool hide_thinking, plain; /* plain: no colours; set by the caller */
-    struct progress *spinner;  /* taken back at the first text; borrowed, may be NULL */
+    bool hide_thinking;       /* set by the caller */
+    bool plain, visible;      /* no colours; control characters are shown escaped */
+    struct progress *spinner; /* taken back at the first text; borrowed, may be NULL */
     struct wrap wrap;
     bool thinking_open; /* "Thinking..." has been printed, its end not yet */
     bool any;           /* some text was printed */

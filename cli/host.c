@@ -53,6 +53,12 @@ static const char *set_scheme(struct host *h, const char *text) {
 
 void host_parse(struct host *h, const char *text) {
     *h = (struct host){.bad_port = false};
+    if (text != NULL && strncmp(text, "unix:/", 6) == 0) {
+        h->is_unix = true;
+        strcpy(h->scheme, "http");
+        copy(h->name, sizeof h->name, text, strlen(text));
+        return;
+    }
     const char *s = set_scheme(h, text != NULL ? text : "");
     size_t n = strcspn(s, "/"), name_len = n;
     const char *port = NULL, *path = s + n;
@@ -86,6 +92,10 @@ void host_put_url(struct buf *out, const struct host *h) {
 }
 
 void host_put_connectable(struct buf *out, const struct host *h) {
+    if (h->is_unix) { /* any name will do: the socket is named beside it */
+        buf_str(out, "http://localhost");
+        return;
+    }
     struct host local = *h;
     struct in6_addr any6;
     if (strcmp(h->name, "0.0.0.0") == 0)

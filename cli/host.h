@@ -1,6 +1,7 @@
 /* host.h - the address of the server from CRIA_HOST or OLLAMA_HOST (golden/cli/host.jsonl).
  *
- * [scheme://]host[:port][/path]; a part that is missing or no port has a default. */
+ * [scheme://]host[:port][/path]; a part that is missing or no port has a default. cria's own:
+ * unix:/path/of/a/socket. */
 #ifndef CRIA_CLI_HOST_H
 #define CRIA_CLI_HOST_H
 
@@ -15,6 +16,7 @@ struct host {
     char name[HOST_TEXT_MAX]; /* without brackets; "": all addresses */
     char path[HOST_TEXT_MAX]; /* without slashes at its ends */
     unsigned port;            /* 0 to 65535 */
+    bool is_unix;             /* name is "unix:/path", port 0 */
     bool bad_port;            /* the text had one that cannot be: the default stands */
 };
 

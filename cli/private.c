@@ -72,7 +72,8 @@ static enum status start(struct private_server *p, const char *path, struct err 
     };
     st = store_add_builtin(p->store, &model, e);
     if (st != ST_OK) return st;
-    const struct server_params params = {.host = "127.0.0.1", .port = 0, .store = p->store};
+    const struct server_params params = {
+        .host = "127.0.0.1", .port = 0, .store = p->store, .n_threads = 8, .is_private = true};
     st = server_open(&p->server, &params, e);
     if (st == ST_OK) snprintf(p->url, sizeof p->url, "http://127.0.0.1:%d", server_port(p->server));
     return st;

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/os.h"
+#include "base/utf8.h"
 #include "cli/format.h"
 #include "cli/terminal.h"
 
@@ -120,21 +121,42 @@ static void emit(struct buf *out) {
     buf_free(out);
 }
 
+/* A terminal that can take nothing back gets the last state of each line, at the end. */
+static bool is_dumb(void) { return terminal_is(STDERR_FILENO) && terminal_dumb(); }
+
+/* A line that wraps could not be found again. */
+static void cut_line(struct buf *out, size_t start, int columns) {
+    int width = 0;
+    for (size_t i = start; i < out->len;) {
+        uint32_t cp;
+        const unsigned n = utf8_decode(out->data + i, out->len - i, &cp);
+        width += char_width(cp);
+        if (width > columns) {
+            buf_cut(out, i);
+            return;
+        }
+        i += n;
+    }
+}
+
 static void draw(struct progress *p, double now) {
     struct buf out = {0};
+    p->last_draw = now;
+    if (is_dumb()) return;
     const int columns = terminal_width(STDERR_FILENO);
     const size_t height = (size_t)terminal_height(STDERR_FILENO);
     const size_t first = p->n > height ? p->n - height : 0;
-    p->last_draw = now;
     buf_str(&out, "\x1b[?2026h\x1b[?25l");
     for (int i = 1; i < p->drawn; i++) buf_str(&out, "\x1b[A");
     buf_str(&out, "\x1b[1G");
     for (size_t i = first; i < p->n; i++) {
         if (i > first) buf_chr(&out, '\n');
+        const size_t start = out.len;
         if (p->lines[i].bar)
             put_bar(&out, &p->lines[i], columns);
         else
             put_spinner(&out, &p->lines[i], now);
+        if (terminal_is(STDERR_FILENO)) cut_line(&out, start, columns);
         buf_str(&out, "\x1b[K");
     }
     buf_str(&out, "\x1b[?25h\x1b[?2026l");
@@ -174,10 +196,20 @@ static struct line *line_of(struct progress *p, const char *key) {
     return l;
 }
 
+/* What a server says may hold anything. */
+static void set_text(struct line *l, const char *text) {
+    struct buf shown = {0};
+    terminal_visible(&shown, text, strlen(text));
+    for (size_t i = 0; i < shown.len; i++) /* one line each */
+        if (shown.data[i] == '\n' || shown.data[i] == '\t') shown.data[i] = ' ';
+    snprintf(l->text, sizeof l->text, "%s", shown.data != NULL ? shown.data : "");
+    buf_free(&shown);
+}
+
 void progress_spinner(struct progress *p, const char *key, const char *text) {
     struct line *l = p != NULL ? line_of(p, key) : NULL;
     if (l == NULL) return;
-    snprintf(l->text, sizeof l->text, "%s", text);
+    set_text(l, text);
     progress_tick(p);
 }
 
@@ -185,7 +217,7 @@ void progress_bar(struct progress *p, const char *key, const char *text, uint64_
                   uint64_t completed) {
     struct line *l = p != NULL ? line_of(p, key) : NULL;
     if (l == NULL) return;
-    snprintf(l->text, sizeof l->text, "%s", text);
+    set_text(l, text);
     l->bar = true;
     l->total = total;
     l->completed = completed < total ? completed : total;
@@ -197,6 +229,8 @@ void progress_stop(struct progress *p) {
     for (size_t i = 0; i < p->n; i++) p->lines[i].stopped = true;
     draw(p, os_time_mono());
     struct buf out = {0};
+    for (size_t i = 0; is_dumb() && i < p->n; i++)
+        buf_printf(&out, "%s%s", i > 0 ? "\n" : "", p->lines[i].text);
     buf_chr(&out, '\n');
     emit(&out);
     p->n = 0;

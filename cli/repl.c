@@ -1,6 +1,7 @@
 /* repl.c - the interactive prompt: reads messages, keeps the conversation (spec/cli.md 4). */
 #include "cli/repl.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,33 +9,27 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/images.h"
+#include "cli/line.h"
 #include "cli/terminal.h"
 
 /* ---- the conversation ---- */
 
-void repl_add_message(struct repl *r, const char *role, const struct buf *content,
-                      const struct buf *thinking) {
-    if (r->messages.len > 0) buf_chr(&r->messages, ',');
-    r->last_message = r->messages.len;
-    r->last_is_system = strcmp(role, "system") == 0;
-    buf_chr(&r->messages, '{');
-    json_put_field(&r->messages, "role", role);
-    json_put_key(&r->messages, "content");
-    json_put_string(&r->messages, content->data != NULL ? content->data : "", content->len);
-    if (thinking != NULL && thinking->len > 0) {
-        json_put_key(&r->messages, "thinking");
-        json_put_string(&r->messages, thinking->data, thinking->len);
-    }
-    buf_chr(&r->messages, '}');
-}
-
 /* A system message that nobody has answered yet is replaced. */
 void repl_set_system(struct repl *r, const char *text) {
+    struct conversation *t = &r->talk;
     buf_clear(&r->system);
     buf_str(&r->system, text);
-    if (r->last_is_system && r->messages.len > 0)
-        buf_cut(&r->messages, r->last_message > 0 ? r->last_message - 1 : 0);
-    repl_add_message(r, "system", &r->system, NULL);
+    if (t->n > 0 && t->list[t->n - 1].role == ROLE_SYSTEM) conversation_cut(t, t->n - 1);
+    conversation_add(t, ROLE_SYSTEM, &r->system, NULL);
+}
+
+bool repl_take_back(struct repl *r, struct buf *text) {
+    const size_t at = conversation_last(&r->talk, ROLE_USER);
+    if (at == SIZE_MAX) return false;
+    if (text != NULL) buf_str(text, r->talk.list[at].text);
+    conversation_cut(&r->talk, at);
+    r->n_prompt = r->n_answer = 0;
+    return true;
 }
 
 /* Messages that the model itself brings are shown, not sent: the server adds them. */
@@ -43,59 +38,69 @@ static void show_messages(const struct session *s) {
         const char *role = json_string(json_get(m, "role"));
         const char *content = json_string(json_get(m, "content"));
         if (role == NULL || content == NULL) continue;
-        if (strcmp(role, "user") == 0)
-            printf(">>> %s\n", content);
-        else if (strcmp(role, "assistant") == 0)
-            printf("%s\n\n", content);
+        const bool user = strcmp(role, "user") == 0;
+        if (!user && strcmp(role, "assistant") != 0) continue;
+        if (user) fputs(">>> ", stdout);
+        terminal_print(stdout, content, strlen(content));
+        fputs(user ? "\n" : "\n\n", stdout);
     }
     fflush(stdout);
 }
 
-/* To the message that was added last. */
-static void add_images(struct repl *r, const struct buf *images) {
-    if (images->len == 0) return;
-    buf_cut(&r->messages, r->messages.len - 1);
-    buf_printf(&r->messages, ",\"images\":[%s]}", images->data);
+/* An answer that was stopped stays, as far as it came; a question that failed does not. */
+static void keep_answer(struct repl *r, const struct display *a, enum status st) {
+    if (st == ST_OK || (st == ST_CANCELLED && a->content.len > 0))
+        conversation_add(&r->talk, ROLE_ASSISTANT, &a->content, &a->thinking);
+    else
+        conversation_cut(&r->talk, r->talk.n - 1);
+    r->n_prompt = a->stats.prompt_count;
+    r->n_answer = a->stats.eval_count;
 }
 
-static enum status ask(struct repl *r, struct buf *message, struct err *e) {
+enum status repl_ask(struct repl *r, const struct buf *message, struct err *e) {
     struct session *s = r->session;
     struct display a;
-    struct buf body = {0}, images = {0};
+    struct buf body = {0}, content = {0}, images = {0};
     struct err why = {0};
-    if (images_take(s, message, &images, &why) != ST_OK) {
-        fprintf(stderr, "Error: %s\n\n", why.msg);
-        buf_free(&images);
+    buf_add(&content, message->data, message->len);
+    enum status st = images_take(s, &content, &images, &why);
+    if (st == ST_OK) conversation_ask(&r->talk, message, &content, &images);
+    buf_free(&content);
+    buf_free(&images);
+    if (r->talk.json.failed || st == ST_NO_MEMORY) return err_no_memory(e);
+    if (st != ST_OK) {
+        cli_error("Error", &why);
+        fputs("\n", stderr);
         return ST_OK;
     }
-    repl_add_message(r, "user", message, NULL);
-    add_images(r, &images);
-    buf_free(&images);
     display_open(&a, s->wordwrap);
-    enum status st = session_put(&body, s, &why);
+    st = session_put(&body, s, &why);
     json_put_key(&body, "messages");
-    buf_printf(&body, "[%s]", r->messages.data != NULL ? r->messages.data : "");
+    buf_printf(&body, "[%s]", r->talk.json.data);
     if (st == ST_OK) st = session_ask(s, "/api/chat", &body, &a, &why);
-    if (st == ST_OK || (st == ST_CANCELLED && a.content.len > 0))
-        repl_add_message(r, "assistant", &a.content, &a.thinking);
-    if (st == ST_OK || st == ST_CANCELLED)
+    keep_answer(r, &a, st);
+    fflush(stdout);
+    if (st == ST_OK || st == ST_CANCELLED) {
         fputs("\n\n", stdout);
-    else
-        fprintf(stderr, "Error: %s\n\n", why.msg);
+    } else {
+        cli_error("Error", &why);
+        fputs("\n", stderr);
+    }
     fflush(stdout);
     if (st == ST_OK && s->verbose) display_print_stats(&a);
     display_free(&a);
     buf_free(&body);
     terminal_clear_interrupt();
-    if (st == ST_UNAVAILABLE || r->messages.failed) return err_set(e, st, "%s", why.msg);
-    return ST_OK;
+    if (st == ST_UNAVAILABLE || st == ST_NO_MEMORY) return err_set(e, st, "%s", why.msg);
+    return r->talk.json.failed ? err_no_memory(e) : ST_OK;
 }
 
 /* ---- messages over several lines ---- */
 
 struct entry {
     struct buf text;
-    bool open; /* inside """ */
+    bool open;      /* inside """ */
+    bool in_system; /* inside /set system """ */
 };
 
 /* Adds a line; true if the message is complete. */
@@ -130,7 +135,7 @@ static enum status handle(struct repl *r, struct line_reader *reader, struct ent
         line_remember(reader, t->text.data, r->save_history);
         const bool path = session_can(r->session, "vision") && images_begin(t->text.data);
         st = t->text.data[0] == '/' && !path ? repl_command(r, t->text.data, e)
-                                             : ask(r, &t->text, e);
+                                             : repl_ask(r, &t->text, e);
     }
     buf_clear(&t->text);
     return st;
@@ -144,29 +149,42 @@ static bool add_system_line(struct entry *t, const char *line) {
     return n >= 3 && strcmp(line + n - 3, "\"\"\"") == 0;
 }
 
+/* One more line; true if the text is complete. */
+static bool take_line(struct entry *t, const char *line) {
+    if (t->in_system) {
+        t->in_system = !add_system_line(t, line);
+        return !t->in_system;
+    }
+    if (!t->open && opens_system(line)) {
+        buf_str(&t->text, line);
+        t->in_system = true;
+        return false;
+    }
+    return add_line(t, line);
+}
+
 static enum status loop(struct repl *r, struct line_reader *reader, struct err *e) {
+    static const struct line_request fresh = {">>> ", "Send a message (/? for help)", NULL};
+    static const struct line_request more = {"... ", "Press Enter to send", NULL};
     struct entry t = {.open = false};
-    bool in_system = false;
     enum status st = ST_OK;
     while (!r->quit && st == ST_OK) {
-        bool interrupted;
-        const char *line = line_read(reader, t.open || in_system ? "... " : ">>> ", &interrupted);
-        if (line == NULL && !interrupted) break;
-        if (line == NULL) { /* Ctrl-C drops what was typed */
-            fputs("\nUse Ctrl + d or /bye to exit.\n", stdout);
-            buf_clear(&t.text);
-            t.open = in_system = false;
+        struct line_request request = t.open || t.in_system ? more : fresh;
+        const char *line;
+        request.text = r->draft.data;
+        const enum line_end end = line_read(reader, &request, &line);
+        buf_clear(&r->draft);
+        if (end == LINE_END) {
+            putchar('\n');
+            break;
+        }
+        if (end == LINE_DONE) {
+            if (take_line(&t, line)) st = handle(r, reader, &t, e);
             continue;
         }
-        if (in_system) {
-            in_system = !add_system_line(&t, line);
-            if (!in_system) st = handle(r, reader, &t, e);
-        } else if (!t.open && opens_system(line)) {
-            buf_str(&t.text, line);
-            in_system = true;
-        } else if (add_line(&t, line)) {
-            st = handle(r, reader, &t, e);
-        }
+        puts(end == LINE_EMPTIED ? "\nUse Ctrl + d or /bye to exit." : "");
+        buf_clear(&t.text);
+        t.open = t.in_system = false;
     }
     buf_free(&t.text);
     return st;
@@ -181,7 +199,8 @@ enum status repl_run(struct session *s, struct err *e) {
     show_messages(s);
     st = loop(&r, reader, e);
     line_close(reader);
-    buf_free(&r.messages);
+    conversation_free(&r.talk);
     buf_free(&r.system);
+    buf_free(&r.draft);
     return st;
 }

@@ -1,10 +1,10 @@
 /* repl_command.c - the commands of the interactive prompt (spec/cli.md 4.2). */
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "cli/cli.h"
-#include "cli/info.h"
 #include "cli/listing.h"
 #include "cli/repl.h"
 #include "cli/statuses.h"
@@ -13,76 +13,42 @@
 
 enum { WORDS_MAX = 64 };
 
+struct line {
+    const char *text; /* as it was typed */
+    char *words[WORDS_MAX];
+    size_t n;
+};
+
 /* Messages of the API are shown, and the prompt goes on. */
 static enum status say(enum status st, const struct err *why) {
-    if (st != ST_OK && st != ST_CANCELLED) fprintf(stderr, "error: %s\n", why->msg);
+    if (st != ST_OK && st != ST_CANCELLED) cli_error("error", why);
     return ST_OK;
-}
-
-static void print_text(const char *text, const char *if_empty) {
-    printf("%s\n", *text != '\0' ? text : if_empty);
-}
-
-/* ---- /show ---- */
-
-static void show_parameters(const struct repl *r) {
-    const char *text = info_text(r->session->shown, "parameters");
-    const struct setting_list *mine = &r->session->options;
-    printf("Model defined parameters:\n");
-    if (*text == '\0') printf("  No additional parameters were specified for this model.\n");
-    while (*text != '\0') {
-        const size_t n = strcspn(text, "\n");
-        printf("  %.*s\n", (int)n, text);
-        text += n + (text[n] == '\n');
-    }
-    if (mine->n == 0) return;
-    printf("\nUser defined parameters:\n");
-    for (size_t i = 0; i < mine->n; i++)
-        printf("  %-30s %s\n", mine->list[i].name, mine->list[i].value);
-}
-
-static void show(struct repl *r, char **words, size_t n) {
-    const json *shown = r->session->shown;
-    const char *what = n > 1 ? words[1] : "";
-    if (strcmp(what, "info") == 0) {
-        struct buf out = {0};
-        info_put(&out, shown, false);
-        if (out.len > 0) fwrite(out.data, 1, out.len, stderr);
-        buf_free(&out);
-    } else if (strcmp(what, "license") == 0) {
-        print_text(info_text(shown, "license"), "No license was specified for this model.");
-    } else if (strcmp(what, "modelfile") == 0) {
-        print_text(info_text(shown, "modelfile"), "");
-    } else if (strcmp(what, "parameters") == 0) {
-        show_parameters(r);
-    } else if (strcmp(what, "system") == 0) {
-        const char *mine = r->system.len > 0 ? r->system.data : info_text(shown, "system");
-        print_text(mine, "No system message was specified for this model.");
-    } else if (strcmp(what, "template") == 0) {
-        print_text(info_text(shown, "template"),
-                   "No prompt template was specified for this model.");
-    } else if (n > 1) {
-        printf("Unknown command '/show %s'. Type /? for help\n", what);
-    } else {
-        repl_help_show();
-    }
 }
 
 /* ---- /load, /save, /clear, /list ---- */
 
 static void clear(struct repl *r, bool keep_system) {
-    buf_clear(&r->messages);
-    r->last_message = 0;
-    r->last_is_system = false;
+    conversation_cut(&r->talk, 0);
+    r->n_prompt = r->n_answer = 0;
     if (keep_system && r->system.len > 0)
-        repl_add_message(r, "system", &r->system, NULL);
+        conversation_add(&r->talk, ROLE_SYSTEM, &r->system, NULL);
     else
         buf_clear(&r->system);
 }
 
-static enum status load(struct repl *r, char **words, size_t n) {
+static enum status clear_session(struct repl *r, const struct line *l, struct err *e) {
+    (void)l, (void)e;
+    clear(r, true);
+    printf("Cleared session context\n");
+    return ST_OK;
+}
+
+static enum status load(struct repl *r, const struct line *l, struct err *e) {
+    char *const *words = l->words;
+    const size_t n = l->n;
     struct session *s = r->session;
     struct err why = {0};
+    (void)e;
     if (n != 2) {
         printf("Usage:\n  /load <modelname>\n");
         return ST_OK;
@@ -108,11 +74,27 @@ static enum status load(struct repl *r, char **words, size_t n) {
     return ST_OK;
 }
 
-static enum status save(struct repl *r, char **words, size_t n) {
+/* What was said here, behind what the model brought along: a list replaces the model's own. */
+static void put_messages(struct buf *body, const struct repl *r) {
+    if (r->talk.n == 0) return;
+    json_put_key(body, "messages");
+    buf_chr(body, '[');
+    const json *own = json_get(r->session->shown, "messages");
+    for (const json *m = json_first(own); m != NULL; m = json_next(m)) {
+        json_print(body, m);
+        buf_chr(body, ',');
+    }
+    buf_printf(body, "%s]", r->talk.json.data);
+}
+
+static enum status save(struct repl *r, const struct line *l, struct err *e) {
+    char *const *words = l->words;
+    const size_t n = l->n;
     struct session *s = r->session;
     struct model_name name;
     struct buf body = {0}, options = {0};
     struct err why = {0};
+    (void)e;
     if (n != 2) {
         printf("Usage:\n  /save <modelname>\n");
         return ST_OK;
@@ -130,21 +112,21 @@ static enum status save(struct repl *r, char **words, size_t n) {
         json_put_key(&body, "parameters");
         buf_str(&body, options.data);
     }
-    if (r->messages.len > 0) {
-        json_put_key(&body, "messages");
-        buf_printf(&body, "[%s]", r->messages.data);
-    }
+    put_messages(&body, r);
     buf_chr(&body, '}');
-    if (st == ST_OK) st = statuses_post(s->client, "/api/create", &body, NULL, NULL, &why);
+    if (st == ST_OK) st = statuses_post(s->client, "/api/create", &body, NULL, &why);
     if (st == ST_OK) printf("Created new model '%s'\n", words[1]);
     buf_free(&body);
     buf_free(&options);
     return say(st, &why);
 }
 
-static enum status list(struct repl *r, char **words, size_t n) {
+static enum status list(struct repl *r, const struct line *l, struct err *e) {
+    char *const *words = l->words;
+    const size_t n = l->n;
     struct buf out = {0};
     struct err why = {0};
+    (void)e;
     enum status st =
         listing_put(&listing_stored, r->session->client, n > 1 ? words[1] : "", &out, &why);
     if (st == ST_OK) st = cli_put(&out, &why);
@@ -152,46 +134,134 @@ static enum status list(struct repl *r, char **words, size_t n) {
     return say(st, &why);
 }
 
-/* ---- the line ---- */
+/* ---- taking back ---- */
 
-static size_t split(char *line, char **words) {
-    size_t n = 0;
-    char *state;
-    for (char *w = strtok_r(line, " \t\n", &state); w != NULL && n < WORDS_MAX;
-         w = strtok_r(NULL, " \t\n", &state))
-        words[n++] = w;
-    return n;
-}
-
-static enum status run(struct repl *r, char **words, size_t n, const char *line, struct err *e) {
-    const char *name = words[0];
-    if (strcmp(name, "/bye") == 0 || strcmp(name, "/exit") == 0) {
-        r->quit = true;
-        return ST_OK;
-    }
-    if (strcmp(name, "/clear") == 0) {
-        clear(r, true);
-        printf("Cleared session context\n");
-        return ST_OK;
-    }
-    if (strcmp(name, "/set") == 0) return repl_set(r, words, n, line, e);
-    if (strcmp(name, "/load") == 0) return load(r, words, n);
-    if (strcmp(name, "/save") == 0) return save(r, words, n);
-    if (strcmp(name, "/list") == 0) return list(r, words, n);
-    if (strcmp(name, "/show") == 0)
-        show(r, words, n);
-    else if (strcmp(name, "/?") == 0 || strcmp(name, "/help") == 0)
-        repl_help(r, words, n);
-    else
-        printf("Unknown command '%s'. Type /? for help\n", name);
+static enum status undo(struct repl *r, const struct line *l, struct err *e) {
+    (void)l, (void)e;
+    puts(repl_take_back(r, NULL) ? "Took back the last message and its answer"
+                                 : "There is no message to take back");
     return ST_OK;
 }
 
+static enum status regenerate(struct repl *r, const struct line *l, struct err *e) {
+    struct buf text = {0};
+    (void)l;
+    enum status st = ST_OK;
+    if (repl_take_back(r, &text))
+        st = repl_ask(r, &text, e);
+    else
+        puts("There is no message to answer again");
+    buf_free(&text);
+    return st;
+}
+
+/* The last message becomes the line to edit; sending it goes on from before it. */
+static enum status edit(struct repl *r, const struct line *l, struct err *e) {
+    (void)l, (void)e;
+    buf_clear(&r->draft);
+    if (!repl_take_back(r, &r->draft)) puts("There is no message to edit");
+    return ST_OK;
+}
+
+/* ---- how full it is ---- */
+
+/* Of the loaded model; 0: unknown. */
+static int64_t context_length(struct session *s) {
+    json *reply = NULL;
+    int64_t length = 0;
+    if (client_json(s->client, "/api/ps", NULL, &reply, NULL) != ST_OK) return 0;
+    for (const json *m = json_first(json_get(reply, "models")); m != NULL; m = json_next(m)) {
+        struct model_name mine, theirs;
+        const char *name = json_string(json_get(m, "name"));
+        if (name != NULL && name_parse(&theirs, name) && name_parse(&mine, s->model) &&
+            name_equal(&mine, &theirs))
+            json_int(json_get(m, "context_length"), &length);
+    }
+    json_free(reply);
+    return length;
+}
+
+static enum status tokens(struct repl *r, const struct line *l, struct err *e) {
+    (void)l, (void)e;
+    if (r->n_prompt == 0) {
+        puts("No answer has been counted yet");
+        return ST_OK;
+    }
+    const int64_t used = r->n_prompt + r->n_answer, length = context_length(r->session);
+    printf("%lld tokens: prompt %lld, answer %lld", (long long)used, (long long)r->n_prompt,
+           (long long)r->n_answer);
+    if (length > 0)
+        printf("; %.0f%% of the context of %lld", 100 * (double)used / (double)length,
+               (long long)length);
+    putchar('\n');
+    return ST_OK;
+}
+
+/* ---- the line ---- */
+
+static enum status quit(struct repl *r, const struct line *l, struct err *e) {
+    (void)l, (void)e;
+    r->quit = true;
+    return ST_OK;
+}
+
+static enum status set(struct repl *r, const struct line *l, struct err *e) {
+    return repl_set(r, l->words, l->n, l->text, e);
+}
+
+static enum status show(struct repl *r, const struct line *l, struct err *e) {
+    (void)e;
+    repl_show(r, l->words, l->n);
+    return ST_OK;
+}
+
+static enum status help(struct repl *r, const struct line *l, struct err *e) {
+    (void)e;
+    repl_help(r, l->words, l->n);
+    return ST_OK;
+}
+
+static const struct {
+    const char *name;
+    enum status (*run)(struct repl *r, const struct line *l, struct err *e);
+} commands[] = {
+    {"/set", set},
+    {"/show", show},
+    {"/load", load},
+    {"/save", save},
+    {"/list", list},
+    {"/undo", undo},
+    {"/edit", edit},
+    {"/regenerate", regenerate},
+    {"/retry", regenerate},
+    {"/tokens", tokens},
+    {"/clear", clear_session},
+    {"/?", help},
+    {"/help", help},
+    {"/bye", quit},
+    {"/exit", quit},
+};
+
+static void split(struct line *l, char *copy) {
+    char *state;
+    for (char *w = strtok_r(copy, " \t\n", &state); w != NULL && l->n < WORDS_MAX;
+         w = strtok_r(NULL, " \t\n", &state))
+        l->words[l->n++] = w;
+}
+
 enum status repl_command(struct repl *r, const char *line, struct err *e) {
-    char *words[WORDS_MAX], *copy = mem_strdup(line);
+    struct line l = {.text = line};
+    char *copy = mem_strdup(line);
     if (copy == NULL) return err_no_memory(e);
-    const size_t n = split(copy, words);
-    enum status st = n > 0 ? run(r, words, n, line, e) : ST_OK;
+    split(&l, copy);
+    enum status st = ST_OK;
+    size_t i = 0;
+    const size_t n = sizeof commands / sizeof *commands;
+    while (i < n && (l.n == 0 || strcmp(commands[i].name, l.words[0]) != 0)) i++;
+    if (i < n)
+        st = commands[i].run(r, &l, e);
+    else if (l.n > 0)
+        printf("Unknown command '%s'. Type /? for help\n", l.words[0]);
     fflush(stdout);
     mem_free(copy);
     return st;

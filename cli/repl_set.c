@@ -6,7 +6,7 @@
 
 /* ---- /set ---- */
 
-static void set_parameter(struct repl *r, char **words, size_t n) {
+static void set_parameter(struct repl *r, char *const *words, size_t n) {
     struct err why = {0};
     if (n < 4) {
         repl_help_parameters();
@@ -92,7 +92,8 @@ static bool set_switch(struct repl *r, const char *what) {
     return false;
 }
 
-enum status repl_set(struct repl *r, char **words, size_t n, const char *line, struct err *e) {
+enum status repl_set(struct repl *r, char *const *words, size_t n, const char *line,
+                     struct err *e) {
     const char *what = n > 1 ? words[1] : "";
     (void)e;
     if (n < 2) {
@@ -131,6 +132,14 @@ static const char help_all[] = "Available Commands:\n"
                                "\n"
                                "Use \"\"\" to begin a multi-line message.\n";
 
+static const char help_more[] = "\n"
+                                "More Commands:\n"
+                                "  /undo           Take back the last message and its answer\n"
+                                "  /edit           Take back the last message, to edit it\n"
+                                "  /regenerate     Answer the last message again\n"
+                                "  /tokens         Show how full the context is\n"
+                                "  /list           List models\n";
+
 static const char help_set[] = "Available Commands:\n"
                                "  /set parameter ...     Set a parameter\n"
                                "  /set system <string>   Set the system message\n"
@@ -162,11 +171,13 @@ static const char help_shortcuts[] =
     "   Alt + b            Move back (left) one word\n"
     "   Alt + f            Move forward (right) one word\n"
     "  Ctrl + k            Delete to the end of the line\n"
-    "  Ctrl + u            Delete the line\n"
+    "  Ctrl + u            Delete to the beginning of the line\n"
     "  Ctrl + w            Delete the word before the cursor\n"
+    "  Ctrl + j            Add a line\n"
+    "  Ctrl + g            Edit the text in an editor\n"
     "\n"
     "  Ctrl + l            Clear the screen\n"
-    "  Ctrl + c            Stop the answer\n"
+    "  Ctrl + c            Stop the answer, or drop the line\n"
     "  Ctrl + d            Exit (/bye)\n"
     "\n";
 
@@ -189,7 +200,7 @@ void repl_help_set(void) { fputs(help_set, stderr); }
 void repl_help_parameters(void) { fputs(help_parameters, stderr); }
 void repl_help_show(void) { fputs(help_show, stderr); }
 
-void repl_help(const struct repl *r, char **words, size_t n) {
+void repl_help(const struct repl *r, char *const *words, size_t n) {
     const char *what = n > 1 ? words[1] : "";
     if (*what == '/') what++;
     if (strcmp(what, "set") == 0) {
@@ -203,6 +214,7 @@ void repl_help(const struct repl *r, char **words, size_t n) {
         if (session_can(r->session, "vision") || session_can(r->session, "audio"))
             fputs("Use /path/to/file to include .jpg, .png, .webp images, or .wav audio files.\n",
                   stderr);
+        fputs(help_more, stderr);
         fputs("\n", stderr);
     }
 }

@@ -34,27 +34,11 @@ static enum status show(struct session *s, const char *model, struct err *e) {
     return st;
 }
 
-/* A server without a pull route answers 404: then "not found" was the right answer. */
-static enum status pull(struct session *s, const char *model, const struct err *missing,
-                        struct err *e) {
-    struct buf body = {0};
-    int code = 0;
-    struct progress *p = progress_new();
-    buf_chr(&body, '{');
-    json_put_field(&body, "model", model);
-    buf_chr(&body, '}');
-    enum status st = statuses_post(s->client, "/api/pull", &body, p, &code, e);
-    if (st != ST_OK && code == 404) st = err_set(e, ST_NOT_FOUND, "%s", missing->msg);
-    progress_free(p);
-    buf_free(&body);
-    return st;
-}
-
 enum status session_show(struct session *s, const char *model, struct err *e) {
     struct err missing = {0};
     enum status st = show(s, model, &missing);
     if (st != ST_NOT_FOUND) return st == ST_OK ? st : err_set(e, st, "%s", missing.msg);
-    st = pull(s, model, &missing, e);
+    st = statuses_model(s->client, "/api/pull", model, s->insecure, e);
     return st == ST_OK ? show(s, model, e) : st;
 }
 

@@ -18,7 +18,7 @@ struct session {
     struct buf format;      /* JSON value; empty: none */
     const char *think;      /* JSON value ("true", "\"low\""); NULL: unset. Static. */
     const char *keep_alive; /* text; NULL: unset. borrowed */
-    bool verbose, wordwrap, hide_thinking, raw;
+    bool verbose, wordwrap, hide_thinking, raw, insecure;
 };
 
 /* Reads what the model is; a model that is not there is pulled first. */

@@ -27,7 +27,7 @@ static enum status on_line(void *arg, const json *line, struct err *e) {
 static void on_tick(void *arg) { progress_tick(arg); }
 
 enum status statuses_post(struct client *c, const char *path, const struct buf *body,
-                          struct progress *p, int *code, struct err *e) {
+                          struct progress *p, struct err *e) {
     if (body->failed) return err_no_memory(e);
     const struct client_call call = {.method = "POST",
                                      .path = path,
@@ -35,20 +35,20 @@ enum status statuses_post(struct client *c, const char *path, const struct buf *
                                      .on_line = on_line,
                                      .on_tick = on_tick,
                                      .arg = p};
-    enum status st = client_call(c, &call, NULL, code, e);
+    enum status st = client_call(c, &call, NULL, NULL, e);
     progress_stop(p);
     return st;
 }
 
-enum status statuses_model(struct client *c, const char *path, const struct args *a,
+enum status statuses_model(struct client *c, const char *path, const char *model, bool insecure,
                            struct err *e) {
     struct buf body = {0};
     struct progress *p = progress_new();
     buf_chr(&body, '{');
-    json_put_field(&body, "model", a->words[0]);
-    if (args_bool(a, "insecure")) json_put_field_bool(&body, "insecure", true);
+    json_put_field(&body, "model", model);
+    if (insecure) json_put_field_bool(&body, "insecure", true);
     buf_chr(&body, '}');
-    enum status st = statuses_post(c, path, &body, p, NULL, e);
+    enum status st = statuses_post(c, path, &body, p, e);
     buf_free(&body);
     progress_free(p);
     return st;

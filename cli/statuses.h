@@ -9,11 +9,12 @@
 #include "cli/client.h"
 #include "cli/progress.h"
 
-/* POSTs the body; code (may be NULL) as client_call. */
+/* POSTs the body; p may be NULL. */
 enum status statuses_post(struct client *c, const char *path, const struct buf *body,
-                          struct progress *p, int *code, struct err *e);
+                          struct progress *p, struct err *e);
 
-/* The same for the model that the command line names, with its --insecure. */
-enum status statuses_model(struct client *c, const char *path, const struct args *a, struct err *e);
+/* The same for {"model": model}, with a display of its own. */
+enum status statuses_model(struct client *c, const char *path, const char *model, bool insecure,
+                           struct err *e);
 
 #endif

@@ -2,6 +2,7 @@
 #include "cli/terminal.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -46,6 +47,51 @@ void terminal_restore(void) {
     static const char show[] = "\x1b[?25h";
     if (cursor_hidden && write(STDERR_FILENO, show, sizeof show - 1) < 0) return;
     cursor_hidden = false;
+}
+
+/* ---- what a terminal may be sent ---- */
+
+bool terminal_dumb(void) {
+    const char *term = getenv("TERM");
+    return term == NULL || *term == '\0' || strcmp(term, "dumb") == 0;
+}
+
+bool terminal_colors(int fd) {
+    const char *no = getenv("NO_COLOR"); /* no-color.org */
+    return terminal_is(fd) && !terminal_dumb() && (no == NULL || *no == '\0');
+}
+
+void terminal_visible(struct buf *out, const char *s, size_t n) {
+    size_t plain = 0; /* bytes before i that are to be copied */
+    for (size_t i = 0; i < n;) {
+        uint32_t cp;
+        const unsigned len = utf8_decode(s + i, n - i, &cp);
+        const bool control = (cp < 0x20 && cp != '\n' && cp != '\t') || (cp >= 0x7F && cp < 0xA0);
+        if (control || utf8_was_bad(s + i, len, cp)) {
+            buf_add(out, s + i - plain, plain);
+            plain = 0;
+            if (control)
+                buf_printf(out, "\\x%02x", cp);
+            else
+                for (unsigned k = 0; k < len; k++)
+                    buf_printf(out, "\\x%02x", (unsigned char)s[i + k]);
+        } else {
+            plain += len;
+        }
+        i += len;
+    }
+    buf_add(out, s + n - plain, plain);
+}
+
+void terminal_print(FILE *f, const char *s, size_t n) {
+    struct buf out = {0};
+    if (terminal_is(fileno(f))) {
+        terminal_visible(&out, s, n);
+        s = out.data;
+        n = out.len;
+    }
+    if (n > 0) fwrite(s, 1, n, f);
+    buf_free(&out);
 }
 
 /* Ranges that terminals draw two columns wide (East Asian Wide and Fullwidth, emoji), joined where

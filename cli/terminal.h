@@ -8,6 +8,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+
+#include "base/buf.h"
 
 bool terminal_is(int fd);
 int terminal_width(int fd);  /* columns; 80 if it is no terminal */
@@ -19,6 +22,16 @@ void terminal_clear_interrupt(void);
 /* Before the end of the program: the cursor is shown again if a progress display hid it. */
 void terminal_restore(void);
 void terminal_cursor_hidden(bool hidden);
+
+/* Whether escape sequences make sense there: a terminal, and TERM does not say that it is dumb. */
+bool terminal_dumb(void);
+bool terminal_colors(int fd); /* and the user has not set NO_COLOR */
+
+/* Text from models and servers, which must not drive the terminal (S-PA-11): control characters
+ * but newline and tab, and what is not UTF-8, as \x1b; the rest as it is. */
+void terminal_visible(struct buf *out, const char *s, size_t n);
+/* Writes it that way if the stream is a terminal; a file or pipe gets the bytes themselves. */
+void terminal_print(FILE *f, const char *s, size_t n);
 
 int char_width(uint32_t cp);
 int text_width(const char *s, size_t n);

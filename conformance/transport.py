@@ -95,10 +95,10 @@ def free_port():
 class Server:
     """`<bin> serve` with an empty store, a fresh HOME, and no settings of the caller's."""
 
-    def __init__(self, binary, extra_env=None, builtin=False, wait_s=30):
-        self.binary, self.wait_s = binary, wait_s
+    def __init__(self, binary, extra_env=None, builtin=False, wait_s=30, netloc=None, preexec=None):
+        self.binary, self.wait_s, self.preexec = binary, wait_s, preexec
         self.tmp = tempfile.mkdtemp(prefix="cria-conformance-")
-        self.netloc = f"127.0.0.1:{free_port()}"
+        self.netloc = netloc or f"127.0.0.1:{free_port()}"
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("OLLAMA_", "CRIA_", "XDG_"))}
         for k in ("CRIA_CPU_ISA",):
             if k in os.environ:
@@ -113,7 +113,7 @@ class Server:
     def start(self):
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen([self.binary, "serve"], env=self.env, stdout=log,
-                                            stderr=log, stdin=subprocess.DEVNULL)
+                                            stderr=log, stdin=subprocess.DEVNULL, preexec_fn=self.preexec)
         end = time.time() + self.wait_s
         while time.time() < end and self.alive():
             try:

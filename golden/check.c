@@ -148,6 +148,11 @@ void check_base64(struct buf *b, const char *text) {
     if (!base64_get(b, text, strlen(text), &bad)) buf_printf(b, "(broken base64 at %zu)", bad);
 }
 
+const char *check_string(const json *row, const char *key) {
+    const char *text = json_string(json_get(row, key));
+    return text != NULL ? text : "";
+}
+
 void check_text(struct buf *b, const json *v) {
     size_t len;
     const char *text = json_string_n(v, &len);

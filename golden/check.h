@@ -48,6 +48,7 @@ void check_rows(struct check *c, const char *dir, const char *file, check_row *r
 char **check_list(const char *dir);
 void check_list_free(char **names);
 
+const char *check_string(const json *row, const char *key); /* a member; "" if it is no string */
 /* Appends a text of a JSON file: a string, or an object with it: "t" as text, or "b" in base64
  * where it is not UTF-8. Anything else is nothing. */
 void check_text(struct buf *b, const json *v);

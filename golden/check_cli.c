@@ -13,11 +13,6 @@
 #include "cli/host.h"
 #include "golden/check.h"
 
-static const char *text_of(const json *row, const char *key) {
-    const char *text = json_string(json_get(row, key));
-    return text != NULL ? text : "";
-}
-
 static void same(struct check *c, const char *where, const char *what, struct buf *got,
                  const char *want) {
     const char *text = got->data != NULL ? got->data : "";
@@ -30,25 +25,25 @@ static void same(struct check *c, const char *where, const char *what, struct bu
 static void check_host(struct check *c, const json *row, const char *where) {
     struct host h;
     struct buf text = {0};
-    setenv("OLLAMA_HOST", text_of(row, "env"), 1); /* trimming is part of it */
+    setenv("OLLAMA_HOST", check_string(row, "env"), 1); /* trimming is part of it */
     host_parse(&h, config_text(SET_host));
     buf_str(&text, h.scheme);
-    same(c, where, "scheme", &text, text_of(row, "scheme"));
+    same(c, where, "scheme", &text, check_string(row, "scheme"));
     host_put_address(&text, &h);
-    same(c, where, "host", &text, text_of(row, "host"));
+    same(c, where, "host", &text, check_string(row, "host"));
     buf_str(&text, h.path);
-    same(c, where, "path", &text, text_of(row, "path"));
+    same(c, where, "path", &text, check_string(row, "path"));
     host_put_url(&text, &h);
-    same(c, where, "string", &text, text_of(row, "string"));
+    same(c, where, "string", &text, check_string(row, "string"));
     host_put_connectable(&text, &h);
-    same(c, where, "connectable", &text, text_of(row, "connectable"));
+    same(c, where, "connectable", &text, check_string(row, "connectable"));
     buf_free(&text);
 }
 
 /* ---- format.jsonl ---- */
 
 static void check_format(struct check *c, const json *row, const char *where) {
-    const char *fn = text_of(row, "fn");
+    const char *fn = check_string(row, "fn");
     struct buf text = {0};
     int64_t n = 0;
     double seconds = 0;
@@ -69,7 +64,7 @@ static void check_format(struct check *c, const json *row, const char *where) {
         format_span(&text, seconds);
     if (strcmp(fn, "time_ago") == 0) buf_str(&text, " ago");
     if (strcmp(fn, "time_from_now") == 0) buf_str(&text, " from now");
-    same(c, where, fn, &text, text_of(row, "out"));
+    same(c, where, fn, &text, check_string(row, "out"));
     buf_free(&text);
 }
 
@@ -94,7 +89,7 @@ static void check_bools(struct check *c, const json *row, const char *where) {
     json_bool(json_get(row, "bool_default_true"), &on);
     check_that(c, config_bool(SET_noprune) == off, where, "a bool that is off by default");
     check_that(c, config_bool(SET_builtin) == on, where, "a bool that is on by default");
-    setenv("OLLAMA_DEBUG", text_of(row, "value"), 1);
+    setenv("OLLAMA_DEBUG", check_string(row, "value"), 1);
     log_reload();
     log_set_level(LOG_INFO);
     const bool debug = log_get_level() == LOG_DEBUG;
@@ -107,7 +102,7 @@ static void check_bools(struct check *c, const json *row, const char *where) {
 static void check_env(struct check *c, const json *row, const char *where) {
     static const char *const variables[] = {"KEEP_ALIVE", "LOAD_TIMEOUT", "NOPRUNE", "BUILTIN",
                                             "MAX_QUEUE"};
-    const char *kind = text_of(row, "kind"), *value = text_of(row, "value");
+    const char *kind = check_string(row, "kind"), *value = check_string(row, "value");
     char name[32];
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
         snprintf(name, sizeof name, "OLLAMA_%s", variables[i]);
@@ -135,7 +130,7 @@ static void check_env(struct check *c, const json *row, const char *where) {
 /* ---- keepalive_json.jsonl; cria never writes the value back ---- */
 
 static void check_keepalive(struct check *c, const json *row, const char *where) {
-    const char *text = text_of(row, "json"), *want_error = json_string(json_get(row, "error"));
+    const char *text = check_string(row, "json"), *want_error = json_string(json_get(row, "error"));
     struct err e = {0};
     int64_t ns = 0, want = 0;
     json *v = json_parse(text, strlen(text), &json_default_limits, NULL, NULL);

@@ -11,11 +11,6 @@
 
 enum { MAX_VARS = 64, CLOCK = 1768480496 }; /* 2026-01-15 12:34:56 UTC */
 
-static const char *string_of(const json *row, const char *key) {
-    const char *s = json_string(json_get(row, key));
-    return s != NULL ? s : "";
-}
-
 static void put_vars(struct jinja_var *var, size_t *n, const json *object) {
     for (const json *m = json_first(object); m != NULL && *n < MAX_VARS; m = json_next(m)) {
         size_t i = 0;
@@ -28,7 +23,7 @@ static void put_vars(struct jinja_var *var, size_t *n, const json *object) {
 static void compare(struct check *c, const char *id, const json *row, enum status st,
                     const struct err *e, struct buf *out) {
     static const char prefix[] = "TemplateError: ";
-    const char *error = json_string(json_get(row, "error")), *want = string_of(row, "output");
+    const char *error = json_string(json_get(row, "error")), *want = check_string(row, "output");
     bool required = false;
     char *got = buf_take(out);
     json_bool(json_get(row, "required"), &required);
@@ -95,7 +90,7 @@ char *check_jinja_text(struct check *c, const char *dir, const char *name, size_
 static void check_model(struct check *c, const char *dir, const json *row, const json *contexts) {
     struct jinja_var var[MAX_VARS];
     struct jinja_input in = {.var = var, .now = CLOCK};
-    const char *name = string_of(row, "template"), *context = string_of(row, "context");
+    const char *name = check_string(row, "template"), *context = check_string(row, "context");
     char id[256], file[256];
     size_t size;
     snprintf(id, sizeof id, "%s %s", name, context);

@@ -8,11 +8,6 @@
 #include "golden/check.h"
 #include "store/modelfile.h"
 
-static const char *string_of(const json *row, const char *key) {
-    const char *s = json_string(json_get(row, key));
-    return s != NULL ? s : "";
-}
-
 /* ---- commands ---- */
 
 static bool same_command(const struct modelfile_command *c, const json *want) {
@@ -23,8 +18,8 @@ static bool same_command(const struct modelfile_command *c, const json *want) {
     for (char *p = name; c->kind != MODELFILE_PARAMETER && *p != '\0'; p++) *p = (char)(*p | 32);
     if (c->kind == MODELFILE_MESSAGE) buf_printf(&args, "%s: ", c->name);
     buf_add(&args, c->value, c->len);
-    bool same = strcmp(name, string_of(want, "name")) == 0 &&
-                strcmp(args.data == NULL ? "" : args.data, string_of(want, "args")) == 0;
+    bool same = strcmp(name, check_string(want, "name")) == 0 &&
+                strcmp(args.data == NULL ? "" : args.data, check_string(want, "args")) == 0;
     buf_free(&args);
     return same;
 }
@@ -44,7 +39,7 @@ static void check_printed(struct check *c, const char *id, const json *row,
     bool round_trips = true;
     modelfile_print(&text, m);
     const char *printed = text.data == NULL ? "" : text.data;
-    check_that(c, strcmp(printed, string_of(row, "printed")) == 0, id, "prints %.200s", printed);
+    check_that(c, strcmp(printed, check_string(row, "printed")) == 0, id, "prints %.200s", printed);
     json_bool(json_get(row, "round_trips"), &round_trips);
     bool same = modelfile_parse(&again, printed, text.len, NULL) == ST_OK &&
                 same_commands(&again, json_get(row, "commands"));
@@ -122,12 +117,12 @@ static void check_kept(struct check *c, const char *id, const struct buf *file,
 }
 
 static void check_case(struct check *c, const json *row, const char *where) {
-    const char *id = string_of(row, "id"), *error = json_string(json_get(row, "error"));
+    const char *id = check_string(row, "id"), *error = json_string(json_get(row, "error"));
     struct buf file = {0};
     struct modelfile m;
     struct err e = {0};
     (void)where;
-    check_base64(&file, string_of(row, "file_base64"));
+    check_base64(&file, check_string(row, "file_base64"));
     enum status st = modelfile_parse(&m, file.len > 0 ? file.data : "", file.len, &e);
     bool nul = file.len > 0 && memchr(file.data, '\0', file.len) != NULL; /* both drop it */
     if (error != NULL) {
@@ -135,7 +130,7 @@ static void check_case(struct check *c, const json *row, const char *where) {
                    st != ST_OK ? e.msg : "a Modelfile");
     } else if (st != ST_OK) {
         check_fail(c, id, "%s", e.msg);
-    } else if (*string_of(row, "quirk") != '\0' && !nul) {
+    } else if (*check_string(row, "quirk") != '\0' && !nul) {
         check_kept(c, id, &file, &m);
     } else {
         check_that(c, same_commands(&m, json_get(row, "commands")), id, "other commands");

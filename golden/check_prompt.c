@@ -10,11 +10,6 @@
 #include "golden/check.h"
 #include "golden/check_jinja.h"
 
-static const char *string_of(const json *row, const char *key) {
-    const char *s = json_string(json_get(row, key));
-    return s != NULL ? s : "";
-}
-
 static bool flag(const json *row, const char *key) {
     bool b = false;
     json_bool(json_get(row, key), &b);
@@ -37,15 +32,15 @@ static bool same_images(const json *want, const struct prompt *p) {
     if (json_len(want) != p->n_images) return false;
     for (const json *w = json_first(want); w != NULL; w = json_next(w), k++) {
         if (!json_int(json_get(w, "id"), &id) || id != k) return false;
-        if (strcmp(string_of(w, "data"), json_string(p->images[k])) != 0) return false;
+        if (strcmp(check_string(w, "data"), json_string(p->images[k])) != 0) return false;
     }
     return true;
 }
 
 static void check_assembly(struct check *c, const json *row, const char *where) {
     static const struct model_facts no_facts = {.key = ""};
-    const char *id = string_of(row, "id"), *error = json_string(json_get(row, "error"));
-    const char *text = string_of(row, "template"), *think = string_of(row, "think");
+    const char *id = check_string(row, "id"), *error = json_string(json_get(row, "error"));
+    const char *text = check_string(row, "template"), *think = check_string(row, "think");
     struct catalog_model model = {.facts = &no_facts, .way = WAY_GO, .parser = ""};
     const json *family = json_first(json_get(row, "families"));
     struct err e = {0};
@@ -53,7 +48,7 @@ static void check_assembly(struct check *c, const json *row, const char *where) 
     int64_t n_ctx = 0;
     (void)where;
     json_int(json_get(row, "num_ctx"), &n_ctx);
-    model.renderer = string_of(row, "renderer");
+    model.renderer = check_string(row, "renderer");
     model.stored.entry.config.model_family = json_string(family) != NULL ? json_string(family) : "";
     model.stored.entry.config.model_type = "";
     if (*model.renderer != '\0') model.way = WAY_RENDERER;
@@ -81,8 +76,8 @@ static void check_assembly(struct check *c, const json *row, const char *where) 
     } else if (st != ST_OK) {
         check_fail(c, id, "%s", e.msg);
     } else {
-        check_that(c, strcmp(got, string_of(row, "prompt")) == 0, id, "got %.100s, want %.100s",
-                   got, string_of(row, "prompt"));
+        check_that(c, strcmp(got, check_string(row, "prompt")) == 0, id, "got %.100s, want %.100s",
+                   got, check_string(row, "prompt"));
         check_that(c, same_images(json_get(row, "images"), &p), id, "%u images", p.n_images);
     }
     template_free(model.template);
@@ -94,7 +89,7 @@ static void check_assembly(struct check *c, const json *row, const char *where) 
 static const char *set_dir;
 
 static void check_learned(struct check *c, const json *row, const char *where) {
-    const char *id = string_of(row, "id"), *file = json_string(json_get(row, "file"));
+    const char *id = check_string(row, "id"), *file = json_string(json_get(row, "file"));
     size_t len = 0;
     const char *text = json_string_n(json_get(row, "text"), &len);
     char *read = NULL;

@@ -7,11 +7,6 @@
 #include "store/name.h"
 #include "store/registry/key.h"
 
-static const char *text_of(const json *row, const char *key) {
-    const char *text = json_string(json_get(row, key));
-    return text != NULL ? text : "";
-}
-
 static void same(struct check *c, const char *where, const char *what, const char *got,
                  const char *want) {
     check_that(c, strcmp(got, want) == 0, where, "%s: '%s', expected '%s'", what, got, want);
@@ -28,13 +23,15 @@ static void check_reference(struct check *c, const json *row, const char *input,
     const enum status st = name_split_source(input, &base, &source, &e);
     if (json_get(row, "ref_error") != NULL) {
         check_that(c, st == ST_INVALID, where, "accepted");
-        same(c, where, "error", e.msg, text_of(row, "ref_error"));
+        same(c, where, "error", e.msg, check_string(row, "ref_error"));
     } else if (check_that(c, st == ST_OK, where, "refused: %s", e.msg)) {
-        same(c, where, "ref_base", base.data != NULL ? base.data : "", text_of(row, "ref_base"));
-        same(c, where, "ref_source", source_text[source], text_of(row, "ref_source"));
+        same(c, where, "ref_base", base.data != NULL ? base.data : "",
+             check_string(row, "ref_base"));
+        same(c, where, "ref_source", source_text[source], check_string(row, "ref_source"));
     }
     if (json_get(row, "pull_name") != NULL && name_pull_text(input, &pull, &e) == ST_OK)
-        same(c, where, "pull_name", pull.data != NULL ? pull.data : "", text_of(row, "pull_name"));
+        same(c, where, "pull_name", pull.data != NULL ? pull.data : "",
+             check_string(row, "pull_name"));
     buf_free(&base);
     buf_free(&pull);
 }
@@ -48,18 +45,18 @@ static void check_parse(struct check *c, const json *row, const char *input, siz
     const bool valid = name_parse_n(&n, input, len);
     check_that(c, valid == want, where, "'%s' counts as %s", input, valid ? "valid" : "invalid");
     if (strlen(input) != len) return; /* a NUL: our texts cannot show it */
-    same(c, where, "host", n.host, text_of(row, "host"));
-    same(c, where, "namespace", n.namespace, text_of(row, "namespace"));
-    same(c, where, "model", n.model, text_of(row, "model"));
-    same(c, where, "tag", n.tag, text_of(row, "tag"));
-    same(c, where, "scheme", n.scheme, text_of(row, "scheme"));
+    same(c, where, "host", n.host, check_string(row, "host"));
+    same(c, where, "namespace", n.namespace, check_string(row, "namespace"));
+    same(c, where, "model", n.model, check_string(row, "model"));
+    same(c, where, "tag", n.tag, check_string(row, "tag"));
+    same(c, where, "scheme", n.scheme, check_string(row, "scheme"));
     name_full(&n, text);
-    same(c, where, "string", text, text_of(row, "string"));
+    same(c, where, "string", text, check_string(row, "string"));
     name_shortest(&n, text);
-    same(c, where, "display_shortest", text, text_of(row, "display_shortest"));
+    same(c, where, "display_shortest", text, check_string(row, "display_shortest"));
     if (!valid || !want) return;
     name_path(&n, text);
-    same(c, where, "filepath", text, text_of(row, "filepath"));
+    same(c, where, "filepath", text, check_string(row, "filepath"));
     check_that(c, name_from_path(&again, text) && name_equal(&n, &again), where, "path back");
 }
 
@@ -94,14 +91,14 @@ static void check_signature(struct check *c, const char *dir) {
     json *v =
         check_exists(dir, "signature.json") ? check_read_json(c, dir, "signature.json") : NULL;
     if (v == NULL) return;
-    if (check_that(c, read_seed(text_of(v, "seed_hex"), seed), "signature", "bad seed") &&
+    if (check_that(c, read_seed(check_string(v, "seed_hex"), seed), "signature", "bad seed") &&
         check_that(c, key_from_seed(&key, seed, &e) == ST_OK, "signature", "%s", e.msg) &&
-        check_that(c, key_sign(&key, text_of(v, "signed_string"), &signature, &e) == ST_OK,
+        check_that(c, key_sign(&key, check_string(v, "signed_string"), &signature, &e) == ST_OK,
                    "signature", "%s", e.msg)) {
         key_public_line(&key, &line);
         buf_chr(&line, '\n');
-        same(c, "signature", "public key", line.data, text_of(v, "authorized_key"));
-        same(c, "signature", "header", signature.data, text_of(v, "authorization_header"));
+        same(c, "signature", "public key", line.data, check_string(v, "authorized_key"));
+        same(c, "signature", "header", signature.data, check_string(v, "authorization_header"));
     }
     buf_free(&line);
     buf_free(&signature);

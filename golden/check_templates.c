@@ -22,14 +22,9 @@ struct set {
 
 /* ---- helpers ---- */
 
-static const char *string_of(const json *row, const char *key) {
-    const char *s = json_string(json_get(row, key));
-    return s != NULL ? s : "";
-}
-
 static const json *find_by_id(const json *list, const char *id) {
     const json *j = json_first(list);
-    while (j != NULL && strcmp(string_of(j, "id"), id) != 0) j = json_next(j);
+    while (j != NULL && strcmp(check_string(j, "id"), id) != 0) j = json_next(j);
     return j;
 }
 
@@ -82,11 +77,11 @@ static char *with_dates(const char *text) {
 
 /* think: "null", "true", "false" or a level. */
 static struct template_data data_of(const json *row, const json *messages, const json *tools) {
-    const char *think = string_of(row, "think");
+    const char *think = check_string(row, "think");
     bool level = strcmp(think, "true") != 0 && strcmp(think, "false") != 0;
     struct template_data d = {.messages = messages, .tools = tools, .think_level = ""};
-    d.prompt = string_of(row, "prompt");
-    d.suffix = string_of(row, "suffix");
+    d.prompt = check_string(row, "prompt");
+    d.suffix = check_string(row, "suffix");
     d.think_set = *think != '\0' && strcmp(think, "null") != 0;
     d.think = d.think_set && strcmp(think, "false") != 0;
     if (d.think_set && level) d.think_level = think;
@@ -119,9 +114,9 @@ static void check_prompt(struct check *c, const char *id, const struct template 
     struct buf out = {0};
     struct err e = {0};
     bool fails = json_get(row, "exec_error") != NULL || json_get(row, "error") != NULL;
-    bool any = strcmp(string_of(row, "quirk"), "reference_crash") == 0;
+    bool any = strcmp(check_string(row, "quirk"), "reference_crash") == 0;
     const char *own = json_string(json_get(row, "cria_output"));
-    char *want = with_dates(own != NULL ? own : string_of(row, "output"));
+    char *want = with_dates(own != NULL ? own : check_string(row, "output"));
     enum status st = template_render(t, data, &out, &e);
     char *got = as_recorded(buf_take(&out));
     if (any)
@@ -162,8 +157,8 @@ static struct template *parse(struct check *c, const char *id, const char *text,
 /* ---- kinds of rows ---- */
 
 static void check_micro(struct set *s, const json *row) {
-    const char *id = string_of(row, "id");
-    struct template *t = parse(s->c, id, string_of(row, "template"), row);
+    const char *id = check_string(row, "id");
+    struct template *t = parse(s->c, id, check_string(row, "template"), row);
     if (t == NULL) return;
     struct template_data d = data_of(row, json_get(row, "messages"), json_get(row, "tools"));
     if (same_vars(t, json_get(row, "vars")))
@@ -175,21 +170,21 @@ static void check_micro(struct set *s, const json *row) {
 
 /* What cria's own template of the row's name makes of it; own/ has other names. */
 static void check_own_prompt(struct set *s, const json *row, const struct template_data *d) {
-    const struct named_template *named = named_template_find(string_of(row, "template"));
+    const struct named_template *named = named_template_find(check_string(row, "template"));
     char id[256];
     if (named == NULL) return;
-    snprintf(id, sizeof id, "cria's %s: %s", named->name, string_of(row, "conversation"));
+    snprintf(id, sizeof id, "cria's %s: %s", named->name, check_string(row, "conversation"));
     struct template *t = parse(s->c, id, named->text, NULL);
     if (t != NULL) check_prompt(s->c, id, t, row, d);
     template_free(t);
 }
 
 static void check_bundled(struct set *s, const json *row) {
-    const char *id = string_of(row, "id"), *name = string_of(row, "template");
+    const char *id = check_string(row, "id"), *name = check_string(row, "template");
     const json *conversation =
-        find_by_id(json_get(s->conversations, "conversations"), string_of(row, "conversation"));
+        find_by_id(json_get(s->conversations, "conversations"), check_string(row, "conversation"));
     const json *tools =
-        json_get(json_get(s->conversations, "tools"), string_of(conversation, "tools"));
+        json_get(json_get(s->conversations, "tools"), check_string(conversation, "tools"));
     struct template_data d = data_of(row, json_get(conversation, "messages"), tools);
     check_own_prompt(s, row, &d);
     char *text = read_named(s, name);
@@ -223,9 +218,9 @@ static void check_meta_row(struct check *c, const char *id, const struct templat
     const char *open = shown(template_thinking_open(t)), *close = shown(template_thinking_close(t));
     const char *wrong = NULL;
     if (vars && !same_vars(t, json_get(row, "vars"))) wrong = "vars";
-    if (strcmp(open, string_of(row, "think_open")) != 0) wrong = "think_open";
-    if (strcmp(close, string_of(row, "think_close")) != 0) wrong = "think_close";
-    if (strcmp(template_tool_tag(t), string_of(row, "tool_tag")) != 0) wrong = "tool_tag";
+    if (strcmp(open, check_string(row, "think_open")) != 0) wrong = "think_open";
+    if (strcmp(close, check_string(row, "think_close")) != 0) wrong = "think_close";
+    if (strcmp(template_tool_tag(t), check_string(row, "tool_tag")) != 0) wrong = "tool_tag";
     if (template_tool_round_trip(t) != flag(row, "tool_round_trip")) wrong = "tool_round_trip";
     if (template_uses(t, "tools") != has_capability(row, "tools")) wrong = "tools";
     if (template_uses(t, "suffix") != has_capability(row, "insert")) wrong = "insert";
@@ -247,7 +242,7 @@ static void check_own_meta(struct set *s, const json *row, const char *name) {
 
 static void check_meta(struct set *s, const json *row) {
     static const char prefix[] = "bundled:";
-    const char *id = string_of(row, "id"), *text = json_string(json_get(row, "template"));
+    const char *id = check_string(row, "id"), *text = json_string(json_get(row, "template"));
     char *named = NULL;
     if (text == NULL && strncmp(id, prefix, strlen(prefix)) == 0) {
         check_own_meta(s, row, id + strlen(prefix));
@@ -275,7 +270,7 @@ static bool same_strings(const json *a, const json *b) {
  * they find has that name. (What they find in texts too far from all named ones is a matter of
  * cria's: no distance is computed.) */
 static void check_named(struct set *s, const json *row) {
-    const char *id = string_of(row, "id"), *name = json_string(json_get(row, "name"));
+    const char *id = check_string(row, "id"), *name = json_string(json_get(row, "name"));
     const char *text = json_string(json_get(row, "text"));
     const struct named_template *named = name != NULL ? named_template_find(name) : NULL;
     if (name == NULL) return;

@@ -141,6 +141,9 @@ enum status store_resolve(struct store *s, const struct model_name *name, struct
                           struct err *e);
 void store_model_free(struct store_model *m); /* a zeroed one is fine */
 bool store_has(struct store *s, const struct model_name *name);
+/* Remembers that a model is being used, so that df and the quota know which is used least; written
+ * every ten minutes at most. */
+void store_mark_used(struct store *s, const struct model_name *name);
 /* Gives every part that equals, without case, the same part of a stored name its stored spelling.
  */
 enum status store_spell(struct store *s, struct model_name *name, struct err *e);

@@ -97,6 +97,12 @@ struct verified_list { /* verified.c */
     bool loaded;
 };
 
+enum { USED_MARKS = 16 };
+struct used_mark { /* a model whose use was written down lately (usage.c) */
+    uint64_t name;
+    int64_t at; /* monotonic ns; 0: none */
+};
+
 struct store {
     char *dir, *blobs, *manifests; /* owned */
     pthread_mutex_t lock;          /* changes inside this process; see store_lock */
@@ -105,6 +111,7 @@ struct store {
     size_t n_builtins;
     bool show_builtins;
     struct verified_list verified;
+    struct used_mark used[USED_MARKS]; /* under usage.c's lock */
 };
 
 /* The built-in model of that name, composed; *out NULL: there is none (or they are hidden). */

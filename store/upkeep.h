@@ -53,8 +53,6 @@ struct store_usage {
 };
 enum status store_usage(struct store *s, struct store_usage *out, struct err *e);
 void store_usage_free(struct store_usage *u);
-/* Remembers that a model is being used, for the order above. Failures do not matter. */
-void store_mark_used(struct store *s, const struct model_name *name);
 
 /* Is there room for so many more bytes? ST_LIMIT: the quota would be exceeded; the message proposes
  * the least recently used models that would have to go. With the setting auto_prune they do go. */

@@ -38,10 +38,34 @@ static char *read_used(const struct store *s) {
     return os_file_read(path, USED_MAX_BYTES, &text, &len, NULL) == ST_OK ? text : NULL;
 }
 
+/* The time of this name's mark is up, or it has none: then it gets one, the oldest's place. */
+static bool wants_mark(struct store *s, const struct model_name *name) {
+    char text[NAME_TEXT_MAX];
+    name_full(name, text);
+    const uint64_t hash = map_hash(text, strlen(text));
+    const int64_t now = os_time_mono_ns(), ten_minutes = (int64_t)600 * 1000000000;
+    struct used_mark *at = &s->used[0];
+    for (size_t i = 0; i < USED_MARKS; i++) {
+        struct used_mark *m = &s->used[i];
+        if (m->at != 0 && m->name == hash && now - m->at < ten_minutes) return false;
+        if (m->at < at->at) at = m;
+        if (m->at != 0 && m->name == hash) {
+            at = m;
+            break;
+        }
+    }
+    *at = (struct used_mark){hash, now};
+    return true;
+}
+
 void store_mark_used(struct store *s, const struct model_name *name) {
     char path[PATH_ROOM], rel[NAME_TEXT_MAX];
     struct buf out = {0};
     struct name_list stored = {0};
+    pthread_mutex_lock(&used_lock);
+    const bool wanted = wants_mark(s, name);
+    pthread_mutex_unlock(&used_lock);
+    if (!wanted) return;
     if (names_scan(s, &stored, NULL) != ST_OK) return;
     if (names_find(&stored, name) < stored.n) {
         name_path(name, rel);

@@ -122,6 +122,6 @@ void responses_put(struct buf *b, const struct responses_state *s) {
     buf_str(b, ",\"max_tool_calls\":null,\"store\":false");
     put_or(b, "background", r->background, "false");
     buf_str(b, ",\"service_tier\":\"default\"");
-    put_or(b, "metadata", r->metadata, "{}");
+    put_or(b, "metadata", json_kind(r->metadata) == JSON_OBJECT ? r->metadata : NULL, "{}");
     buf_str(b, ",\"safety_identifier\":null,\"prompt_cache_key\":null}");
 }

@@ -41,6 +41,11 @@ struct expr *expr_char(struct rules *r, uint32_t c) {
 }
 
 struct expr *expr_repeat(struct rules *r, struct expr *child, uint32_t min, uint32_t max) {
+    if (child != NULL && child->kind == EXPR_REPEAT && child->min <= 1 && min <= 1 && max > 0 &&
+        (child->max == REPEAT_ENDLESS || (child->max == 1 && max == 1))) {
+        child->min = child->min < min ? child->min : min; /* (x+)* is x*, (x?)? is x? */
+        return child;
+    }
     struct expr *x = expr_new(r, EXPR_REPEAT);
     if (x == NULL) return NULL;
     expr_add(x, child);

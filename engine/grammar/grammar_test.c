@@ -308,6 +308,8 @@ static void regexes(void **state) {
                ROWS({"\xC3\xA9_a", 1}, {"\xC3\xA9"
                                         "1",
                                         -1}));
+    check_rows(GRAMMAR_REGEX, "(?:a+)*b(?:c*)+(?:d?)?(?:e+)+(?:f+)?",
+               ROWS({"be", 1}, {"aaabccdeeff", 1}, {"b", 0}, {"addb", -1}, {"bdde", -1}));
     refused(GRAMMAR_REGEX, "(a", "unbalanced");
     refused(GRAMMAR_REGEX, "a\\bb", "word boundaries");
     refused(GRAMMAR_REGEX, "[z-a]", "wrong way round");

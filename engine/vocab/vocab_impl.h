@@ -111,7 +111,8 @@ struct vocab_scratch {
     } *cell; /* long pieces: see vocab_merge.c */
     size_t cap;
     uint64_t *heap;
-    size_t n_heap, run, heap_cap;
+    size_t n_heap, n_wait, run, heap_cap;
+    uint32_t rank;           /* of the merges that are made now */
     struct seen_piece *seen; /* [SEEN_PIECES], by hash; NULL: none */
     uint32_t round;          /* goes up when texts of `seen` may have moved */
     double *score;           /* ugm.c */

@@ -329,6 +329,29 @@ static void test_long_runs(void **state) {
     for (size_t i = 0; i < n; i++) file_close(&f[i]);
 }
 
+/* A single line of one thing, which is one piece: it comes out as it went in, and quadratic work
+ * would never end. Times: bench/hostile_texts.py. */
+static void sec_S_PA_8(void **state) {
+    (void)state;
+    static const char *const units[] = {"a", " ", "\xF0\x9F\x98\x80", "\xCC\x81", "\xFF"};
+    const size_t size = 4 * LONG;
+    struct file f;
+    bpe_open(&f, "gpt-2");
+    for (size_t u = 0; u < sizeof units / sizeof *units; u++) {
+        char *text = repeat(units[u], size);
+        struct token_list ids = {0};
+        struct err e;
+        size_t printed = 0;
+        assert_int_equal(vocab_encode(f.vocab, text, size, 0, &ids, &e), ST_OK);
+        for (size_t i = 0, n; i < ids.len; i++, printed += n)
+            vocab_piece(f.vocab, ids.ids[i], false, &n);
+        assert_int_equal(printed, (unsigned char)units[u][0] == 0xFF ? 3 * size : size);
+        token_list_free(&ids);
+        mem_free(text);
+    }
+    file_close(&f);
+}
+
 static void test_limits(void **state) {
     (void)state;
     struct file f;
@@ -370,7 +393,8 @@ int main(void) {
         cmocka_unit_test(test_special_cut), cmocka_unit_test(test_specials),
         cmocka_unit_test(test_find),        cmocka_unit_test(test_detokenize),
         cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_long_runs),
-        cmocka_unit_test(test_limits),      cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(sec_S_PA_8),       cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,6 +29,7 @@ struct rig {
     struct tensor plane[2 * N_LAYER];
     uint32_t page[2][N_PAGES / 2];
     int32_t token[MAX_ROWS], pos[MAX_ROWS];
+    float adapt[2 * MAX_ROWS];
     uint32_t seq_of[MAX_ROWS], index[MAX_ROWS], kv_len[MAX_ROWS], output[3];
     struct step step;
 };
@@ -54,6 +55,7 @@ static void rig_rows(struct rig *g, uint32_t n) {
     }
     g->output[0] = 0;
     g->output[1] = n - 1;
+    for (uint32_t i = 0; i < 2 * n; i++) g->adapt[i] = i % 3 == 1 ? 0 : (float)i * 0.3f - 1;
     g->batch = (struct batch){.n_tokens = n,
                               .n_outputs = 2,
                               .token = g->token,
@@ -61,7 +63,9 @@ static void rig_rows(struct rig *g, uint32_t n) {
                               .seq = g->seq_of,
                               .index = g->index,
                               .kv_len = g->kv_len,
-                              .output = g->output};
+                              .output = g->output,
+                              .adapt = g->adapt,
+                              .n_adapters = 2};
     g->step.n_rows[ROWS_TOKENS] = n;
     g->step.n_rows[ROWS_OUTPUTS] = 2;
 }
@@ -216,6 +220,53 @@ static void test_embed_rows(void **state) {
     rig_in(&g, 0, 100);
     g.op[0].out[0] = rig_value(&g, 100, ROWS_OUTPUTS);
     rig_check(&g, 0);
+}
+
+static void test_embed_beside(void **state) {
+    (void)state;
+    float embd[9 * 100];
+    struct rig g;
+    fill(embd, 9 * 100);
+    rig_init(&g, OP_EMBED, 9);
+    g.batch.embd = embd;
+    g.op[0].p.embed.kind = EMBED_BESIDE;
+    rig_out(&g, 0, 100);
+    rig_check(&g, 0);
+}
+
+/* Each row by what its token's request gives the adapter; zeros, even of NaN, where that is none.
+ */
+static void test_adapt(void **state) {
+    (void)state;
+    for (int outputs = 0; outputs < 2; outputs++) {
+        struct rig g;
+        rig_init(&g, OP_ADAPT, 9);
+        g.op[0].in[0] = rig_value(&g, 20, outputs != 0 ? ROWS_OUTPUTS : ROWS_TOKENS);
+        g.op[0].out[0] = rig_value(&g, 20, outputs != 0 ? ROWS_OUTPUTS : ROWS_TOKENS);
+        g.op[0].p.adapt.adapter = 1;
+        g.op[0].p.adapt.scale = 0.5f;
+        g.op[0].p.adapt.tokens = outputs == 0;
+        rig_check(&g, 0);
+        unsigned char *in = rig_inputs(&g);
+        g.step.scratch = in;
+        step_row(&g.step, g.op[0].in[0], 0)[3] = NAN;
+        unsigned char *out = rig_run(&g, "cpu", 2, in);
+        for (uint32_t r = 0; r < (outputs != 0 ? 2 : 9); r++) {
+            const uint32_t t = outputs != 0 ? g.output[r] : r;
+            float f = g.adapt[2 * t + 1] * 0.5f;
+            if (outputs == 0 && g.token[t] < 0) f = 0;
+            g.step.scratch = in;
+            const float x = step_row(&g.step, g.op[0].in[0], r)[3];
+            g.step.scratch = out;
+            const float y = step_row(&g.step, g.op[0].out[0], r)[3];
+            if (f == 0)
+                assert_true(y == 0);
+            else
+                assert_true(y == x * f || x != x);
+        }
+        mem_free(in);
+        mem_free(out);
+    }
 }
 
 static void test_rowwise(void **state) {
@@ -536,7 +587,10 @@ struct attn_shape {
     uint32_t window;
     bool chunked, latent, sinks;
     float alibi;
-    uint32_t listed; /* cells that are named one by one; 0: all visible ones */
+    uint32_t listed;       /* cells that are named one by one; 0: all visible ones */
+    bool symmetric, whole; /* windows to both sides; rows see all of their sequence */
+    float softcap;
+    uint32_t n_bucket; /* T5's biases */
 };
 
 static void rig_planes(struct rig *g, const struct attn_shape *a) {
@@ -581,6 +635,12 @@ static void check_attn(const struct attn_shape *a, uint32_t rows) {
     g.op[0].p.attn.window = a->window;
     g.op[0].p.attn.chunked = a->chunked;
     g.op[0].p.attn.latent = a->latent;
+    g.op[0].p.attn.symmetric = a->symmetric;
+    g.op[0].p.attn.softcap = a->softcap;
+    g.op[0].p.attn.n_bucket = a->n_bucket;
+    if (a->n_bucket != 0) g.op[0].w[1] = new_tensor(DT_F32, a->n_head, a->n_bucket, 1);
+    for (uint32_t t = 0; t < rows && a->whole; t++)
+        g.kv_len[t] = (t % 2 == 0 ? 40 : 0) + (rows + (t % 2 == 0)) / 2;
     g.op[0].p.attn.alibi = a->alibi;
     g.op[0].p.attn.scale = 0.144f;
     if (a->sinks) g.op[0].w[0] = new_tensor(DT_F32, a->n_head, 1, 1);
@@ -610,21 +670,49 @@ static void check_attn(const struct attn_shape *a, uint32_t rows) {
     rig_free(&g);
 }
 
+/* Any shape with any of the flags, as far as they go together. */
+static void test_attn_random(void **state) {
+    (void)state;
+    static const enum dtype types[] = {DT_F16, DT_F32, DT_F16, DT_F32, DT_Q8_0};
+    srand(7);
+    for (int k = 0; k < 150; k++) {
+        const uint32_t n_kv = 1 + (uint32_t)rand() % 4, rows = 1 + (uint32_t)rand() % 9;
+        struct attn_shape a = {.type = types[rand() % 5], .n_kv = n_kv};
+        a.n_head = n_kv * (1 + (uint32_t)rand() % 5);
+        a.dim = a.type == DT_Q8_0 ? 32 * (1 + (uint32_t)rand() % 3) : 4 + (uint32_t)rand() % 90;
+        a.dim_v = a.type == DT_Q8_0 ? 32 * (1 + (uint32_t)rand() % 3) : 4 + (uint32_t)rand() % 90;
+        a.latent = rand() % 6 == 0;
+        if (a.latent && a.dim_v > a.dim) a.dim_v = a.dim;
+        a.sinks = rand() % 3 == 0;
+        a.softcap = rand() % 3 == 0 ? 1 + (float)(rand() % 50) : 0;
+        a.whole = rand() % 3 == 0;
+        if (rand() % 2 == 0) a.window = 1 + (uint32_t)rand() % 50;
+        a.chunked = a.window != 0 && !a.whole && rand() % 3 == 0;
+        a.symmetric = a.window != 0 && a.whole;
+        if (rand() % 4 == 0) a.alibi = 8;
+        if (rand() % 5 == 0 && !a.latent) a.n_bucket = 8 * (1 + (uint32_t)rand() % 4);
+        if (rand() % 5 == 0 && a.type != DT_Q8_0 && a.n_bucket == 0)
+            a.listed = 1 + (uint32_t)rand() % 40;
+        check_attn(&a, rows);
+    }
+}
+
 static void test_attn(void **state) {
     (void)state;
     static const struct attn_shape shapes[] = {
-        {DT_F16, 8, 2, 48, 32, 0, false, false, false, 0, 0},
-        {DT_F32, 8, 2, 48, 32, 7, false, false, false, 0, 0},
-        {DT_F32, 8, 2, 48, 32, 16, true, false, false, 0, 0},
-        {DT_F16, 6, 3, 48, 32, 0, false, false, true, 0, 0},
-        {DT_F32, 6, 3, 48, 32, 5, false, false, false, 8, 0},
-        {DT_F32, 40, 1, 48, 32, 0, false, true, false, 0, 0}, /* more heads than a task has */
-        {DT_F16, 20, 1, 48, 32, 0, false, true, false, 0, 30},
-        {DT_F32, 4, 2, 48, 32, 0, false, false, true, 0, 11},
-        {DT_Q8_0, 8, 2, 64, 32, 0, false, false, false, 8, 0},
-        {DT_Q4_0, 8, 2, 64, 32, 7, false, false, true, 0, 0},
-        {DT_IQ4_NL, 8, 2, 64, 32, 0, false, false, false, 0, 0},
-        {DT_Q8_0, 20, 1, 64, 32, 0, false, true, false, 0, 0},
+        {DT_F16, 8, 2, 48, 32, 0, false, false, false, 0, 0, false, false, 0, 0},
+        {DT_F32, 8, 2, 48, 32, 7, false, false, false, 0, 0, false, false, 0, 0},
+        {DT_F32, 8, 2, 48, 32, 16, true, false, false, 0, 0, false, false, 0, 0},
+        {DT_F16, 6, 3, 48, 32, 0, false, false, true, 0, 0, false, false, 0, 0},
+        {DT_F32, 6, 3, 48, 32, 5, false, false, false, 8, 0, false, false, 0, 0},
+        {DT_F32, 40, 1, 48, 32, 0, false, true, false, 0, 0, false, false, 0,
+         0}, /* more heads than a task has */
+        {DT_F16, 20, 1, 48, 32, 0, false, true, false, 0, 30, false, false, 0, 0},
+        {DT_F32, 4, 2, 48, 32, 0, false, false, true, 0, 11, false, false, 0, 0},
+        {DT_Q8_0, 8, 2, 64, 32, 0, false, false, false, 8, 0, false, false, 0, 0},
+        {DT_Q4_0, 8, 2, 64, 32, 7, false, false, true, 0, 0, false, false, 0, 0},
+        {DT_IQ4_NL, 8, 2, 64, 32, 0, false, false, false, 0, 0, false, false, 0, 0},
+        {DT_Q8_0, 20, 1, 64, 32, 0, false, true, false, 0, 0, false, false, 0, 0},
     };
     for (size_t k = 0; k < sizeof shapes / sizeof shapes[0]; k++)
         for (uint32_t rows = 1; rows <= 9; rows += 4) check_attn(&shapes[k], rows);
@@ -776,7 +864,9 @@ int main(void) {
         cmocka_unit_test(test_open),
         cmocka_unit_test(test_embed_rows),
         cmocka_unit_test(test_embed_given),
+        cmocka_unit_test(test_embed_beside),
         cmocka_unit_test(test_rope_axes),
+        cmocka_unit_test(test_adapt),
         cmocka_unit_test(test_rowwise),
         cmocka_unit_test(test_linear),
         cmocka_unit_test(test_linear_types),
@@ -789,6 +879,7 @@ int main(void) {
         cmocka_unit_test(test_moe),
         cmocka_unit_test(test_rope),
         cmocka_unit_test(test_attn),
+        cmocka_unit_test(test_attn_random),
         cmocka_unit_test(test_kv_parts),
         cmocka_unit_test(test_attn_select),
         cmocka_unit_test(test_batch_invariance),

@@ -21,6 +21,12 @@ struct registry_options {
 enum status registry_pull(struct store *s, const struct model_name *name,
                           const struct registry_options *o, store_progress *progress, void *arg,
                           struct err *e);
+/* Did the stored model come from a registry as it is? What was made here did not. */
+bool registry_was_pulled(struct store *s, const struct model_name *name);
+/* SHA-256 (hex) of the manifest that the registry has under this name now: another ID than the
+ * stored model's means that there is a newer one. */
+enum status registry_latest(const struct model_name *name, const struct registry_options *o,
+                            char digest[65], struct err *e);
 enum status registry_push(struct store *s, const struct model_name *name,
                           const struct registry_options *o, store_progress *progress, void *arg,
                           struct err *e);

@@ -1,0 +1,61 @@
+/* cmd_help.c - help texts and manual pages, all from the tables. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/os.h"
+#include "cli/cli.h"
+#include "cli/man.h"
+
+static const char file_page[] = "cria.toml";
+
+static enum status write_page(const char *dir, const struct command *c, struct err *e) {
+    char path[4096];
+    struct buf out = {0};
+    const bool of_file = c == NULL, of_root = c == &cli_commands[CMD_root];
+    if (of_file)
+        man_config(&out);
+    else
+        man_command(&out, c);
+    snprintf(path, sizeof path, "%s/%s%s%s", dir, of_file ? "cria.toml.5" : "cria",
+             of_file || of_root ? "" : "-",
+             of_file   ? ""
+             : of_root ? ".1"
+                       : c->name);
+    if (!of_file && !of_root) strncat(path, ".1", sizeof path - strlen(path) - 1);
+    enum status st =
+        out.failed ? err_no_memory(e) : os_file_write_atomic(path, out.data, out.len, e);
+    buf_free(&out);
+    return st;
+}
+
+static enum status write_pages(const char *dir, struct err *e) {
+    enum status st = os_mkdirs(dir, e);
+    for (int i = 0; i < CMD_COUNT && st == ST_OK; i++) st = write_page(dir, &cli_commands[i], e);
+    return st == ST_OK ? write_page(dir, NULL, e) : st;
+}
+
+static enum status print_page(const char *topic, struct err *e) {
+    struct buf out = {0};
+    const struct command *c = topic != NULL ? cli_find(topic) : &cli_commands[CMD_root];
+    if (topic != NULL && strcmp(topic, file_page) == 0)
+        man_config(&out);
+    else if (c != NULL)
+        man_command(&out, c);
+    else
+        return err_set(e, ST_NOT_FOUND, "no manual page for \"%s\"", topic);
+    return cli_put(&out, e);
+}
+
+enum status cmd_help(const struct args *a, struct err *e) {
+    struct buf out = {0};
+    const char *topic = a->n_words > 0 ? a->words[0] : NULL, *dir = args_text(a, "man-dir", NULL);
+    if (dir != NULL) return write_pages(dir, e);
+    if (args_bool(a, "man")) return print_page(topic, e);
+    const struct command *c = topic != NULL ? cli_find(topic) : NULL;
+    if (c == NULL && topic != NULL) buf_printf(&out, "Unknown help topic `%s`\n", topic);
+    if (c != NULL)
+        help_command(&out, c);
+    else
+        help_root(&out);
+    return cli_put(&out, e);
+}

@@ -1,0 +1,247 @@
+"""Who may use a server: binds, hosts, origins, forged requests, API keys (spec/security.md 2)."""
+import http.client
+import json
+import os
+import socket
+import subprocess
+import time
+
+import pytest
+
+from conftest import binary
+from transport import Server, free_port
+
+
+def call(netloc, method, path, body=None, headers=None):
+    host, port = netloc.rsplit(":", 1)
+    c = http.client.HTTPConnection(host, int(port), timeout=60)
+    c.putrequest(method, path, skip_host="Host" in (headers or {}), skip_accept_encoding=True)
+    for k, v in (headers or {}).items():
+        c.putheader(k, v)
+    if body is not None:
+        c.putheader("Content-Length", str(len(body)))
+    c.endheaders()
+    if body is not None:
+        c.send(body)
+    r = c.getresponse()
+    data = r.read().decode()
+    c.close()
+    return r, data
+
+
+def cria(env, *args, status=0):
+    r = subprocess.run([binary(), *args], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert r.returncode == status, r.stderr
+    return r.stdout if status == 0 else r.stderr
+
+
+def listening(pid):
+    """The (address, port) pairs of /proc/net/tcp that the process listens on."""
+    inodes = set()
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            link = os.readlink(f"/proc/{pid}/fd/{fd}")
+        except OSError:
+            continue
+        if link.startswith("socket:["):
+            inodes.add(link[8:-1])
+    out = set()
+    for name in ("tcp", "tcp6"):
+        with open(f"/proc/{pid}/net/{name}") as f:
+            for line in f.readlines()[1:]:
+                field = line.split()
+                if field[3] == "0A" and field[9] in inodes:
+                    address, port = field[1].split(":")
+                    out.add((address, int(port, 16)))
+    return out
+
+
+LOOPBACK, ANY, ANY6 = "0100007F", "00000000", "0" * 32
+
+
+# ---- binds ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host,address", [("127.0.0.1:{}", LOOPBACK), ("localhost:{}", LOOPBACK), (":{}", ANY),
+                                          ("0.0.0.0:{}", ANY), ("http://127.0.0.1:{}/x", LOOPBACK), ("[::]:{}", ANY6)])
+def test_sec_S_NET_1_binds(host, address):
+    port = free_port()
+    if address == ANY6 and not socket.has_dualstack_ipv6():
+        pytest.skip("no IPv6 here")
+    s = Server(binary(), {"OLLAMA_HOST": host.format(port)}, netloc=f"127.0.0.1:{port}")
+    try:
+        own = listening(s.process.pid)
+        assert {a for a, p in own if p == port} == {address}
+        assert {a for a, p in own if p != port} <= {LOOPBACK}  # behind the relay (docs/http.md)
+        warned = "there is no API key" in s.log_tail(10000)
+        assert warned == (address != LOOPBACK)
+        system = json.loads(call(s.netloc, "GET", "/api/system")[1])
+        assert ("warning" in system) == (address != LOOPBACK) and system["api_keys"] is False
+    finally:
+        assert s.stop() == 0
+
+
+# ---- hosts and origins ---------------------------------------------------------------------------------
+
+ROUTES = [("GET", "/"), ("GET", "/api/tags"), ("POST", "/api/generate"), ("DELETE", "/api/delete"), ("GET", "/nowhere"),
+          ("PUT", "/api/chat"), ("GET", "/metrics"), ("POST", "/v1/chat/completions"), ("OPTIONS", "/api/chat")]
+
+
+@pytest.fixture(scope="module")
+def public():
+    port = free_port()
+    s = Server(binary(), {"OLLAMA_HOST": f"0.0.0.0:{port}", "CRIA_ALLOWED_HOSTS": "box.example"}, builtin=True,
+               netloc=f"127.0.0.1:{port}")
+    yield s
+    assert s.stop() == 0
+
+
+@pytest.mark.parametrize("which", ["loopback", "public"])
+def test_sec_CVE_2024_28224_rebinding(which, server, public):
+    netloc = (server if which == "loopback" else public).netloc
+    for method, path in ROUTES:
+        for host in ("evil.example", "evil.example:11434", "127.0.0.1.evil.example", "8.8.8.8"):
+            r, text = call(netloc, method, path, headers={"Host": host})
+            assert (r.status, text) == (403, ""), (method, path, host)
+    own = [netloc, "localhost:1"] + (["box.example"] if which == "public" else ["", "printer.local", "10.0.0.1"])
+    for host in own:
+        assert call(netloc, "GET", "/api/version", headers={"Host": host})[0].status == 200, host
+
+
+def test_sec_S_NET_3_origins(server):
+    body, json_type = b'{"model":"none"}', {"Content-Type": "application/json"}
+    for origin, ok in (("http://localhost:3000", True), ("https://127.0.0.1", True), ("app://x", True),
+                       ("http://evil.example", False), ("null", False), ("chrome-extension://a", False)):
+        for method, path in ROUTES:
+            r, text = call(server.netloc, method, path, body if method == "POST" else None,
+                           {"Origin": origin, **json_type})
+            if ok:
+                assert r.status != 403 and r.getheader("Access-Control-Allow-Origin") == origin
+            else:
+                assert (r.status, text) == (403, "") and r.getheader("Access-Control-Allow-Origin") is None
+            assert r.getheader("Access-Control-Allow-Credentials") is None
+    # before the body is read: none is ever sent
+    r, _ = call(server.netloc, "POST", "/api/generate", None, {"Origin": "http://evil.example", "Content-Length": "100"})
+    assert r.status == 403
+
+
+def test_sec_S_NET_4_forged_requests(server):
+    body = b'{"model":"none"}'
+    form, page = "application/x-www-form-urlencoded", "http://localhost:3000"
+    for headers, status in (({"Content-Type": form}, 404), ({}, 404), ({"Content-Type": form, "Origin": page}, 403),
+                            ({"Content-Type": "text/plain", "Origin": page}, 403), ({"Origin": page}, 403),
+                            ({"Content-Type": "text/plain", "Sec-Fetch-Site": "cross-site"}, 403),
+                            ({"Content-Type": "application/json", "Origin": page}, 404)):
+        assert call(server.netloc, "POST", "/api/generate", body, headers)[0].status == status, headers
+
+
+# ---- keys ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def locked():
+    s = Server(binary(), builtin=True)
+    yield s
+    assert s.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def keys(locked):
+    out = {name: cria(locked.env, "key", "add", name, "--scope", name).strip() for name in ("infer", "manage", "metrics", "admin")}
+    out["tiny-only"] = cria(locked.env, "key", "add", "tiny-only", "--model", "nothing").strip()
+    out["slow"] = cria(locked.env, "key", "add", "slow", "--requests", "2").strip()
+    end = time.time() + 30  # the server looks at the file once a second
+    while call(locked.netloc, "GET", "/api/tags")[0].status == 200 and time.time() < end:
+        time.sleep(0.1)
+    return out
+
+
+def bearer(key):
+    return {"Authorization": "Bearer " + key}
+
+
+def test_sec_S_NET_5_keys(locked, keys):
+    for path, kind in (("/api/tags", "error"), ("/v1/models", "message"), ("/api/ps", "error")):
+        bodies = set()
+        for headers in ({}, bearer("ollama"), bearer("cria_" + "0" * 64), {"x-api-key": "x" * 5000}, bearer("")):
+            r, text = call(locked.netloc, "GET", path, headers=headers)
+            assert r.status == 401 and r.getheader("WWW-Authenticate") == "Bearer" and kind in text
+            bodies.add(text)
+        assert len(bodies) == 1
+        for name in ("infer", "admin"):
+            assert call(locked.netloc, "GET", path, headers=bearer(keys[name]))[0].status == 200
+            assert call(locked.netloc, "GET", path, headers={"x-api-key": keys[name]})[0].status == 200
+        assert call(locked.netloc, "GET", path, headers=bearer(keys["manage"]))[0].status == 403
+    for path in ("/", "/api/version", "/health"):
+        assert call(locked.netloc, "GET", path)[0].status == 200
+
+
+def test_sec_CVE_2025_63389_management_needs_its_scope(locked, keys):
+    for method, path in (("POST", "/api/create"), ("POST", "/api/pull"), ("POST", "/api/push"), ("POST", "/api/copy"),
+                         ("DELETE", "/api/delete"), ("POST", "/api/blobs/sha256:" + "0" * 64), ("DELETE", "/api/requests/x")):
+        for name, status in ((None, 401), ("infer", 403), ("metrics", 403)):
+            headers = bearer(keys[name]) if name else {}
+            assert call(locked.netloc, method, path, b"{}", headers)[0].status == status, path
+        for name in ("manage", "admin"):
+            assert call(locked.netloc, method, path, b"{}", bearer(keys[name]))[0].status in (400, 404), path
+
+
+def test_keys_of_models_and_limits(locked, keys):
+    ask = json.dumps({"model": "cria-tiny", "prompt": "Hi", "stream": False, "options": {"num_predict": 2}}).encode()
+    assert call(locked.netloc, "POST", "/api/generate", ask, bearer(keys["infer"]))[0].status == 200
+    for path, body in (("/api/generate", ask), ("/api/embed", b'{"model":"cria-tiny","input":"x"}'),
+                       ("/api/tokenize", b'{"model":"cria-tiny","content":"x"}')):
+        r, text = call(locked.netloc, "POST", path, body, bearer(keys["tiny-only"]))
+        assert r.status == 403 and "may not use model" in text, path
+    assert [call(locked.netloc, "GET", "/api/tags", headers=bearer(keys["slow"]))[0].status for _ in range(3)] == [200, 200, 429]
+
+
+def test_preflight_needs_no_key(locked, keys):
+    r, _ = call(locked.netloc, "OPTIONS", "/api/chat", headers={"Origin": "http://localhost:3000"})
+    assert r.status == 204
+
+
+def test_the_command_line_shows_its_key(locked, keys):
+    assert "a valid API key is needed" in cria(locked.env, "list", status=1)
+    for name in ("OLLAMA_API_KEY", "CRIA_API_KEY"):
+        assert "cria-tiny" in cria({**locked.env, name: keys["infer"]}, "list")
+
+
+def test_sec_S_NET_14_from_this_machine(locked, keys):
+    for path in ("/metrics", "/api/system", "/api/requests"):
+        assert call(locked.netloc, "GET", path)[0].status == 200
+
+
+def test_sec_S_LC_7_no_key_in_log_or_file(locked, keys):
+    for key in keys.values():
+        call(locked.netloc, "GET", "/api/tags", headers=bearer(key))
+    log = locked.log_tail(10_000_000)
+    with open(locked.tmp + "/.config/cria/keys.json") as f:
+        stored = f.read()
+    for key in keys.values():
+        assert key[5:] not in log and key[5:] not in stored
+
+
+def test_sec_S_LC_9_no_core_dumps(locked, keys, server):
+    def limit(s):
+        with open(f"/proc/{s.process.pid}/limits") as f:
+            return next(line.split()[4] for line in f if line.startswith("Max core"))
+
+    assert limit(locked) == "0"
+    assert open(f"/proc/{locked.process.pid}/status").read()  # it runs
+    assert os.stat(f"/proc/{locked.process.pid}/fd").st_uid == 0  # not dumpable
+
+
+def test_key_list_and_rm(locked, keys):
+    rows = cria(locked.env, "key", "list").splitlines()
+    assert rows[0].split() == ["ID", "NAME", "SCOPES", "MODELS", "CREATED", "EXPIRES"] and len(rows) == 1 + len(keys)
+    assert "not found" in cria(locked.env, "key", "rm", "nobody", status=1)
+    assert "there is no scope" in cria(locked.env, "key", "add", "x", "--scope", "root", status=1)
+    gone = cria(locked.env, "key", "add", "gone").strip()
+    time.sleep(1.2)
+    assert call(locked.netloc, "GET", "/api/tags", headers=bearer(gone))[0].status == 200
+    cria(locked.env, "key", "rm", "gone")
+    end = time.time() + 30
+    while call(locked.netloc, "GET", "/api/tags", headers=bearer(gone))[0].status != 401:
+        assert time.time() < end
+        time.sleep(0.1)
