@@ -172,8 +172,8 @@ sets() {
 
 golden() {
     shared=../shared/golden
-    computing="$(sets golden models program greedy quants lora mtp) $(sets $shared models quants lora mtp)"
-    all="golden $(sets $shared gguf models lora mtp quants tokenizers sampling grammar templates chat modelfile store cli safetensors convert)"
+    computing="$(sets golden models program greedy quants lora mtp vision) $(sets $shared models quants lora mtp vision)"
+    all="golden $(sets $shared gguf models lora mtp quants vision tokenizers sampling grammar templates chat modelfile store cli safetensors convert)"
     # One thread for two minutes: beside the others.
     build/golden-check --backend ref golden/real >$logs/ref-real.out 2>&1 &
     real=$!

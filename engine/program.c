@@ -331,6 +331,14 @@ val p_rescale(struct recorder *p, const char *name, val a, val b) {
     return y;
 }
 
+val p_clamp(struct recorder *p, const char *name, val x, float low, float high) {
+    val y = like(p, name, x);
+    struct op *op = simple_op(p, OP_CLAMP, x, VAL_NONE, y);
+    op->p.clamp.low = low;
+    op->p.clamp.high = high;
+    return y;
+}
+
 val p_sparsify(struct recorder *p, const char *name, val x, float c) {
     val y = like(p, name, x);
     simple_op(p, OP_SPARSIFY, x, VAL_NONE, y)->p.sparsify.c = c;

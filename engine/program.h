@@ -71,6 +71,7 @@ val p_scale(struct recorder *p, const char *name, val x, float a, float b);
 val p_softcap(struct recorder *p, const char *name, val x, float cap);
 val p_act(struct recorder *p, const char *name, enum act kind, val x);
 val p_rescale(struct recorder *p, const char *name, val a, val b); /* b, as long as a */
+val p_clamp(struct recorder *p, const char *name, val x, float low, float high);
 val p_sparsify(struct recorder *p, const char *name, val x, float c);
 /* Times ln(floor((pos + offset) / floor) + 1) a + 1 (spec/models/common.md 12). */
 val p_pos_scale(struct recorder *p, const char *name, val x, float a, float offset, float floor);

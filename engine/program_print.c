@@ -163,6 +163,9 @@ static void print_params(const struct op *op, struct buf *b) {
     case OP_SCALE:
         buf_printf(b, "  a %g, b %g", (double)op->p.scale.a, (double)op->p.scale.b);
         break;
+    case OP_CLAMP:
+        buf_printf(b, "  %g to %g", (double)op->p.clamp.low, (double)op->p.clamp.high);
+        break;
     case OP_SPARSIFY:
         buf_printf(b, "  c %g", (double)op->p.sparsify.c);
         break;

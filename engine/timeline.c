@@ -170,7 +170,7 @@ enum status cria_timeline_eval_rows(struct cria_timeline *tl, const token_id *to
 
 enum status cria_timeline_eval_image(struct cria_timeline *tl, const struct cria_image *image,
                                      struct err *e) {
-    struct piece p = {.image = image, .first_wanted = UINT32_MAX};
+    struct piece p = {.image = image, .first_wanted = image->n_rows}; /* none */
     enum status st = cria_image_check(tl->eng, image, e);
     if (st == ST_OK && !seq_add_image(&p.seq, image)) st = err_no_memory(e);
     if (st == ST_OK) st = eval(tl, &p, e);

@@ -104,6 +104,9 @@ union op_params { /* the member named like the op */
         uint32_t piece; /* one input: each 2 * piece of it are a gate half and an up half */
     } glu;
     struct {
+        float low, high;
+    } clamp;
+    struct {
         float c; /* sparsify: y = max(x - (mean + c * standard deviation), 0) */
     } sparsify;
     struct {

@@ -558,6 +558,17 @@ static void test_rope_axes(void **state) {
     }
 }
 
+static void test_clamp(void **state) {
+    (void)state;
+    struct rig g;
+    rig_init(&g, OP_CLAMP, 9);
+    rig_in(&g, 0, 100);
+    rig_out(&g, 0, 100);
+    g.op[0].p.clamp.low = -0.5f;
+    g.op[0].p.clamp.high = 0.25f;
+    rig_check(&g, 0);
+}
+
 /* Some rows are the caller's: all of them, or columns of wider ones. */
 static void test_embed_given(void **state) {
     (void)state;
@@ -867,6 +878,7 @@ int main(void) {
         cmocka_unit_test(test_embed_beside),
         cmocka_unit_test(test_rope_axes),
         cmocka_unit_test(test_adapt),
+        cmocka_unit_test(test_clamp),
         cmocka_unit_test(test_rowwise),
         cmocka_unit_test(test_linear),
         cmocka_unit_test(test_linear_types),

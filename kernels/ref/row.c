@@ -157,6 +157,16 @@ void ref_sparsify(const struct step *s, const struct op *op) { /* deviation with
     }
 }
 
+void ref_clamp(const struct step *s, const struct op *op) {
+    uint32_t width = s->prog->vals[op->out[0]].width;
+    for (uint32_t r = s->first_row; r < step_rows(s, op->out[0]); r++) {
+        const float *x = step_row(s, op->in[0], r);
+        float *y = step_row(s, op->out[0], r);
+        for (uint32_t i = 0; i < width; i++)
+            y[i] = fminf(fmaxf(x[i], op->p.clamp.low), op->p.clamp.high);
+    }
+}
+
 void ref_pos_scale(const struct step *s, const struct op *op) {
     uint32_t width = s->prog->vals[op->out[0]].width;
     for (uint32_t t = s->first_row; t < step_rows(s, op->out[0]); t++) {

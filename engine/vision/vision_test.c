@@ -1,0 +1,419 @@
+/* Tests of pictures in requests: the same rows for the same pixels, a prefix that ends before
+ * another picture, context shifts, projectors that do not fit, failing allocations, files that lie.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "engine/file/gguf_edit.h"
+#include "engine/vision/projector.h"
+#include "engine/vision/vision.h"
+
+#define GOLDEN "golden/vision/"
+static const char gemma3[] = "golden/models/gemma3/model.gguf";
+static const char llama[] = "golden/models/llama-base/model.gguf";
+static const char qwen3vl[] = GOLDEN "text-qwen3vl-deepstack/model.gguf";
+
+static struct cria_engine *open_engine(const char *path, uint32_t n_ctx, uint32_t n_batch) {
+    struct cria_engine_params p = cria_engine_default_params();
+    struct cria_engine *eng;
+    struct err e = {0};
+    p.n_threads = 2;
+    p.n_ctx = n_ctx;
+    p.n_batch = n_batch;
+    p.n_parallel = 3;
+    if (cria_engine_open(&eng, path, &p, &e) != ST_OK) fail_msg("%s", e.msg);
+    return eng;
+}
+
+static struct cria_vision *open_vision(struct cria_engine *eng, const char *name) {
+    struct cria_vision *v;
+    struct err e = {0};
+    char path[128];
+    snprintf(path, sizeof path, GOLDEN "%s/mmproj.gguf", name);
+    if (cria_vision_open(&v, eng, path, NULL, &e) != ST_OK) fail_msg("%s", e.msg);
+    return v;
+}
+
+static struct picture make_picture(int w, int h, unsigned seed) {
+    struct picture p = {w, h, mem_array((size_t)w * 3, (size_t)h)};
+    assert_non_null(p.rgb);
+    for (size_t i = 0; i < (size_t)w * 3 * (size_t)h; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        p.rgb[i] = (uint8_t)(seed >> 24);
+    }
+    return p;
+}
+
+static const struct cria_encoded *encode(struct cria_vision *v, int w, int h, unsigned seed) {
+    struct picture p = make_picture(w, h, seed);
+    const struct cria_encoded *enc;
+    struct err e = {0};
+    if (cria_vision_encode(v, &p, &enc, &e) != ST_OK) fail_msg("%s", e.msg);
+    picture_free(&p);
+    return enc;
+}
+
+static const struct cria_image *first_image(const struct cria_encoded *enc) {
+    for (size_t i = 0; i < enc->n_parts; i++)
+        if (enc->parts[i].image != NULL) return enc->parts[i].image;
+    fail();
+    return NULL;
+}
+
+/* Five tokens, the picture, five tokens. */
+enum { N_PROMPT = 11 };
+static struct cria_generation *start(struct cria_engine *eng, const struct cria_image *const *image,
+                                     int64_t n_predict) {
+    static const token_id prompt[N_PROMPT] = {5, 6, 7, 8, 9, CRIA_TOKEN_IMAGE, 10, 11, 12, 13, 14};
+    struct cria_request r = {.prompt = prompt,
+                             .n_prompt = N_PROMPT,
+                             .images = image,
+                             .n_images = 1,
+                             .sampler = sampler_default_params(),
+                             .n_predict = n_predict,
+                             .shift = true,
+                             .n_keep = 2};
+    struct cria_generation *g;
+    struct err e = {0};
+    r.sampler.temperature = 0;
+    if (cria_generation_start(&g, eng, &r, &e) != ST_OK) fail_msg("%s", e.msg);
+    return g;
+}
+
+struct answer {
+    token_id ids[512];
+    size_t n;
+    struct cria_stats stats;
+};
+static struct answer finish(struct cria_generation *g) {
+    struct answer a = {.n = 0};
+    struct cria_chunk c = {0};
+    struct err e = {0};
+    while (c.done == CRIA_RUNNING)
+        if (cria_generation_next(g, &c, &e) != ST_OK) fail_msg("%s", e.msg);
+    const token_id *ids = cria_generation_tokens(g, &a.n);
+    assert_true(a.n <= 512);
+    memcpy(a.ids, ids, a.n * sizeof *ids);
+    a.stats = *cria_generation_stats(g);
+    cria_generation_free(g);
+    return a;
+}
+
+static void assert_same(const struct answer *a, const struct answer *b) {
+    assert_int_equal(a->n, b->n);
+    assert_memory_equal(a->ids, b->ids, a->n * sizeof a->ids[0]);
+}
+
+/* A projector for each kind of text model: causal, rows that see each other, M-RoPE and DeepStack.
+ */
+static const struct {
+    const char *model, *projector;
+} pairs[] = {{llama, "llava-mlp"}, {gemma3, "gemma3"}, {qwen3vl, "qwen3vl"}};
+
+/* The same picture is a shared prefix, another one is none; company changes nothing. */
+static void test_prefix_and_company(void **state) {
+    (void)state;
+    for (size_t k = 0; k < 3; k++) {
+        struct cria_engine *eng = open_engine(pairs[k].model, 256, 5);
+        struct cria_vision *v = open_vision(eng, pairs[k].projector);
+        const struct cria_encoded *a = encode(v, 61, 43, 1), *b = encode(v, 61, 43, 2);
+        const struct cria_image *ia = first_image(a), *ib = first_image(b);
+        const struct answer first = finish(start(eng, &ia, 12));
+        assert_int_equal(first.stats.n_prompt, N_PROMPT - 1 + ia->n_rows);
+        assert_int_equal(first.stats.n_cached, 0);
+        const struct answer again = finish(start(eng, &ia, 12));
+        assert_same(&first, &again);
+        assert_int_equal(again.stats.n_cached, N_PROMPT - 2 + ia->n_rows); /* all but the last */
+        const struct answer other = finish(start(eng, &ib, 12));
+        assert_int_equal(other.stats.n_cached, 5); /* what is before the picture */
+        struct cria_generation *g[3];
+        for (int i = 0; i < 3; i++) g[i] = start(eng, i == 1 ? &ib : &ia, 12);
+        for (int i = 0; i < 3; i++) {
+            const struct answer x = finish(g[i]);
+            assert_same(&x, i == 1 ? &other : &first);
+        }
+        cria_encoded_release(v, a);
+        cria_encoded_release(v, b);
+        cria_vision_close(v);
+        cria_engine_close(eng);
+        eng = open_engine(pairs[k].model, 256, 300); /* all rows in one step: the same answer */
+        v = open_vision(eng, pairs[k].projector);
+        a = encode(v, 61, 43, 1);
+        ia = first_image(a);
+        const struct answer wide = finish(start(eng, &ia, 12));
+        assert_same(&first, &wide);
+        cria_encoded_release(v, a);
+        cria_vision_close(v);
+        cria_engine_close(eng);
+    }
+}
+
+/* A full context goes on without the picture, which is dropped as a whole. */
+static void test_shift(void **state) {
+    (void)state;
+    for (size_t k = 0; k < 3; k++) {
+        struct cria_engine *eng = open_engine(pairs[k].model, 48, 64);
+        struct cria_vision *v = open_vision(eng, pairs[k].projector);
+        const struct cria_encoded *a = encode(v, 32, 32, 1);
+        const struct cria_image *image = first_image(a);
+        const struct answer x = finish(start(eng, &image, 60));
+        assert_true(x.stats.n_generated == 60 || x.n < N_PROMPT - 1 + 60);
+        const struct answer y = finish(start(eng, &image, 60)); /* with a warm prefix */
+        assert_same(&x, &y);
+        cria_encoded_release(v, a);
+        cria_vision_close(v);
+        cria_engine_close(eng);
+    }
+}
+
+static void test_encoding_repeats(void **state) {
+    (void)state;
+    struct cria_engine *eng = open_engine(gemma3, 128, 64);
+    struct cria_vision *v = open_vision(eng, "gemma3"), *w = open_vision(eng, "gemma3");
+    const struct cria_encoded *a = encode(v, 40, 30, 1), *b = encode(v, 40, 30, 1);
+    assert_ptr_equal(a, b); /* kept */
+    const struct cria_encoded *c = encode(w, 40, 30, 1);
+    const struct cria_image *ia = first_image(a), *ic = first_image(c);
+    assert_memory_equal(ia->rows, ic->rows, ia->n_rows * ia->n_out * sizeof(float));
+    assert_memory_not_equal(ia->key, ic->key, sizeof ia->key); /* another projector */
+    for (unsigned i = 0; i < 9; i++) cria_encoded_release(v, encode(v, 8, 8, i)); /* a is held */
+    assert_int_equal(first_image(a)->n_rows, ia->n_rows);
+    cria_encoded_release(v, a);
+    cria_encoded_release(v, b);
+    cria_encoded_release(w, c);
+    cria_vision_close(v);
+    cria_vision_close(w);
+    cria_engine_close(eng);
+}
+
+static void assert_refused(struct cria_engine *eng, const char *path, const char *why) {
+    struct cria_vision *v;
+    struct err e = {0};
+    assert_int_not_equal(cria_vision_open(&v, eng, path, NULL, &e), ST_OK);
+    if (strstr(e.msg, why) == NULL) fail_msg("'%s' does not say '%s'", e.msg, why);
+}
+
+static void test_refused(void **state) {
+    (void)state;
+    struct cria_engine *eng = open_engine(llama, 64, 16);
+    assert_refused(eng, GOLDEN "gemma3/mmproj.gguf", "rows of 48 values, the model takes 64");
+    assert_refused(eng, llama, "architecture 'llama' is no projector");
+    assert_refused(eng, GOLDEN "qwen3vl/mmproj.gguf", "rows of 128 values");
+    struct cria_vision *v = open_vision(eng, "llava-mlp");
+    const struct cria_encoded *a = encode(v, 9, 9, 1);
+    const struct cria_image *image[] = {first_image(a), first_image(a)};
+    const token_id ids[] = {5, CRIA_TOKEN_IMAGE, 6, CRIA_TOKEN_IMAGE};
+    struct cria_request r = {.prompt = ids,
+                             .n_prompt = 3,
+                             .images = image,
+                             .n_images = 2,
+                             .sampler = sampler_default_params()};
+    struct cria_generation *g;
+    struct err e = {0};
+    assert_int_equal(cria_generation_start(&g, eng, &r, &e), ST_INVALID);
+    assert_string_equal(e.msg, "the prompt has places for 1 images; 2 were given");
+    r.n_prompt = 4;
+    assert_int_equal(cria_generation_start(&g, eng, &r, &e), ST_INVALID);
+    assert_string_equal(e.msg, "the prompt ends with an image");
+    token_id many[64];
+    const struct cria_image *images[8];
+    for (int i = 0; i < 8; i++) {
+        images[i] = image[0];
+        many[i] = CRIA_TOKEN_IMAGE;
+    }
+    many[8] = 7;
+    r = (struct cria_request){.prompt = many,
+                              .n_prompt = 9,
+                              .images = images,
+                              .n_images = 8,
+                              .sampler = sampler_default_params()};
+    assert_int_equal(cria_generation_start(&g, eng, &r, &e), ST_LIMIT);
+    assert_string_equal(e.msg,
+                        "request (129 tokens) exceeds the available context size (64 tokens), "
+                        "try increasing it");
+    cria_encoded_release(v, a);
+    cria_vision_close(v);
+    cria_engine_close(eng);
+}
+
+/* Opening and encoding with the n-th allocation failing, for each n. */
+static void test_failing_allocations(void **state) {
+    (void)state;
+    struct cria_engine *eng = open_engine(qwen3vl, 64, 16);
+    struct picture p = make_picture(33, 21, 4);
+    struct cria_vision *warm = open_vision(eng, "qwen3vl"); /* the device's memory grows once */
+    cria_encoded_release(warm, encode(warm, 33, 21, 4));
+    cria_vision_close(warm);
+    const long live = mem_live();
+    bool done = false;
+    for (long n = 1; !done; n++) {
+        struct cria_vision *v = NULL;
+        const struct cria_encoded *enc = NULL;
+        struct err e = {0};
+        mem_fail_at(n);
+        enum status st = cria_vision_open(&v, eng, GOLDEN "qwen3vl/mmproj.gguf", NULL, &e);
+        if (st == ST_OK) st = cria_vision_encode(v, &p, &enc, &e);
+        mem_fail_at(0);
+        done = st == ST_OK;
+        if (!done) assert_int_equal(st, ST_NO_MEMORY);
+        cria_encoded_release(v, enc);
+        cria_vision_close(v);
+        assert_int_equal(mem_live(), live);
+        assert_true(n < 2000);
+    }
+    picture_free(&p);
+    cria_engine_close(eng);
+}
+
+/* ---- sizes ------------------------------------------------------------------------------------
+ */
+
+static void test_dynamic_size(void **state) {
+    (void)state;
+    static const struct {
+        int w, h, want_w, want_h;
+    } cases[] = {{56, 56, 84, 84},     {70, 42, 112, 84},      {13, 13, 84, 84},
+                 {1, 1, 84, 84},       {1000, 1000, 224, 224}, {300, 100, 308, 112},
+                 {1, 65535, 28, 1792}, {65535, 1, 1792, 28}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int w, h;
+        dynamic_size(cases[i].w, cases[i].h, 28, 8 * 784, 64 * 784, &w, &h);
+        assert_int_equal(w, cases[i].want_w);
+        assert_int_equal(h, cases[i].want_h);
+    }
+}
+
+static void test_best_resolution(void **state) {
+    (void)state;
+    static const uint32_t grid[] = {336, 672, 672, 336, 672, 672, 1008, 336};
+    assert_int_equal(best_resolution(300, 900, grid, 4), 0);
+    assert_int_equal(best_resolution(900, 300, grid, 4), 3);
+    assert_int_equal(best_resolution(900, 900, grid, 4), 2);
+    assert_int_equal(best_resolution(1, 100000, grid, 4), 4); /* nothing would be seen */
+}
+
+/* Pictures of one pixel, of one line, and very long ones, with every encoder. */
+static void sec_CVE_2026_22773(void **state) {
+    (void)state;
+    static const int sizes[][2] = {{1, 1}, {1, 7}, {3000, 1}, {1, 65535}, {65535, 1}, {2, 999}};
+    static const struct {
+        const char *model, *projector;
+    } all[] = {{llama, "llava-mlp"},
+               {gemma3, "gemma3"},
+               {qwen3vl, "qwen3vl"},
+               {"golden/models/gemma4/model.gguf", "gemma4v"},
+               {"golden/models/qwen2/model.gguf", "internvl"},
+               {"golden/models/qwen2/model.gguf", "llama4"}};
+    const struct cria_vision_params few = {1, 24}; /* rows: the long ones are quick then */
+    for (size_t k = 0; k < sizeof all / sizeof all[0]; k++) {
+        struct cria_engine *eng = open_engine(all[k].model, 64, 16);
+        struct cria_vision *v;
+        struct err e = {0};
+        char path[128];
+        snprintf(path, sizeof path, GOLDEN "%s/mmproj.gguf", all[k].projector);
+        if (cria_vision_open(&v, eng, path, &few, &e) != ST_OK) fail_msg("%s", e.msg);
+        for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+            const struct cria_encoded *enc = encode(v, sizes[i][0], sizes[i][1], 3);
+            assert_true(enc->n_rows > 0 &&
+                        first_image(enc)->n_rows <= cria_vision_info(v)->max_rows);
+            cria_encoded_release(v, enc);
+        }
+        cria_vision_close(v);
+        cria_engine_close(eng);
+    }
+}
+
+/* ---- files that lie ---------------------------------------------------------------------------
+ */
+
+static void try_value(const char *name, const char *key, uint32_t x, bool as_text) {
+    struct device dev;
+    struct gguf *g;
+    struct projector *p;
+    struct err e = {0};
+    char path[128];
+    snprintf(path, sizeof path, GOLDEN "%s/mmproj.gguf", name);
+    assert_int_equal(device_open(&dev, "cpu", &(struct device_params){1, NULL}, &e), ST_OK);
+    assert_int_equal(gguf_open(&g, path, &e), ST_OK);
+    if (as_text)
+        assert_int_equal(gguf_edit_str(g, key, "12", &e), ST_OK);
+    else
+        assert_int_equal(gguf_edit_u32(g, key, x, &e), ST_OK);
+    if (projector_load(&p, g, &dev, NULL, &e) == ST_OK)
+        projector_free(p);
+    else if (strstr(e.msg, "clip.") == NULL && strstr(e.msg, "tensor '") == NULL &&
+             strstr(e.msg, "images of up to") == NULL && strstr(e.msg, "projector type") == NULL)
+        fail_msg("%s = %u: '%s' names neither key nor tensor", key, x, e.msg);
+    device_close(&dev);
+}
+
+/* Each number of each projector: 0, 1, odd, huge, of another type. */
+static void sec_lmstudio_2289(void **state) {
+    (void)state;
+    static const char *const names[] = {"gemma3", "qwen3vl", "llava-mlp", "gemma4v", "llama4"};
+    static const uint32_t values[] = {0, 1, 3, 65537, 0x7FFFFFFF, 0xFFFFFFFF};
+    const long live = mem_live();
+    for (size_t k = 0; k < 5; k++) {
+        struct gguf *g;
+        char path[128], key[128];
+        snprintf(path, sizeof path, GOLDEN "%s/mmproj.gguf", names[k]);
+        assert_int_equal(gguf_open(&g, path, NULL), ST_OK);
+        for (size_t i = 0; i < gguf_n_kv(g); i++) {
+            const struct gguf_kv *kv = gguf_kv_at(g, i);
+            if (kv->key.len < 5 || memcmp(kv->key.ptr, "clip.", 5) != 0) continue;
+            snprintf(key, sizeof key, "%.*s", (int)kv->key.len, kv->key.ptr);
+            for (size_t j = 0; j < 6; j++) try_value(names[k], key, values[j], false);
+            try_value(names[k], key, 0, true);
+        }
+        gguf_close(g);
+    }
+    assert_int_equal(mem_live(), live);
+}
+
+static void assert_message(const char *name, const char *key, uint32_t x, const char *want) {
+    struct device dev;
+    struct gguf *g;
+    struct projector *p;
+    struct err e = {0};
+    char path[128];
+    snprintf(path, sizeof path, GOLDEN "%s/mmproj.gguf", name);
+    assert_int_equal(device_open(&dev, "cpu", &(struct device_params){1, NULL}, &e), ST_OK);
+    assert_int_equal(gguf_open(&g, path, &e), ST_OK);
+    if (want[0] == 'p')
+        assert_int_equal(gguf_edit_str(g, key, "cogvlm", &e), ST_OK);
+    else
+        assert_int_equal(gguf_edit_u32(g, key, x, &e), ST_OK);
+    assert_int_not_equal(projector_load(&p, g, &dev, NULL, &e), ST_OK);
+    if (strstr(e.msg, want) == NULL) fail_msg("'%s' does not say '%s'", e.msg, want);
+    device_close(&dev);
+}
+
+static void test_messages(void **state) {
+    (void)state;
+    assert_message("gemma3", "clip.projector_type", 0, "projector type 'cogvlm' is not supported");
+    assert_message("gemma3", "clip.vision.patch_size", 0,
+                   "key clip.vision.patch_size is 0, expected 1 to 256");
+    assert_message("gemma3", "clip.vision.feed_forward_length", 63,
+                   "tensor 'v.blk.0.ffn_up.weight' has wrong shape {32,64,1,1}, expected {32,63}");
+    assert_message("gemma3", "clip.vision.block_count", 3,
+                   "missing tensor 'v.blk.2.attn_q.weight'");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_prefix_and_company),  cmocka_unit_test(test_shift),
+        cmocka_unit_test(test_encoding_repeats),    cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_failing_allocations), cmocka_unit_test(test_dynamic_size),
+        cmocka_unit_test(test_best_resolution),     cmocka_unit_test(sec_CVE_2026_22773),
+        cmocka_unit_test(sec_lmstudio_2289),        cmocka_unit_test(test_messages),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
