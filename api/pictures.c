@@ -33,7 +33,7 @@ static enum status read_one(struct cria_vision *v, const json *source,
 }
 
 enum status pictures_read(struct pictures *p, struct cria_vision *v, const json *const *source,
-                          size_t n, struct err *e) {
+                          size_t n, struct cancel *c, struct err *e) {
     *p = (struct pictures){.vision = v};
     if (n > PICTURES_MAX)
         return err_set(e, ST_LIMIT, "%zu images; the limit is %d", n, PICTURES_MAX);
@@ -41,6 +41,7 @@ enum status pictures_read(struct pictures *p, struct cria_vision *v, const json 
     if (p->encoded == NULL) return err_no_memory(e);
     for (p->n = 0; p->n < n; p->n++) {
         struct err why = {.code = ST_OK};
+        if (c != NULL && cancel_fired(c)) return err_set(e, ST_CANCELLED, "request canceled");
         const enum status st = read_one(v, source[p->n], &p->encoded[p->n], &why);
         if (st == ST_NO_MEMORY || st == ST_CANCELLED || st == ST_INTERNAL)
             return err_set(e, st, "image %zu: %s", p->n + 1, why.msg);

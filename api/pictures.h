@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 
+#include "api/cancel.h"
 #include "base/json.h"
 #include "engine/vision/vision.h"
 
@@ -23,9 +24,10 @@ struct pictures {
 };
 
 /* Decodes and encodes base64 texts. Errors name the image, counted from 1: ST_INVALID for whatever
- * is wrong with it, ST_LIMIT for too many; *p is to be released in every case. */
+ * is wrong with it, ST_LIMIT for too many; ST_CANCELLED if c (NULL: none) has fired between two. *p
+ * is to be released in every case. */
 enum status pictures_read(struct pictures *p, struct cria_vision *v, const json *const *source,
-                          size_t n, struct err *e);
+                          size_t n, struct cancel *c, struct err *e);
 /* The prompt's tokens; once per pictures_read. own_bos: as prompt_tokenize. */
 enum status pictures_tokenize(struct pictures *p, const struct vocab *v, const char *text,
                               size_t len, bool own_bos, struct token_list *out, struct err *e);

@@ -320,14 +320,16 @@ static enum status find_first(const struct prompt_input *in, const struct conver
                               size_t *first, struct err *e) {
     size_t low = 0, high = c->n == 0 ? 0 : c->n - 1;
     bool yes = true;
+    struct err refused;
     *first = 0;
     if (!in->truncate || high == 0) return ST_OK;
     enum status st = fits(in, c, 0, &yes, e);
     if (st != ST_OK || yes) return st;
     while (low + 1 < high) { /* low does not fit; high fits or is the last */
         size_t mid = low + (high - low) / 2;
-        st = fits(in, c, mid, &yes, e);
-        if (st != ST_OK) return st;
+        st = fits(in, c, mid, &yes, &refused);
+        if (st == ST_INVALID) yes = false; /* a template that does not begin with this message */
+        if (st != ST_OK && st != ST_INVALID) return err_set(e, st, "%s", refused.msg);
         if (yes)
             high = mid;
         else
@@ -335,13 +337,6 @@ static enum status find_first(const struct prompt_input *in, const struct conver
     }
     *first = high;
     return ST_OK;
-}
-
-/* System messages stay wherever they are. */
-static bool drops_any(const struct conversation *c, size_t first) {
-    for (size_t i = 0; i < first; i++)
-        if (strcmp(c->messages[i].role, "system") != 0) return true;
-    return false;
 }
 
 enum status prompt_add_images(struct prompt *p, const json *images, struct err *e) {
@@ -368,6 +363,13 @@ static enum status list_kept(const struct prompt_input *in, const struct convers
     return st;
 }
 
+/* System messages stay wherever they are. */
+static bool drops_any(const struct conversation *c, size_t first) {
+    for (size_t i = 0; i < first; i++)
+        if (strcmp(c->messages[i].role, "system") != 0) return true;
+    return false;
+}
+
 /* Fill in the middle: the template sees only the two texts. */
 static enum status render_insert(const struct prompt_input *in, struct prompt *out, struct err *e) {
     const struct template *t = in->template != NULL ? in->template : in->model->template;
@@ -390,7 +392,10 @@ enum status prompt_render(const struct prompt_input *in, struct prompt *out, str
     size_t first = 0;
     const enum prompt_way way = way_of(in);
     const bool go = in->template != NULL || in->model->template != NULL;
-    if (in->generate && *in->suffix != '\0' && go) return render_insert(in, out, e);
+    if (in->generate && *in->suffix != '\0' && go) {
+        enum status st = render_insert(in, out, e);
+        return st == ST_OK ? prompt_add_images(out, in->images, e) : st;
+    }
     if (in->generate && way == WAY_PLAIN && in->model->facts->jinja == NULL) {
         buf_str(&out->text, in->prompt);
         return out->text.failed ? err_no_memory(e) : prompt_add_images(out, in->images, e);
@@ -402,8 +407,8 @@ enum status prompt_render(const struct prompt_input *in, struct prompt *out, str
         if (in->template == NULL) st = find_first(in, &c, &first, e);
     }
     if (st == ST_OK) st = render_part(in, &c, first, in->template == NULL, out, e);
-    out->truncated = drops_any(&c, first);
     if (st == ST_OK) st = list_kept(in, &c, first, out, e);
+    out->truncated = drops_any(&c, first);
     arena_free(&c.arena);
     return st;
 }

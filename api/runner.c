@@ -316,6 +316,31 @@ static enum status open_engine(const struct runner_wish *w, const struct load_ke
     return st == ST_OK ? ST_OK : err_set(e, ST_INTERNAL, "%s", local.msg);
 }
 
+static const char *projector_of(const struct runner_wish *w) {
+    const struct store_model *m = &w->model->stored;
+    return m->n_projectors > 0 ? m->projectors[0] : "";
+}
+
+/* A projector that cannot be used is no reason to refuse text: who sends an image is told why. */
+static enum status open_vision(struct runner *r, struct err *e) {
+    struct err why = {.msg = ""};
+    if (*r->projector == '\0') return ST_OK;
+    const enum status st = cria_vision_open(&r->vision, r->engine, r->projector, NULL, &why);
+    if (st == ST_OK) return ST_OK;
+    log_warn("runner", "projector of %s: %s", r->name, why.msg);
+    r->vision_error = mem_strdup(why.msg);
+    return st == ST_NO_MEMORY || r->vision_error == NULL ? err_no_memory(e) : ST_OK;
+}
+
+static enum status open_runner(struct runner *r, const struct runner_wish *w,
+                               const struct load_key *k, const struct settings *s, struct err *e) {
+    enum status st = open_engine(w, k, s, &r->engine, e);
+    if (st != ST_OK) return st;
+    st = open_vision(r, e);
+    if (st != ST_OK) cria_engine_close(r->engine);
+    return st;
+}
+
 /* The paths of the model's adapters, a line each; NULL: no memory. */
 static char *adapter_paths(const struct catalog_model *m) {
     struct buf b = {0};
@@ -334,45 +359,6 @@ static bool same_adapters(const struct runner *r, const struct catalog_model *m)
     return *p == '\0';
 }
 
-static const char *projector_of(const struct runner_wish *w) {
-    const struct store_model *m = &w->model->stored;
-    return m->n_projectors > 0 ? m->projectors[0] : "";
-}
-
-/* A projector that cannot be used is no reason to refuse text: who sends an image is told why. */
-static enum status open_vision(struct runner *r, struct err *e) {
-    struct err why = {.msg = ""};
-    if (*r->projector == '\0') return ST_OK;
-    const enum status st = cria_vision_open(&r->vision, r->engine, r->projector, NULL, &why);
-    if (st == ST_OK) return ST_OK;
-    log_warn("runner", "projector of %s: %s", r->name, why.msg);
-    r->vision_error = mem_strdup(why.msg);
-    return st == ST_NO_MEMORY || r->vision_error == NULL ? err_no_memory(e) : ST_OK;
-}
-
-/* Engine and projector. Images whose rows see each other take one step, so that must be as large.
- */
-static enum status open_runner(struct runner *r, const struct runner_wish *w, struct load_key k,
-                               const struct settings *s, struct err *e) {
-    enum status st = open_engine(w, &k, s, &r->engine, e);
-    if (st == ST_OK) st = open_vision(r, e);
-    const struct cria_vision_info *info = r->vision != NULL ? cria_vision_info(r->vision) : NULL;
-    if (st == ST_OK && info != NULL && info->non_causal && info->max_rows > k.n_batch) {
-        k.n_batch = info->max_rows;
-        cria_vision_close(r->vision);
-        cria_engine_close(r->engine);
-        r->vision = NULL;
-        r->engine = NULL;
-        st = open_engine(w, &k, s, &r->engine, e);
-        if (st == ST_OK) st = open_vision(r, e);
-    }
-    if (st != ST_OK) {
-        cria_vision_close(r->vision);
-        cria_engine_close(r->engine);
-    }
-    return st;
-}
-
 static struct runner *runner_new(const struct runner_wish *w, const struct load_key *k,
                                  int64_t keep_ns) {
     char shortest[NAME_TEXT_MAX];
@@ -386,10 +372,10 @@ static struct runner *runner_new(const struct runner_wish *w, const struct load_
     r->key = mem_strdup(w->model->facts->key);
     r->name = mem_strdup(shortest);
     r->details = buf_take(&details);
-    r->adapters = adapter_paths(w->model);
     r->projector = mem_strdup(projector_of(w));
-    if (r->adapters != NULL && r->key != NULL && r->name != NULL && r->details != NULL &&
-        r->projector != NULL)
+    r->adapters = adapter_paths(w->model);
+    if (r->adapters != NULL && r->projector != NULL && r->key != NULL && r->name != NULL &&
+        r->details != NULL)
         return r;
     runner_free(r);
     return NULL;
@@ -407,7 +393,7 @@ static enum status load(struct runner_pool *p, const struct runner_wish *w,
     const struct settings settings = p->settings;
     pthread_mutex_unlock(&p->mutex);
     int64_t start = os_time_mono_ns();
-    enum status st = open_runner(r, w, *k, &settings, e);
+    enum status st = open_runner(r, w, k, &settings, e);
     log_info("runner", "load of %s: %s, %.0f ms", r->name, st == ST_OK ? "done" : e->msg,
              (double)(os_time_mono_ns() - start) / 1e6);
     pthread_mutex_lock(&p->mutex);
@@ -508,6 +494,7 @@ uint32_t runner_each(struct runner_pool *p, void (*fn)(void *arg, const struct r
 static void put_runner(struct buf *b, const struct runner *r, int64_t now) {
     const struct cria_model_info *info = cria_engine_info(r->engine);
     size_t size = info->weights_bytes + info->kv_bytes + info->scratch_bytes;
+    if (r->vision != NULL) size += cria_vision_info(r->vision)->weights_bytes;
     int64_t left = r->expires_ns == INT64_MAX ? INT64_MAX : r->expires_ns - now;
     char when[48];
     os_time_rfc3339(add_time(os_time_unix_ns(), left), false, when);

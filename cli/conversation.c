@@ -6,14 +6,13 @@
 #include "base/json.h"
 #include "base/mem.h"
 
-static const char *data_of(const struct buf *b) { return b->data != NULL ? b->data : ""; }
-
-static void add(struct conversation *c, enum role role, const struct buf *typed,
-                const struct buf *content, const struct buf *thinking, const struct buf *images) {
+void conversation_add(struct conversation *c, enum role role, const struct buf *content,
+                      const struct buf *thinking) {
     static const char *const name[] = {"system", "user", "assistant"};
+    const char *text = content->data != NULL ? content->data : "";
     struct message *grown = mem_grow(c->list, c->n + 1, sizeof *grown);
     if (grown != NULL) c->list = grown;
-    char *copy = grown != NULL ? mem_strndup(data_of(typed), typed->len) : NULL;
+    char *copy = grown != NULL ? mem_strndup(text, content->len) : NULL;
     if (copy == NULL) {
         c->json.failed = true;
         return;
@@ -23,23 +22,28 @@ static void add(struct conversation *c, enum role role, const struct buf *typed,
     buf_chr(&c->json, '{');
     json_put_field(&c->json, "role", name[role]);
     json_put_key(&c->json, "content");
-    json_put_string(&c->json, data_of(content), content->len);
+    json_put_string(&c->json, text, content->len);
     if (thinking != NULL && thinking->len > 0) {
         json_put_key(&c->json, "thinking");
         json_put_string(&c->json, thinking->data, thinking->len);
     }
-    if (images != NULL && images->len > 0) buf_printf(&c->json, ",\"images\":[%s]", images->data);
     buf_chr(&c->json, '}');
 }
 
-void conversation_add(struct conversation *c, enum role role, const struct buf *content,
-                      const struct buf *thinking) {
-    add(c, role, content, content, thinking, NULL);
-}
-
-void conversation_ask(struct conversation *c, const struct buf *typed, const struct buf *content,
-                      const struct buf *images) {
-    add(c, ROLE_USER, typed, content, NULL, images);
+void conversation_add_images(struct conversation *c, const struct buf *images,
+                             const struct buf *typed) {
+    if (images->len == 0 || c->n == 0 || c->json.failed) return;
+    char *copy = mem_strndup(typed->data, typed->len);
+    if (copy == NULL) {
+        c->json.failed = true;
+        return;
+    }
+    mem_free(c->list[c->n - 1].text);
+    c->list[c->n - 1].text = copy;
+    buf_cut(&c->json, c->json.len - 1); /* the message's brace */
+    buf_str(&c->json, ",\"images\":[");
+    buf_add(&c->json, images->data, images->len);
+    buf_str(&c->json, "]}");
 }
 
 void conversation_cut(struct conversation *c, size_t n) {

@@ -16,17 +16,18 @@ struct conversation { /* a zeroed struct is empty */
     struct message {
         enum role role;
         size_t at;  /* where it begins in json, its comma included */
-        char *text; /* its content, of a question as it was typed; owned */
+        char *text; /* its content; owned */
     } *list;        /* owned */
     size_t n;
 };
 /* thinking may be NULL or empty. */
 void conversation_add(struct conversation *c, enum role role, const struct buf *content,
                       const struct buf *thinking);
-/* A question: what was typed, and what of it is sent: the content, and images as JSON strings with
- * commas between. Asked again, it is typed again. */
-void conversation_ask(struct conversation *c, const struct buf *typed, const struct buf *content,
-                      const struct buf *images);
+/* Images of the last message: JSON strings of base64 with commas between; nothing if empty. typed:
+ * what the user wrote, paths included; it is what the message's text becomes again if it is taken
+ * back. */
+void conversation_add_images(struct conversation *c, const struct buf *images,
+                             const struct buf *typed);
 void conversation_cut(struct conversation *c, size_t n); /* keeps the first n */
 /* Index of the last message of the role; SIZE_MAX: none. */
 size_t conversation_last(const struct conversation *c, enum role role);

@@ -57,24 +57,33 @@ static void keep_answer(struct repl *r, const struct display *a, enum status st)
     r->n_answer = a->stats.eval_count;
 }
 
-enum status repl_ask(struct repl *r, const struct buf *message, struct err *e) {
+/* Adds the user's message, with the images whose paths are in it. */
+static enum status add_message(struct repl *r, struct buf *message, struct err *e) {
+    struct buf images = {0}, typed = {0};
+    buf_add(&typed, message->data, message->len);
+    enum status st = images_take(r->session, message, &images, e);
+    if (st == ST_OK) {
+        conversation_add(&r->talk, ROLE_USER, message, NULL);
+        conversation_add_images(&r->talk, &images, &typed);
+        if (r->talk.json.failed || typed.failed) st = err_no_memory(e);
+    }
+    buf_free(&images);
+    buf_free(&typed);
+    return st;
+}
+
+enum status repl_ask(struct repl *r, struct buf *message, struct err *e) {
     struct session *s = r->session;
     struct display a;
-    struct buf body = {0}, content = {0}, images = {0};
+    struct buf body = {0};
     struct err why = {0};
-    buf_add(&content, message->data, message->len);
-    enum status st = images_take(s, &content, &images, &why);
-    if (st == ST_OK) conversation_ask(&r->talk, message, &content, &images);
-    buf_free(&content);
-    buf_free(&images);
-    if (r->talk.json.failed || st == ST_NO_MEMORY) return err_no_memory(e);
-    if (st != ST_OK) {
+    if (add_message(r, message, &why) != ST_OK) {
         cli_error("Error", &why);
         fputs("\n", stderr);
-        return ST_OK;
+        return r->talk.json.failed ? err_no_memory(e) : ST_OK;
     }
     display_open(&a, s->wordwrap);
-    st = session_put(&body, s, &why);
+    enum status st = session_put(&body, s, &why);
     json_put_key(&body, "messages");
     buf_printf(&body, "[%s]", r->talk.json.data);
     if (st == ST_OK) st = session_ask(s, "/api/chat", &body, &a, &why);

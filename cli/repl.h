@@ -16,7 +16,7 @@ struct repl {
 
 void repl_set_system(struct repl *r, const char *text);
 /* A question and its answer. An error that ends the program, or ST_OK. */
-enum status repl_ask(struct repl *r, const struct buf *message, struct err *e);
+enum status repl_ask(struct repl *r, struct buf *message, struct err *e);
 /* Takes back the last question and what followed; its text goes to *text (may be NULL). False:
  * there is none. */
 bool repl_take_back(struct repl *r, struct buf *text);

@@ -53,11 +53,11 @@ const char *check_string(const json *row, const char *key); /* a member; "" if i
  * where it is not UTF-8. Anything else is nothing. */
 void check_text(struct buf *b, const json *v);
 
+/* Appends what base64 of a set stands for; of broken base64 a text that says so. */
+void check_base64(struct buf *b, const char *text);
 /* A number, or the fallback; a list of integers, mem_free'd by the caller (NULL: no memory). */
 double check_number(const json *v, double fallback);
 int32_t *check_ints(const json *v, uint32_t *n);
-/* Appends what base64 of a set stands for; of broken base64 a text that says so. */
-void check_base64(struct buf *b, const char *text);
 
 /* Normalised mean squared error: sum (a-b)^2 / sum b^2. */
 double check_nmse(const float *a, const float *b, size_t n);
