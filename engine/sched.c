@@ -350,7 +350,7 @@ static void leave(struct sched *s, uint32_t i, enum cria_done done, const struct
     slot_release(g->eng, g->slot);
     s->run[i] = s->run[--s->n_run];
     atomic_store(&s->n_running, s->n_run);
-    atomic_store(&s->n_free_pages, g->eng->kv->n_free);
+    atomic_store(&s->n_free_pages, g->eng->kv->all.n_free);
     finish(g, done, g->failed, e);
 }
 
@@ -361,7 +361,7 @@ static bool make_step(struct sched *s, struct cria_engine *eng) {
     const bool work = eng->rows.batch.n_tokens != 0;
     const enum status st = work ? engine_step(eng, &e) : ST_OK;
     const int64_t now = os_time_mono_ns();
-    atomic_store(&s->n_free_pages, eng->kv->n_free);
+    atomic_store(&s->n_free_pages, eng->kv->all.n_free);
     for (uint32_t i = s->n_run; i-- > 0;) { /* downwards: leave() moves the last one here */
         struct cria_generation *g = s->run[i];
         enum cria_done done = CRIA_RUNNING;
@@ -448,7 +448,7 @@ enum status sched_open(struct cria_engine *eng, struct err *e) {
     s->last = &s->first;
     atomic_init(&s->n_running, 0);
     atomic_init(&s->n_waiting, 0);
-    atomic_init(&s->n_free_pages, eng->kv->n_free);
+    atomic_init(&s->n_free_pages, eng->kv->all.n_free);
     s->run = mem_zalloc(eng->n_parallel, sizeof *s->run);
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->work, NULL);

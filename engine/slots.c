@@ -15,8 +15,12 @@
 
 void slot_truncate(struct cria_engine *eng, int slot, uint32_t n_tokens) {
     struct sequence *s = &eng->slots[slot].seq;
-    if (n_tokens < s->tokens.len) n_tokens = seq_floor(s, n_tokens);
-    seq_truncate(s, kv_seq_truncate(eng->kv, (uint32_t)slot, n_tokens));
+    uint32_t left = (uint32_t)s->tokens.len;
+    while (n_tokens < left) { /* the cache may keep less, which may end within an image */
+        left = kv_seq_truncate(eng->kv, (uint32_t)slot, seq_floor(s, n_tokens));
+        n_tokens = seq_floor(s, left);
+    }
+    seq_truncate(s, left);
 }
 
 /* Drops the idle slot that was used longest ago, but not `keep`. False: there is none with cells.
@@ -49,8 +53,7 @@ static int find_best_prefix(const struct cria_engine *eng, const struct sequence
         if (eng->slots[i].first_pos != 0) continue; /* the same tokens, but not the same cells */
         uint32_t common = seq_common(&eng->slots[i].seq, want, n);
         common = adapt_common(&eng->slots[i].adapt, adapt, eng->model->adapters.n, common);
-        common = seq_floor(want, common);
-        if (eng->kv->recurrent && common != eng->slots[i].seq.tokens.len) continue;
+        common = kv_seq_can_keep(eng->kv, (uint32_t)i, seq_floor(want, common));
         if (common <= *len) continue;
         *len = common;
         best = i;
