@@ -207,7 +207,7 @@ void http_sized(struct http_exchange *x, int status, const char *type, uint64_t 
     if (x->answered) return;
     put_head(x, &b, status, type);
     buf_printf(&b, "Content-Length: %llu\r\n\r\n", (unsigned long long)n);
-    if (b.failed || mg_write(x->conn, b.data, b.len) <= 0) x->broken = true;
+    write_out(x, &b);
     buf_free(&b);
 }
 
