@@ -183,7 +183,7 @@ def test_kill_and_go_on(registry):
         s.stop()
 
 
-def test_damaged_journal(server, registry):
+def test_sec_S_ST_3_damaged_journal(server, registry):
     """Part files that claim what is not there: the hash finds it, that partial alone is discarded."""
     d, = registry.add("ns/model:latest", [noise(MEGA, 10)])
     base = server.env["OLLAMA_MODELS"] + "/blobs/" + d.replace(":", "-")
@@ -341,13 +341,69 @@ def test_http_needs_insecure(server, registry):
     assert error_of(items).startswith("pull model manifest: ") and registry.asked == []
 
 
-def test_S_NET_12_allowed_registries(registry):
+def test_sec_ollama_16236(registry):
+    """Pull from any host by anyone: the list of allowed registries (S-NET-12)."""
     s = Server(binary(), {"CRIA_REGISTRIES": "registry.ollama.ai,hf.co"})
     try:
         registry.add("ns/model:latest", [b"x"])
         assert "not among those of CRIA_REGISTRIES" in error_of(pull(s, registry)) and registry.asked == []
     finally:
         s.stop()
+
+
+def test_sec_CVE_2024_12886(server, registry):
+    """gzip bombs: nothing is decompressed, whatever an answer says of itself; memory stays bounded."""
+    bomb = gzip.compress(b"0" * (96 << 20))
+    rss = lambda: int(open(f"/proc/{server.process.pid}/statm").read().split()[1]) * os.sysconf("SC_PAGESIZE")
+    before = rss()
+    d, = registry.add("ns/bomb:latest", [noise(5000, 60)])
+    coded = {"Content_Encoding": "gzip"}
+    registry.answers["/v2/ns/bomb/manifests/latest"] = [(200, coded, bomb)]
+    assert error_of(pull(server, registry, "ns/bomb")).startswith("pull model manifest: ")
+    registry.answers[f"/v2/ns/bomb/blobs/{d}"] = [(200, {}, b""), (200, coded, bomb)]
+    assert error_of(pull(server, registry, "ns/bomb")) != ""
+    r = HostileRegistry(token="t")
+    r.add("ns/bomb:latest", [b"x"])
+    r.answers["/token"] = [(200, coded, bomb)]
+    assert error_of(pull(server, r, "ns/bomb")) != ""
+    r.close()
+    assert rss() - before < 64 * MEGA and not any("bomb" in n for n in names(server))
+
+
+def test_sec_CVE_2024_39722(server, registry):
+    """Push tells of models, not of files: bad names are refused before anything is looked up."""
+    store = server.env["OLLAMA_MODELS"]
+    os.makedirs(store + "/manifests/h/n/m", exist_ok=True)
+    texts = set()
+    for name in ["../../../../etc/passwd", "../../../../etc/no-such-file", "a/../../b", "/etc/passwd", "h/n/m/../t",
+                 "ns/..:latest", "-x", "ns/a b"]:
+        items = call(server, "/api/push", model=name, insecure=True)
+        error = error_of(items)
+        assert error.startswith("unqualified name: ") and "passwd" not in error.replace(name, "").replace("etc/passwd", "")
+        texts.add(error.split(":")[0])
+    assert texts == {"unqualified name"} and registry.asked == []
+    shutil.rmtree(store + "/manifests/h")
+
+
+def test_sec_CVE_2025_44779(server, registry, tmp_path):
+    """Replacing or deleting a model whose manifest names files outside removes none of them."""
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    relative = os.path.relpath(victim, server.env["OLLAMA_MODELS"] + "/blobs")
+    registry.add("ns/evil:latest", [b"x"])
+    folder = f"{server.env['OLLAMA_MODELS']}/manifests/{registry.address}/ns/evil"
+    for digest in [f"sha256:{relative}", f"sha256-{relative}", str(victim), "sha256:" + "0" * 63 + "/"]:
+        os.makedirs(folder, exist_ok=True)
+        with open(folder + "/latest", "w") as f:
+            json.dump({"schemaVersion": 2, "config": {"digest": digest, "size": 1},
+                       "layers": [{"mediaType": "m", "digest": digest, "size": 8}]}, f)
+        assert pull(server, registry, "ns/evil")[-1] == {"status": "success"}
+        with open(folder + "/latest", "w") as f:
+            json.dump({"schemaVersion": 2, "layers": [{"mediaType": "m", "digest": digest, "size": 8}]}, f)
+        c = http.client.HTTPConnection(server.netloc, timeout=30)
+        c.request("DELETE", "/api/delete", json.dumps({"model": f"{registry.address}/ns/evil"}))
+        assert c.getresponse().status == 200
+        assert victim.read_bytes() == b"precious"
 
 
 # ---- docker-registry ----------------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ def test_sec_S_ST_4_two_processes_share_a_download(folder, server, registry):
 
 def test_sec_S_ST_4_the_second_goes_on_when_the_first_dies(folder, server, registry):
     d, = registry.add("ns/model:latest", [noise(80 * MEGA, 2)])
-    registry.behave(d, slow=0.002)
+    registry.behave(d, slow=0.0005)
     other = Server(binary(), {"OLLAMA_MODELS": folder})
     partial = blob_path(folder, d) + "-partial"
     with concurrent.futures.ThreadPoolExecutor() as pool:
@@ -461,3 +461,72 @@ def test_outdated_and_pull_all(folder, server, registry):
     run = cli(folder, "pull", "--all", "--insecure", check=False, OLLAMA_HOST=server.netloc)
     assert run.returncode == 1 and b"file does not exist" in run.stderr and len(snapshot(folder)) == 3
     assert b"Warning" in cli(folder, "list", "--outdated", "--insecure").stderr
+
+
+# ---- links, aliases, further stores -------------------------------------------------------------------------------
+
+
+def test_create_links_files(folder, server, tmp_path):
+    """--link: the blob is the file itself; --copy and the default leave it alone."""
+    source = tmp_path / "m.gguf"
+    source.write_bytes(GGUF)
+    (tmp_path / "Modelfile").write_text("FROM ./m.gguf\nSYSTEM hello\n")
+    blob = blob_path(folder, digest_of(GGUF))
+    for flags, same in [(["--copy"], False), (["--link"], True), (["--link"], True)]:
+        request(server, "DELETE", "/api/delete", {"model": "linked"})
+        cli(folder, "create", "linked", "-f", str(tmp_path / "Modelfile"), *flags, OLLAMA_HOST=server.netloc)
+        assert (os.stat(blob).st_ino == source.stat().st_ino) == same, flags
+        assert not [x for x in os.listdir(folder + "/blobs") if x.startswith("tmp-")]
+    source.write_bytes(GGUF[:-1] + b"!")  # the promise that --link asks for is broken: fsck sees it
+    run = cli(folder, "fsck", "--json", check=False)
+    assert {x["code"] for x in json.loads(run.stdout)["findings"]} == {"blob-damaged", "model-damaged"}
+
+
+def test_aliases(folder, server):
+    create(server, "target")
+    cli(folder, "alias", "short", "target")
+    cli(folder, "alias", "shorter", "short")
+    show = request(server, "POST", "/api/show", {"model": "shorter"})
+    assert show[-1]["details"]["family"]
+    body = {"model": "SHORT", "prompt": "x", "stream": False, "options": {"num_predict": 2}}
+    assert "response" in request(server, "POST", "/api/generate", body)[-1]
+    assert request(server, "POST", "/api/copy", {"source": "short", "destination": "copied"}) == []
+    assert request(server, "POST", "/api/create", {"model": "child", "from": "short"})[-1] == {"status": "success"}
+    assert json.loads(cli(folder, "alias", "--json").stdout)["aliases"] == [
+        {"alias": "short:latest", "target": "target:latest"}, {"alias": "shorter:latest", "target": "short:latest"}]
+    run = cli(folder, "alias", "target", "shorter", check=False)
+    assert run.returncode == 1 and b"stand for itself" in run.stderr
+    assert "not found" in request(server, "DELETE", "/api/delete", {"model": "short"})[-1]["error"]  # not its target
+    cli(folder, "alias", "--remove", "short")
+    assert "model 'shorter:latest' not found" in request(server, "POST", "/api/show", {"model": "shorter"})[-1]["error"]
+    assert cli(folder, "alias", "--remove", "short", check=False).returncode == 1
+    assert len(snapshot(folder)) == 3 and fsck(folder)["damaged"] == 0
+
+
+def test_models_of_further_stores(folder, server, tmp_path):
+    create(server, "one")
+    create(server, "two", "another")
+    before = snapshot(folder)
+    own = str(tmp_path / "own")
+    s = Server(binary(), {"OLLAMA_MODELS": own, "CRIA_MORE_MODELS": f"/no/such, {folder}/"})
+    try:
+        names = lambda: sorted(m["name"] for m in request(s, "GET", "/api/tags", "")[-1]["models"])
+        assert names() == ["one:latest", "two:latest"]
+        body = {"model": "one", "prompt": "x", "stream": False, "options": {"num_predict": 2}}
+        assert "response" in request(s, "POST", "/api/generate", body)[-1]
+        assert request(s, "POST", "/api/show", {"model": "ONE"})[-1]["details"]["family"]
+        assert "which is only read" in request(s, "DELETE", "/api/delete", {"model": "one"})[-1]["error"]
+        assert snapshot(own) == {} and not os.listdir(own + "/blobs")
+        assert request(s, "POST", "/api/copy", {"source": "one", "destination": "mine"}) == []
+        assert request(s, "POST", "/api/create", {"model": "child", "from": "two", "system": "new"})[-1] == {"status": "success"}
+        create(s, "one", "hides that one")
+        assert names() == ["child:latest", "mine:latest", "one:latest", "two:latest"]
+        assert request(s, "POST", "/api/show", {"model": "one"})[-1]["system"] == "hides that one"
+        assert request(s, "DELETE", "/api/delete", {"model": "one"}) == []
+        assert request(s, "POST", "/api/show", {"model": "one"})[-1]["system"] == "Be brief."
+        here = snapshot(own)
+        default = "registry.ollama.ai/library/"
+        assert here[default + "mine/latest"] == before[default + "one/latest"]
+    finally:
+        assert s.stop() == 0
+    assert snapshot(folder) == before and fsck(folder)["damaged"] == 0
