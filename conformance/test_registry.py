@@ -6,12 +6,14 @@ import http.client
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import time
 
 import pytest
 
+import registry as well_behaved
 from conftest import binary
 from hostile_registry import HostileRegistry, digest_of
 from transport import Server, free_port
@@ -467,3 +469,75 @@ def test_push_and_pull_are_bit_identical(docker_registry):
     finally:
         a.stop()
         b.stop()
+
+
+# ---- the recorded exchange ----------------------------------------------------------------------------------
+
+
+RECORDED = os.path.join(os.path.dirname(__file__), "..", "golden", "store", "registry_exchange.jsonl")
+LAYERS = ["model", "template", "system", "license", "params", "messages"]  # of the recorded model
+
+
+def recorded_push():
+    """(method, path, headers) of the first push; digests by their order, volatile parts by name."""
+    with open(RECORDED, encoding="utf-8") as f:
+        rows = [r for r in map(json.loads, f) if r["exchange"].startswith("plain registry")]
+    return [(r["request"].split()[0], r["request"].split()[1], r["request_headers"]) for r in rows if r["n"] <= 37], [
+        int(r["request_headers"]["Content-Length"]) for r in rows if r["n"] <= 28 and r["request"].startswith("PATCH")]
+
+
+def plain(path, order):
+    for part in re.findall(r"sha256(?::|%3A)([0-9a-f]{64})", path):
+        if part not in order:
+            order.append(part)
+        path = path.replace(part, f"D{order.index(part)}")
+    path = re.sub(r"uploads/[^/?&]+", "uploads/UUID", path)
+    return re.sub(r"etag=[0-9a-f]{32}-", "etag=MD5-", re.sub(r"_state=[^&]*", "_state=STATE", path))
+
+
+def test_push_as_recorded(server):
+    """Method, path, listed headers and order are those that were recorded, for layers of the same sizes; and
+    the manifest has as many bytes."""
+    if not os.path.exists(RECORDED):
+        pytest.skip("no recorded exchange")
+    wanted, sizes = recorded_push()
+    asked = []
+
+    class Logged(well_behaved.Handler):
+        def route(self):
+            asked.append((self.command, self.path, dict(self.headers)))
+            super().route()
+
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = route
+
+        def reply(self, code, body=b"", **headers):
+            if "Location" in headers and "uploads/" in headers["Location"]:
+                headers["Location"] += "?_state=x"  # as docker-registry has it
+            super().reply(code, body, **headers)
+
+    r = well_behaved.Registry({}, ".")
+    Logged.registry = r
+    r.httpd.RequestHandlerClass = Logged
+    store = server.env["OLLAMA_MODELS"]
+
+    def put(kind, size, seed):
+        data = noise(size, seed)
+        with open(store + "/blobs/" + digest_of(data).replace(":", "-"), "wb") as f:
+            f.write(data)
+        return {"mediaType": kind, "digest": digest_of(data), "size": size}
+
+    layers = [put("application/vnd.ollama.image." + kind, size, 70 + i)
+              for i, (kind, size) in enumerate(zip(LAYERS, sizes))]
+    config = put("application/vnd.docker.container.image.v1+json", sizes[-1], 80)
+    os.makedirs(f"{store}/manifests/{r.address}/lib/tiny")
+    with open(f"{store}/manifests/{r.address}/lib/tiny/latest", "w") as f:
+        json.dump({"schemaVersion": 2, "mediaType": well_behaved.MANIFEST, "config": config, "layers": layers}, f)
+    for _ in range(2):
+        assert call(server, "/api/push", model=f"{r.address}/lib/tiny", insecure=True)[-1] == {"status": "success"}
+    r.close()
+    theirs, ours = [], []
+    assert len(asked) == len(wanted)
+    for (method, path, headers), (m, p, h) in zip(wanted, asked):
+        assert (m, plain(p, ours)) == (method, plain(path, theirs))
+        for key, value in headers.items():
+            assert h.get(key) == value, (method, path, key, h.get(key), value)

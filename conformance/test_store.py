@@ -84,7 +84,7 @@ def wait_for(what, seconds=30):
 
 
 def test_sec_S_ST_4_two_processes_share_a_download(folder, server, registry):
-    d, = registry.add("ns/model:latest", [noise(4 * MEGA, 1)])
+    d, = registry.add("ns/model:latest", [noise(2 * MEGA, 1)])
     registry.behave(d, slow=0.02)
     other = Server(binary(), {"OLLAMA_MODELS": folder})
     try:
@@ -118,7 +118,7 @@ def test_sec_S_ST_4_the_second_goes_on_when_the_first_dies(folder, server, regis
 
 def test_sec_S_ST_4_pruning_leaves_a_running_pull_alone(folder, server, registry):
     """A second server starts, and prune --all runs, while a pull has blobs that no manifest names."""
-    small, large = registry.add("ns/model:latest", [noise(5000, 3), noise(4 * MEGA, 4)])
+    small, large = registry.add("ns/model:latest", [noise(5000, 3), noise(2 * MEGA, 4)])
     registry.behave(large, slow=0.03)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         running = pool.submit(pull, server, registry)
@@ -137,7 +137,7 @@ def test_sec_S_ST_4_pruning_leaves_a_running_pull_alone(folder, server, registry
 
 
 def test_sec_S_ST_4_deleting_a_model_whose_blob_another_pull_needs(folder, server, registry):
-    shared, large = noise(5000, 5), noise(3 * MEGA, 6)
+    shared, large = noise(5000, 5), noise(2 * MEGA, 6)
     registry.add("ns/first:latest", [shared])
     d, slow = registry.add("ns/model:latest", [shared, large])
     assert pull(server, registry, "ns/first")[-1] == {"status": "success"}
@@ -152,7 +152,7 @@ def test_sec_S_ST_4_deleting_a_model_whose_blob_another_pull_needs(folder, serve
 
 def test_a_blob_that_vanishes_is_pulled_again(folder, server, registry):
     """Programs that know nothing of our locks may remove what no manifest names."""
-    small, large = registry.add("ns/model:latest", [noise(5000, 7), noise(2 * MEGA, 8)])
+    small, large = registry.add("ns/model:latest", [noise(5000, 7), noise(MEGA, 8)])
     registry.behave(large, slow=0.03)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         running = pool.submit(pull, server, registry)
@@ -184,7 +184,7 @@ def test_sec_S_ST_4_many_at_random(folder, server, registry):
     for i, name in enumerate(names):
         registry.add(name + ":latest", [noise(3000, i), noise(50_000, i % 2), b"all share this"])
     other = Server(binary(), {"OLLAMA_MODELS": folder})
-    end = time.time() + float(os.environ.get("CRIA_SOAK", "4"))
+    end = time.time() + float(os.environ.get("CRIA_SOAK", "2"))
     bad = []
 
     def work(seed):
