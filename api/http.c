@@ -219,11 +219,9 @@ enum status http_write(struct http_exchange *x, const void *data, size_t n) {
         write_bytes(x, data, n);
         return x->broken ? ST_IO : ST_OK;
     }
-    buf_printf(&b, "%zx
-", n);
+    buf_printf(&b, "%zx\r\n", n);
     buf_add(&b, data, n);
-    buf_str(&b, "
-");
+    buf_str(&b, "\r\n");
     write_out(x, &b);
     buf_free(&b);
     return x->broken ? ST_IO : ST_OK;
