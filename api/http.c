@@ -215,7 +215,7 @@ enum status http_write(struct http_exchange *x, const void *data, size_t n) {
     struct buf b = {0};
     if (x->broken) return ST_IO;
     if (n == 0 || x->head) return ST_OK; /* an empty chunk would be the last one */
-    if (!x->chunked) { /* as it is: a blob's megabytes are not copied once more */
+    if (!x->chunked) {                   /* as it is: a blob's megabytes are not copied once more */
         write_bytes(x, data, n);
         return x->broken ? ST_IO : ST_OK;
     }
