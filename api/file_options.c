@@ -12,7 +12,7 @@
 
 static const struct {
     const char *key, *option;
-    double least, most;
+    float least, most;
 } NUMBERS[] = {
     {"top_k", "top_k", -INFINITY, INFINITY},
     {"top_p", "top_p", -INFINITY, INFINITY},
@@ -21,7 +21,7 @@ static const struct {
     {"xtc_threshold", "xtc_threshold", -INFINITY, INFINITY},
     {"temp", "temperature", -INFINITY, INFINITY},
     {"penalty_last_n", "repeat_last_n", -1, INFINITY},
-    {"penalty_repeat", "repeat_penalty", 1e-6, INFINITY},
+    {"penalty_repeat", "repeat_penalty", 1e-6F, INFINITY},
     {"mirostat", "mirostat", 0, 2},
     {"mirostat_tau", "mirostat_tau", -INFINITY, INFINITY},
     {"mirostat_eta", "mirostat_eta", -INFINITY, INFINITY},
@@ -38,7 +38,7 @@ static void put_number(struct buf *b, const struct gguf_kv *kv, size_t row) {
     }
     const bool is_float = gguf_is_float(kv->elem);
     const double x = is_float ? gguf_elem_float(kv, 0) : (double)gguf_elem_int(kv, 0);
-    if (!isfinite(x) || x < NUMBERS[row].least || x > NUMBERS[row].most) {
+    if (!isfinite(x) || x < (double)NUMBERS[row].least || x > (double)NUMBERS[row].most) {
         left_out(NUMBERS[row].key, "its value is out of range");
         return;
     }

@@ -207,7 +207,7 @@ void http_sized(struct http_exchange *x, int status, const char *type, uint64_t 
     if (x->answered) return;
     put_head(x, &b, status, type);
     buf_printf(&b, "Content-Length: %llu\r\n\r\n", (unsigned long long)n);
-    if (b.failed || mg_write(x->conn, b.data, b.len) <= 0) x->broken = true;
+    write_out(x, &b);
     buf_free(&b);
 }
 
@@ -219,11 +219,9 @@ enum status http_write(struct http_exchange *x, const void *data, size_t n) {
         write_bytes(x, data, n);
         return x->broken ? ST_IO : ST_OK;
     }
-    buf_printf(&b, "%zx
-", n);
+    buf_printf(&b, "%zx\r\n", n);
     buf_add(&b, data, n);
-    buf_str(&b, "
-");
+    buf_str(&b, "\r\n");
     write_out(x, &b);
     buf_free(&b);
     return x->broken ? ST_IO : ST_OK;

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -21,7 +22,7 @@
 #include "base/os.h"
 
 static struct http *server;
-static sem_t waiting, gone;
+static sem_t waiting, gone, flooded;
 
 static void on_gone(void *arg) { sem_post(arg); }
 
@@ -40,6 +41,11 @@ static void handler(void *arg, struct http_exchange *x) {
         sem_wait(&gone);
         http_unwatch(x);
         http_answer_text(x, 200, NULL, "late");
+    } else if (strcmp(http_path(x), "/flood") == 0) {
+        static const char zeros[65536];
+        http_stream(x, 200, "text/plain");
+        while (http_write(x, zeros, sizeof zeros) == ST_OK) continue;
+        sem_post(&flooded);
     } else if (strcmp(http_path(x), "/ignore") == 0) {
         http_answer_text(x, 200, "text/plain", "no body wanted");
     } else if (http_read_all(x, 100000, &body, &e) != ST_OK) {
@@ -58,6 +64,7 @@ static int setup(void **state) {
     struct http_params p = {.host = "127.0.0.1", .handler = handler, .n_threads = 4};
     sem_init(&waiting, 0, 0);
     sem_init(&gone, 0, 0);
+    sem_init(&flooded, 0, 0);
     if (http_open(&server, &p, &e) != ST_OK) return -1;
     return http_port(server) > 0 ? 0 : -1;
 }
@@ -189,6 +196,111 @@ static void test_framing(void **state) {
            "\r\n\r\n/second");
 }
 
+/* ---- times (S-NET-8): each of these connections would stay for ever ---- */
+
+static const struct http_limits short_limits = {.first_byte_ms = 200,
+                                                .head_ms = 400,
+                                                .body_window_ms = 300,
+                                                .body_window_bytes = 1024,
+                                                .stall_ms = 400,
+                                                .tick_ms = 50,
+                                                .per_address = 256};
+
+/* Sends what there is, then a byte every 20 ms while `drip` is not 0, until the server ends the
+ * connection. NULL: it never did (10 s). */
+static char *sent_slowly(struct http *h, const char *request, size_t n, char drip) {
+    struct http *other = server;
+    struct buf b = {0};
+    char part[4096];
+    bool ended = false;
+    server = h;
+    const int fd = dial();
+    server = other;
+    const struct timeval moment = {.tv_usec = 20000};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &moment, sizeof moment);
+    send_all(fd, request, n);
+    for (int i = 0; i < 500 && !ended; i++) {
+        const ssize_t k = recv(fd, part, sizeof part, 0);
+        ended = k == 0 || (k < 0 && errno != EAGAIN && errno != EWOULDBLOCK);
+        if (k > 0) buf_add(&b, part, (size_t)k);
+        if (!ended && drip != 0) send(fd, &drip, 1, MSG_NOSIGNAL);
+    }
+    close(fd);
+    char *text = buf_take(&b);
+    if (ended) return text;
+    mem_free(text);
+    return NULL;
+}
+
+static struct http *impatient(void) {
+    struct http *h;
+    const struct http_params p = {
+        .host = "127.0.0.1", .handler = handler, .n_threads = 4, .limits = &short_limits};
+    assert_int_equal(http_open(&h, &p, NULL), ST_OK);
+    return h;
+}
+
+static void test_sec_S_NET_8_slow_clients(void **state) {
+    (void)state;
+    static const struct {
+        const char *request;
+        char drip;
+    } row[] = {
+        {"", 0},                                                          /* nothing at all */
+        {"GET / HT", 0},                                                  /* then nothing */
+        {"GET / HTTP/1.1\r\nHost: x\r\nA: ", 'a'},                        /* slowloris */
+        {"GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nA: ", 'a'}, /* its second request */
+        {"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 90000\r\n\r\n", 'a'},
+        {"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 90000\r\n\r\nabc", 0},
+    };
+    struct http *h = impatient();
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        char *answer = sent_slowly(h, row[i].request, strlen(row[i].request), row[i].drip);
+        if (answer == NULL) print_error("still open: %s\n", row[i].request);
+        assert_non_null(answer);
+        mem_free(answer);
+    }
+    http_close(h);
+}
+
+/* All threads are kept waiting, and yet a client is served. */
+static void test_sec_S_NET_8_slowloris_ends(void **state) {
+    (void)state;
+    struct http *h = impatient(), *other = server;
+    int fd[12];
+    server = h;
+    for (size_t i = 0; i < 12; i++) {
+        fd[i] = dial();
+        send_all(fd[i], "GET / HT", 8);
+    }
+    static const char next[] = "GET /b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    bool served = false; /* 503 while there are too many, and then no longer */
+    for (int i = 0; i < 500 && !served; i++) {
+        char *answer = exchange(next, sizeof next - 1);
+        served = strstr(answer, "HTTP/1.1 200") != NULL;
+        mem_free(answer);
+        if (!served) usleep(20000);
+    }
+    server = other;
+    assert_true(served);
+    for (size_t i = 0; i < 12; i++) close(fd[i]);
+    http_close(h);
+}
+
+/* A stream that nobody reads ends; the handler is told. */
+static void test_sec_S_NET_8_a_client_that_does_not_read(void **state) {
+    (void)state;
+    static const char request[] = "GET /flood HTTP/1.1\r\nHost: x\r\n\r\n";
+    struct http *h = impatient(), *other = server;
+    server = h;
+    const int fd = dial();
+    server = other;
+    send_all(fd, request, sizeof request - 1);
+    sem_wait(&flooded);
+    close(fd);
+    http_close(h);
+}
+
 static void *close_later(void *arg) {
     sem_wait(&waiting);
     close(*(int *)arg);
@@ -234,10 +346,17 @@ static void test_port_in_use(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_strict_heads),  cmocka_unit_test(test_too_many_headers),
-        cmocka_unit_test(test_bodies),        cmocka_unit_test(test_long_body),
-        cmocka_unit_test(test_framing),       cmocka_unit_test(test_client_gone),
-        cmocka_unit_test(test_stop_is_quick), cmocka_unit_test(test_port_in_use),
+        cmocka_unit_test(test_strict_heads),
+        cmocka_unit_test(test_too_many_headers),
+        cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_long_body),
+        cmocka_unit_test(test_framing),
+        cmocka_unit_test(test_client_gone),
+        cmocka_unit_test(test_sec_S_NET_8_slow_clients),
+        cmocka_unit_test(test_sec_S_NET_8_slowloris_ends),
+        cmocka_unit_test(test_sec_S_NET_8_a_client_that_does_not_read),
+        cmocka_unit_test(test_stop_is_quick),
+        cmocka_unit_test(test_port_in_use),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -87,6 +87,6 @@ void route_push(const struct route_call *call) {
     }
     strcpy(name.scheme, "https");
     if (st == ST_OK) st = registry_push(call->server->store, &name, &o, work_progress, &w, &e);
-    work_finish(&w, st, 500, &e);
+    work_finish(&w, st, st == ST_NOT_FOUND ? 404 : 500, &e);
     json_free(root);
 }

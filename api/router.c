@@ -6,6 +6,7 @@
 #include "api/request.h"
 #include "api/server_impl.h"
 #include "api/unpack.h"
+#include "base/hex.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/os.h"
@@ -35,19 +36,12 @@ const size_t router_n_routes = N_ROUTES;
 
 /* ---- paths ---- */
 
-static int hex(char c) {
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 /* Percent-decoding; broken escapes stay as they are. NULL: no memory. */
 static char *decode(const char *s) {
     char *out = mem_strdup(s), *p = out;
     if (out == NULL) return NULL;
     for (; *s != '\0'; p++) {
-        int high = *s == '%' ? hex(s[1]) : -1, low = high >= 0 ? hex(s[2]) : -1;
+        int high = *s == '%' ? hex_value(s[1]) : -1, low = high >= 0 ? hex_value(s[2]) : -1;
         *p = *s;
         if (low >= 0) *p = (char)(high << 4 | low);
         s += low >= 0 ? 3 : 1;

@@ -209,7 +209,7 @@ static struct load_key load_key(const struct runner_pool *p, const struct runner
     if (train > 0 && ctx > train) ctx = train;
     k.n_ctx = clamp_u32(ctx, w->model->can[CAN_VISION] ? MIN_VISION_CTX : MIN_CTX, 1U << 30);
     k.n_batch = k.auto_batch ? DEFAULT_BATCH : clamp_u32(o->num_batch, 1, 65536);
-    k.n_thread = clamp_u32(o->num_thread, 0, most_threads());
+    if (o->num_thread > 0) k.n_thread = clamp_u32(o->num_thread, 1, most_threads());
     return k;
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "base/utf8.h"
 
 struct scan {
@@ -128,12 +129,6 @@ static void put_char(struct scan *s, uint32_t cp, bool key) {
         buf_printf(s->out, "\\u%04x", (unsigned)cp);
     else
         buf_add(s->out, utf8, utf8_encode(cp, utf8));
-}
-
-static int hex_value(int c) {
-    if (is_digit(c)) return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 static enum status scan_hex4(struct scan *s, uint32_t *v) {

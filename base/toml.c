@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/hex.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/utf8.h"
@@ -198,10 +199,7 @@ static enum status read_unicode(struct reader *r, struct buf *out, int digits, s
     char bytes[4];
     for (int i = 0; i < digits; i++, r->at++) {
         const char c = peek(r);
-        int v = c >= '0' && c <= '9'   ? c - '0'
-                : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                       : -1;
+        int v = hex_value(c);
         if (v < 0) return fail_at(r, start, "expected %d hexadecimal digits", digits);
         cp = cp << 4 | (uint32_t)v;
     }

@@ -45,3 +45,7 @@ if ! cmp -s conformance/requirements.txt $venv/installed.txt; then
         echo "no Python packages (no network?): the tests with real clients will be skipped"
     fi
 fi
+if command -v node >/dev/null; then # Debian 12's is too old for them; where there is a newer one, it is used
+    python3 ci/fetch_npm.py conformance/npm-packages.txt build/node_modules ||
+        echo "no JavaScript packages (no network?): the tests with them will be skipped"
+fi

@@ -13,7 +13,7 @@
 #include "cli/gather.h"
 #include "cli/statuses.h"
 #include "cli/terminal.h"
-#include "store/name.h"
+#include "store/store.h"
 
 struct create {
     struct client *client;
@@ -23,6 +23,7 @@ struct create {
     /* Of the upload that runs: */
     const struct gather_file *file;
     uint64_t sent;
+    bool link, copy; /* files as hard links; always over HTTP */
 };
 
 /* ---- files ---- */
@@ -56,6 +57,16 @@ static enum status upload(struct create *c, const char *path, struct err *e) {
     return st;
 }
 
+/* Into the store on this disk without a copy; false: that is not possible. */
+static bool adopt(struct create *c) {
+    struct store *s;
+    char digest[STORE_DIGEST_TEXT];
+    if (c->copy || store_open(&s, NULL, NULL) != ST_OK) return false;
+    const bool done = store_blob_adopt(s, c->file->path, c->link, digest, NULL) == ST_OK;
+    store_close(s);
+    return done && strcmp(digest, c->file->digest) == 0;
+}
+
 static enum status send_file(struct create *c, struct gather_file *f, struct err *e) {
     char hex[DIGEST_HEX + 1], path[128];
     struct err missing = {0};
@@ -68,6 +79,10 @@ static enum status send_file(struct create *c, struct gather_file *f, struct err
     c->file = f;
     const struct client_call head = {.method = "HEAD", .path = path};
     st = client_call(c->client, &head, NULL, NULL, &missing);
+    if (st == ST_NOT_FOUND && adopt(c)) {
+        st = client_call(c->client, &head, NULL, NULL, &missing);
+        if (st == ST_OK) return st; /* the server works on this very store */
+    }
     if (st == ST_NOT_FOUND) return upload(c, path, e);
     return st == ST_OK ? st : err_set(e, st, "%s", missing.msg);
 }
@@ -162,7 +177,8 @@ enum status cmd_create(const struct args *a, struct err *e) {
     struct model_name name;
     if (!name_parse(&name, a->words[0]))
         return err_set(e, ST_INVALID, "invalid model name: %s", a->words[0]);
-    struct create c = {.progress = progress_new()};
+    struct create c = {
+        .progress = progress_new(), .link = args_bool(a, "link"), .copy = args_bool(a, "copy")};
     terminal_catch_interrupt();
     enum status st = create(&c, a, e);
     gather_free(&c.files);

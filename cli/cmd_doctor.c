@@ -176,11 +176,11 @@ static void check_server(struct finding *f) {
         say(f, config_is_set(SET_host) ? HEALTH_FAIL : HEALTH_WARN, e.msg);
     else if (version == NULL)
         say(f, HEALTH_FAIL, "it does not tell its version");
-    else if (strcmp(version, CRIA_VERSION) == 0)
-        say(f, HEALTH_OK, "it runs this version");
+    else if (strcmp(version, CRIA_API_VERSION) == 0)
+        say(f, HEALTH_OK, "it speaks this version of the API");
     else
-        say(f, HEALTH_WARN, "it runs another version");
-    if (version != NULL) buf_printf(&f->text, " (server %s, here %s)", version, CRIA_VERSION);
+        say(f, HEALTH_WARN, "it speaks another version of the API");
+    if (version != NULL) buf_printf(&f->text, " (server %s, here %s)", version, CRIA_API_VERSION);
     json_free(reply);
     client_close(c);
 }

@@ -30,7 +30,9 @@ static enum status write_page(const char *dir, const struct command *c, struct e
 
 static enum status write_pages(const char *dir, struct err *e) {
     enum status st = os_mkdirs(dir, e);
-    for (int i = 0; i < CMD_COUNT && st == ST_OK; i++) st = write_page(dir, &cli_commands[i], e);
+    for (int i = 0; i < CMD_COUNT && st == ST_OK; i++)
+        if (i == CMD_root || (cli_commands[i].shows & HIDDEN) == 0)
+            st = write_page(dir, &cli_commands[i], e);
     return st == ST_OK ? write_page(dir, NULL, e) : st;
 }
 

@@ -135,7 +135,7 @@ static enum status run(struct session *s, const struct args *a, const char *mode
     const bool interactive =
         a->n_words == 1 && terminal_is(STDIN_FILENO) && terminal_is(STDOUT_FILENO);
     enum status st = make_prompt(&prompt, a, e);
-    if (st == ST_OK) st = session_show(s, model, e);
+    if (st == ST_OK) st = session_find(s, model, e);
     if (st == ST_OK && s->think == NULL && session_can(s, "thinking")) s->think = "true";
     if (st == ST_OK && session_can(s, "embedding"))
         st = embed(s, a, &prompt, e);

@@ -60,7 +60,8 @@ static enum status load(struct repl *r, const struct line *l, struct err *e) {
     if (st == ST_OK) {
         mem_free(s->owned_model);
         s->owned_model = name;
-        if (!session_can(s, "thinking")) s->think = NULL;
+        const bool thinks = session_can(s, "thinking");
+        if (thinks != (s->think != NULL)) s->think = thinks ? "true" : NULL;
         clear(r, false);
         st = session_load(s, &why);
         return say(st, &why);

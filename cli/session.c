@@ -18,7 +18,7 @@ void session_free(struct session *s) {
 
 /* ---- the model ---- */
 
-static enum status show(struct session *s, const char *model, struct err *e) {
+enum status session_show(struct session *s, const char *model, struct err *e) {
     struct buf body = {0};
     json *shown = NULL;
     buf_chr(&body, '{');
@@ -34,12 +34,12 @@ static enum status show(struct session *s, const char *model, struct err *e) {
     return st;
 }
 
-enum status session_show(struct session *s, const char *model, struct err *e) {
+enum status session_find(struct session *s, const char *model, struct err *e) {
     struct err missing = {0};
-    enum status st = show(s, model, &missing);
+    enum status st = session_show(s, model, &missing);
     if (st != ST_NOT_FOUND) return st == ST_OK ? st : err_set(e, st, "%s", missing.msg);
     st = statuses_model(s->client, "/api/pull", model, s->insecure, e);
-    return st == ST_OK ? show(s, model, e) : st;
+    return st == ST_OK ? session_show(s, model, e) : st;
 }
 
 bool session_can(const struct session *s, const char *capability) {

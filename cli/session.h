@@ -21,8 +21,10 @@ struct session {
     bool verbose, wordwrap, hide_thinking, raw, insecure;
 };
 
-/* Reads what the model is; a model that is not there is pulled first. */
+/* Reads what the model is. ST_NOT_FOUND: it is not there; then nothing has changed. */
 enum status session_show(struct session *s, const char *model, struct err *e);
+/* The same; a model that is not there is pulled first. */
+enum status session_find(struct session *s, const char *model, struct err *e);
 bool session_can(const struct session *s, const char *capability);
 /* Sets `think` from "", "true", "low", ...; false: no such value. */
 bool session_set_think(struct session *s, const char *value);

@@ -37,7 +37,7 @@ REFUSED = {
     "*/error_400* 0 *": 400,
     "js-multillm/complete 3 *": 400,  # a chat with the embedding model
     "*image* POST /*": 400,  # the model of the fixtures has no eyes
-    "*/push 0 *": 500,  # no such model; a stream that was not asked for
+    "*/push 0 *": 404,  # no such model; a stream that was not asked for
     "*/pull 0 *": 500,  # the real registry: no network in tests
 }
 

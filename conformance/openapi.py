@@ -44,8 +44,8 @@ class Description:
 
     @staticmethod
     def expression(name):
-        """A parameter is one part of a path; the name of a model may hold slashes."""
-        parts = [{"{model}": ".+"}.get(p, "[^/]+") if p.startswith("{") else re.escape(p)
+        """A parameter is one part of a path; the name of a model and what is left of a path may hold slashes."""
+        parts = [{"{model}": ".+", "{rest}": ".+"}.get(p, "[^/]+") if p.startswith("{") else re.escape(p)
                  for p in re.split(r"(\{\w+\})", name) if p]
         return "^" + "".join(parts) + "$"
 
@@ -99,6 +99,8 @@ class Description:
             items = parse_ndjson(answer.body)
         elif kind == "text/event-stream":
             items = [item["data"] for item in parse_sse(answer.body) if item["data"] != "[DONE]"]
+        elif kind.endswith("json"):
+            items = [json.loads(answer.body)]
         else:
-            items = [json.loads(answer.body) if kind == "application/json" else answer.body.decode("utf-8")]
+            items = [answer.body.decode("utf-8")] if kind.startswith("text/") else []
         return [p for i, item in enumerate(items) for p in self.check_value(schema, item, f"{where} item {i}")][:4]

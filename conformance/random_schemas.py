@@ -9,18 +9,23 @@ time. The keywords are those that cria enforces; the schemas can all be satisfie
 """
 import argparse
 import concurrent.futures
+import datetime
 import hashlib
 import json
 import os
 import random
+import re
 import sys
 
 from transport import Server, send
 
-WORDS = ["name", "age", "id", "tags", "kind", "x", "näme", "a b", "", "k\"q", "deep", "item", "and", "an"]
+WORDS = ["name", "age", "id", "tags", "kind", "x", "näme", "a b", "", "k\"q", "deep", "item", "and", "an",
+         "日本", "Ключ", "🙂", "e\u0301", "a/b~c", "tab\t", "\u2028", "back\\slash", "$ref", "type"]
 PATTERNS = [r"^[a-z]{2,5}$", r"^\d{3}-\d{4}$", r"^(cat|dog)s?$", r"[0-9]+x", r"^[^a-m]{1,6}$", r"^\w+ \w+$",
             r"^(?=.*[0-9])[a-z0-9]{3,6}$", r"^#([0-9a-f]{3}){1,2}$", r"^.{3}$", r"^say \"hi\"$", r"^[\\/]+$"]
-FORMATS = ["date", "date-time", "uuid", "ipv4"]
+FORMATS = ["date", "time", "date-time", "uuid", "ipv4"]
+CONSTANTS = [1, -2.5, 1e3, 0, "x", "", "é\n\"", None, True, False, [], {}, [1, {"a": []}], {"b": "c"}, [[], [None]],
+             {"日本": {"x": [1.5, True]}, "": 0}]
 
 
 class Schemas:
@@ -43,6 +48,8 @@ class Schemas:
             s["enum"] = r.sample(WORDS, r.randint(1, 4))
         elif kind == 5:
             s["maxLength"] = r.randrange(30)
+        if kind == 2 and r.random() < 0.3:
+            s["maxLength"] = 40  # beside a pattern, which it leaves possible
         return s
 
     def integer(self, depth):
@@ -86,6 +93,9 @@ class Schemas:
             s["contains"] = s["items"]
         elif kind == 3:
             s["minItems"] = r.randrange(3)
+        elif kind == 4 and r.random() < 0.5:
+            s["contains"] = {"const": r.choice(CONSTANTS)}
+            s["items"] = {"anyOf": [s["items"], s["contains"]]}
         return s
 
     def object(self, depth):
@@ -93,8 +103,20 @@ class Schemas:
         names = r.sample(WORDS, r.randint(0, 5))
         s = {"type": "object", "properties": {n: self.any(depth - 1) for n in names}}
         s["required"] = [n for n in names if r.random() < 0.5]
-        kind = r.randrange(6)
-        if kind == 0:
+        kind = r.randrange(9)
+        if kind == 6:  # names of which some are required, none declared
+            s = {"type": "object", "required": r.sample(WORDS, r.randint(1, 2)), "additionalProperties": self.any(0)}
+        elif kind == 7:
+            s = {"type": "object", "propertyNames": {"pattern": "^[a-z]{1,4}$"}, "maxProperties": 3,
+                 "minProperties": r.randrange(3), "additionalProperties": self.any(depth - 1)}
+        elif kind == 8:
+            s = {"type": "object", "patternProperties": {"^[a-f]+$": self.any(0), "^.{2}$": self.any(0)},
+                 "additionalProperties": False, "minProperties": 1, "maxProperties": 4}
+            if r.random() < 0.5:  # both patterns at once: the values must suit both schemas
+                s["patternProperties"]["^.{2}$"] = s["patternProperties"]["^[a-f]+$"]
+            else:
+                s["patternProperties"] = {"^[a-f]+$": self.any(0), "^[g-z]{2}$": self.any(0)}
+        elif kind == 0:
             s["additionalProperties"] = False
         elif kind == 1:
             s["additionalProperties"] = self.any(0)
@@ -108,14 +130,40 @@ class Schemas:
 
     def choice(self, depth):
         r = self.r
-        kind = r.randrange(4)
+        kind = r.randrange(9)
+        if kind == 4:  # told apart by a constant, the usual way of unions
+            return {"oneOf": [{"type": "object", "properties": {"kind": {"const": name}, "v": self.any(depth - 1)},
+                               "required": ["kind", "v"], "additionalProperties": False}
+                              for name in r.sample(["a", "b", "c", 1, None], 3)]}
+        if kind == 5:
+            return {"const": r.choice(CONSTANTS)}
+        if kind == 6:
+            return {"allOf": [{"type": "object", "properties": {"a": self.any(0)}, "required": ["a"]},
+                              {"type": "object", "properties": {"b": self.any(depth - 1), "c": self.any(0)},
+                               "required": ["b"]}]}
+        if kind == 7:
+            return {"type": r.sample(["null", "boolean", "integer", "string"], 2), "maxLength": 5, "minimum": -9, "maximum": 99}
+        if kind == 8:
+            return {"anyOf": [{"minimum": 10}, {"maximum": -10}], "type": "integer", "not": {"type": "string"}}
         if kind == 0:
             return {"anyOf": [self.any(depth - 1) for _ in range(r.randint(2, 3))]}
         if kind == 1:
             return {"oneOf": [{"type": "null"}, self.string(0), self.integer(0)]}
         if kind == 2:
-            return {"enum": r.sample([1, -2.5, "x", None, True, False, [1, {"a": []}], {"b": "c"}, ""], r.randint(1, 4))}
+            return {"enum": r.sample(CONSTANTS, r.randint(1, 6))}
         return {"allOf": [{"type": "integer", "minimum": r.randrange(10)}, {"maximum": 10 + r.randrange(90)}]}
+
+    def forest(self):
+        """Definitions that name each other, under names that have to be escaped; and the root itself."""
+        names = self.r.sample(["a/b", "c~d", "e f", "日本", "g%"], 3)
+
+        def to(name):
+            return {"$ref": "#/$defs/" + name.replace("~", "~0").replace("/", "~1").replace("%", "%25")}
+        defs = {name: {"type": "object", "properties": {"leaf": self.any(0), "more": {
+            "type": "array", "items": {"anyOf": [to(other) for other in names]}, "maxItems": 2}},
+            "required": ["leaf"], "additionalProperties": False} for name in names}
+        return {"type": "object", "properties": {"tree": to(names[0]), "self": {"anyOf": [{"$ref": "#"}, {"type": "null"}]}},
+                "required": ["tree", "self"], "additionalProperties": False, "$defs": defs}
 
     def recursive(self):
         item = {"type": "object", "properties": {"v": self.integer(0), "next": {"anyOf": [
@@ -129,9 +177,21 @@ class Schemas:
         return self.r.choice(kinds)(depth)
 
     def draw(self):
-        if self.r.random() < 0.05:
-            return self.recursive()
+        chance = self.r.random()
+        if chance < 0.1:
+            return self.recursive() if chance < 0.05 else self.forest()
         return self.any(3)
+
+
+def is_time(text):
+    """RFC 3339: a time of day with an offset."""
+    if not re.fullmatch(r"\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", text):
+        return False
+    try:
+        datetime.time.fromisoformat(text.replace("Z", "+00:00"))
+        return True
+    except ValueError:
+        return False
 
 
 def is_beginning(text):
@@ -194,6 +254,9 @@ def run(netloc, model, count, seed, n_predict=160, temperature=1.5, parallel=4):
     """(answers that were complete, cut, failures as texts)"""
     import jsonschema
     checker = jsonschema.FormatChecker(["date", "ipv4", "uuid"])
+    checker.checks("time")(lambda text: not isinstance(text, str) or is_time(text))
+    checker.checks("date-time")(lambda text: not isinstance(text, str) or (
+        text[10:11] == "T" and checker.conforms(text[:10], "date") and is_time(text[11:])))
     schemas = [Schemas(seed + i).draw() for i in range(count)]
     complete, cut, failures = 0, 0, []
     with concurrent.futures.ThreadPoolExecutor(parallel) as pool:

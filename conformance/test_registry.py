@@ -6,12 +6,14 @@ import http.client
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import time
 
 import pytest
 
+import registry as well_behaved
 from conftest import binary
 from hostile_registry import HostileRegistry, digest_of
 from transport import Server, free_port
@@ -183,7 +185,7 @@ def test_kill_and_go_on(registry):
         s.stop()
 
 
-def test_damaged_journal(server, registry):
+def test_sec_S_ST_3_damaged_journal(server, registry):
     """Part files that claim what is not there: the hash finds it, that partial alone is discarded."""
     d, = registry.add("ns/model:latest", [noise(MEGA, 10)])
     base = server.env["OLLAMA_MODELS"] + "/blobs/" + d.replace(":", "-")
@@ -341,13 +343,69 @@ def test_http_needs_insecure(server, registry):
     assert error_of(items).startswith("pull model manifest: ") and registry.asked == []
 
 
-def test_S_NET_12_allowed_registries(registry):
+def test_sec_ollama_16236(registry):
+    """Pull from any host by anyone: the list of allowed registries (S-NET-12)."""
     s = Server(binary(), {"CRIA_REGISTRIES": "registry.ollama.ai,hf.co"})
     try:
         registry.add("ns/model:latest", [b"x"])
         assert "not among those of CRIA_REGISTRIES" in error_of(pull(s, registry)) and registry.asked == []
     finally:
         s.stop()
+
+
+def test_sec_CVE_2024_12886(server, registry):
+    """gzip bombs: nothing is decompressed, whatever an answer says of itself; memory stays bounded."""
+    bomb = gzip.compress(b"0" * (96 << 20))
+    rss = lambda: int(open(f"/proc/{server.process.pid}/statm").read().split()[1]) * os.sysconf("SC_PAGESIZE")
+    before = rss()
+    d, = registry.add("ns/bomb:latest", [noise(5000, 60)])
+    coded = {"Content_Encoding": "gzip"}
+    registry.answers["/v2/ns/bomb/manifests/latest"] = [(200, coded, bomb)]
+    assert error_of(pull(server, registry, "ns/bomb")).startswith("pull model manifest: ")
+    registry.answers[f"/v2/ns/bomb/blobs/{d}"] = [(200, {}, b""), (200, coded, bomb)]
+    assert error_of(pull(server, registry, "ns/bomb")) != ""
+    r = HostileRegistry(token="t")
+    r.add("ns/bomb:latest", [b"x"])
+    r.answers["/token"] = [(200, coded, bomb)]
+    assert error_of(pull(server, r, "ns/bomb")) != ""
+    r.close()
+    assert rss() - before < 64 * MEGA and not any("bomb" in n for n in names(server))
+
+
+def test_sec_CVE_2024_39722(server, registry):
+    """Push tells of models, not of files: bad names are refused before anything is looked up."""
+    store = server.env["OLLAMA_MODELS"]
+    os.makedirs(store + "/manifests/h/n/m", exist_ok=True)
+    texts = set()
+    for name in ["../../../../etc/passwd", "../../../../etc/no-such-file", "a/../../b", "/etc/passwd", "h/n/m/../t",
+                 "ns/..:latest", "-x", "ns/a b"]:
+        items = call(server, "/api/push", model=name, insecure=True)
+        error = error_of(items)
+        assert error.startswith("unqualified name: ") and "passwd" not in error.replace(name, "").replace("etc/passwd", "")
+        texts.add(error.split(":")[0])
+    assert texts == {"unqualified name"} and registry.asked == []
+    shutil.rmtree(store + "/manifests/h")
+
+
+def test_sec_CVE_2025_44779(server, registry, tmp_path):
+    """Replacing or deleting a model whose manifest names files outside removes none of them."""
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    relative = os.path.relpath(victim, server.env["OLLAMA_MODELS"] + "/blobs")
+    registry.add("ns/evil:latest", [b"x"])
+    folder = f"{server.env['OLLAMA_MODELS']}/manifests/{registry.address}/ns/evil"
+    for digest in [f"sha256:{relative}", f"sha256-{relative}", str(victim), "sha256:" + "0" * 63 + "/"]:
+        os.makedirs(folder, exist_ok=True)
+        with open(folder + "/latest", "w") as f:
+            json.dump({"schemaVersion": 2, "config": {"digest": digest, "size": 1},
+                       "layers": [{"mediaType": "m", "digest": digest, "size": 8}]}, f)
+        assert pull(server, registry, "ns/evil")[-1] == {"status": "success"}
+        with open(folder + "/latest", "w") as f:
+            json.dump({"schemaVersion": 2, "layers": [{"mediaType": "m", "digest": digest, "size": 8}]}, f)
+        c = http.client.HTTPConnection(server.netloc, timeout=30)
+        c.request("DELETE", "/api/delete", json.dumps({"model": f"{registry.address}/ns/evil"}))
+        assert c.getresponse().status == 200
+        assert victim.read_bytes() == b"precious"
 
 
 # ---- docker-registry ----------------------------------------------------------------------------------------
@@ -411,3 +469,75 @@ def test_push_and_pull_are_bit_identical(docker_registry):
     finally:
         a.stop()
         b.stop()
+
+
+# ---- the recorded exchange ----------------------------------------------------------------------------------
+
+
+RECORDED = os.path.join(os.path.dirname(__file__), "..", "golden", "store", "registry_exchange.jsonl")
+LAYERS = ["model", "template", "system", "license", "params", "messages"]  # of the recorded model
+
+
+def recorded_push():
+    """(method, path, headers) of the first push; digests by their order, volatile parts by name."""
+    with open(RECORDED, encoding="utf-8") as f:
+        rows = [r for r in map(json.loads, f) if r["exchange"].startswith("plain registry")]
+    return [(r["request"].split()[0], r["request"].split()[1], r["request_headers"]) for r in rows if r["n"] <= 37], [
+        int(r["request_headers"]["Content-Length"]) for r in rows if r["n"] <= 28 and r["request"].startswith("PATCH")]
+
+
+def plain(path, order):
+    for part in re.findall(r"sha256(?::|%3A)([0-9a-f]{64})", path):
+        if part not in order:
+            order.append(part)
+        path = path.replace(part, f"D{order.index(part)}")
+    path = re.sub(r"uploads/[^/?&]+", "uploads/UUID", path)
+    return re.sub(r"etag=[0-9a-f]{32}-", "etag=MD5-", re.sub(r"_state=[^&]*", "_state=STATE", path))
+
+
+def test_push_as_recorded(server):
+    """Method, path, listed headers and order are those that were recorded, for layers of the same sizes; and
+    the manifest has as many bytes."""
+    if not os.path.exists(RECORDED):
+        pytest.skip("no recorded exchange")
+    wanted, sizes = recorded_push()
+    asked = []
+
+    class Logged(well_behaved.Handler):
+        def route(self):
+            asked.append((self.command, self.path, dict(self.headers)))
+            super().route()
+
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = route
+
+        def reply(self, code, body=b"", **headers):
+            if "Location" in headers and "uploads/" in headers["Location"]:
+                headers["Location"] += "?_state=x"  # as docker-registry has it
+            super().reply(code, body, **headers)
+
+    r = well_behaved.Registry({}, ".")
+    Logged.registry = r
+    r.httpd.RequestHandlerClass = Logged
+    store = server.env["OLLAMA_MODELS"]
+
+    def put(kind, size, seed):
+        data = noise(size, seed)
+        with open(store + "/blobs/" + digest_of(data).replace(":", "-"), "wb") as f:
+            f.write(data)
+        return {"mediaType": kind, "digest": digest_of(data), "size": size}
+
+    layers = [put("application/vnd.ollama.image." + kind, size, 70 + i)
+              for i, (kind, size) in enumerate(zip(LAYERS, sizes))]
+    config = put("application/vnd.docker.container.image.v1+json", sizes[-1], 80)
+    os.makedirs(f"{store}/manifests/{r.address}/lib/tiny")
+    with open(f"{store}/manifests/{r.address}/lib/tiny/latest", "w") as f:
+        json.dump({"schemaVersion": 2, "mediaType": well_behaved.MANIFEST, "config": config, "layers": layers}, f)
+    for _ in range(2):
+        assert call(server, "/api/push", model=f"{r.address}/lib/tiny", insecure=True)[-1] == {"status": "success"}
+    r.close()
+    theirs, ours = [], []
+    assert len(asked) == len(wanted)
+    for (method, path, headers), (m, p, h) in zip(wanted, asked):
+        assert (m, plain(p, ours)) == (method, plain(path, theirs))
+        for key, value in headers.items():
+            assert h.get(key) == value, (method, path, key, h.get(key), value)

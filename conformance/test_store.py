@@ -84,7 +84,7 @@ def wait_for(what, seconds=30):
 
 
 def test_sec_S_ST_4_two_processes_share_a_download(folder, server, registry):
-    d, = registry.add("ns/model:latest", [noise(4 * MEGA, 1)])
+    d, = registry.add("ns/model:latest", [noise(2 * MEGA, 1)])
     registry.behave(d, slow=0.02)
     other = Server(binary(), {"OLLAMA_MODELS": folder})
     try:
@@ -98,27 +98,26 @@ def test_sec_S_ST_4_two_processes_share_a_download(folder, server, registry):
 
 
 def test_sec_S_ST_4_the_second_goes_on_when_the_first_dies(folder, server, registry):
-    d, = registry.add("ns/model:latest", [noise(80 * MEGA, 2)])
-    registry.behave(d, slow=0.002)
+    """It takes over the lock and the file; how far it need not begin anew: test_kill_and_go_on."""
+    d, = registry.add("ns/model:latest", [noise(2 * MEGA, 2)])
+    registry.behave(d, slow=0.05)
     other = Server(binary(), {"OLLAMA_MODELS": folder})
     partial = blob_path(folder, d) + "-partial"
     with concurrent.futures.ThreadPoolExecutor() as pool:
         first = pool.submit(pull, other, registry)
-        wait_for(lambda: os.path.exists(partial) and os.stat(partial).st_blocks * 512 > 70 * MEGA)
+        wait_for(lambda: os.path.exists(partial) and os.stat(partial).st_blocks > 0)
         second = pool.submit(pull, server, registry)
         other.process.kill()
         assert "gone" in first.result()[-1]["error"]
         registry.behave(d)
         assert second.result()[-1] == {"status": "success"}
     other.stop()
-    ranges = [a.headers.get("Range") for a in registry.asked if a.method == "GET" and d in a.path]
-    assert ranges[0] is None and not any((r or "").startswith("bytes=0-") for r in ranges[1:]), ranges
-    assert len(snapshot(folder)) == 1
+    assert len(snapshot(folder)) == 1 and not [x for x in os.listdir(folder + "/blobs") if "partial" in x]
 
 
 def test_sec_S_ST_4_pruning_leaves_a_running_pull_alone(folder, server, registry):
     """A second server starts, and prune --all runs, while a pull has blobs that no manifest names."""
-    small, large = registry.add("ns/model:latest", [noise(5000, 3), noise(4 * MEGA, 4)])
+    small, large = registry.add("ns/model:latest", [noise(5000, 3), noise(2 * MEGA, 4)])
     registry.behave(large, slow=0.03)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         running = pool.submit(pull, server, registry)
@@ -137,7 +136,7 @@ def test_sec_S_ST_4_pruning_leaves_a_running_pull_alone(folder, server, registry
 
 
 def test_sec_S_ST_4_deleting_a_model_whose_blob_another_pull_needs(folder, server, registry):
-    shared, large = noise(5000, 5), noise(3 * MEGA, 6)
+    shared, large = noise(5000, 5), noise(2 * MEGA, 6)
     registry.add("ns/first:latest", [shared])
     d, slow = registry.add("ns/model:latest", [shared, large])
     assert pull(server, registry, "ns/first")[-1] == {"status": "success"}
@@ -152,7 +151,7 @@ def test_sec_S_ST_4_deleting_a_model_whose_blob_another_pull_needs(folder, serve
 
 def test_a_blob_that_vanishes_is_pulled_again(folder, server, registry):
     """Programs that know nothing of our locks may remove what no manifest names."""
-    small, large = registry.add("ns/model:latest", [noise(5000, 7), noise(2 * MEGA, 8)])
+    small, large = registry.add("ns/model:latest", [noise(5000, 7), noise(MEGA, 8)])
     registry.behave(large, slow=0.03)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         running = pool.submit(pull, server, registry)
@@ -184,7 +183,7 @@ def test_sec_S_ST_4_many_at_random(folder, server, registry):
     for i, name in enumerate(names):
         registry.add(name + ":latest", [noise(3000, i), noise(50_000, i % 2), b"all share this"])
     other = Server(binary(), {"OLLAMA_MODELS": folder})
-    end = time.time() + float(os.environ.get("CRIA_SOAK", "4"))
+    end = time.time() + float(os.environ.get("CRIA_SOAK", "2"))
     bad = []
 
     def work(seed):
@@ -461,3 +460,72 @@ def test_outdated_and_pull_all(folder, server, registry):
     run = cli(folder, "pull", "--all", "--insecure", check=False, OLLAMA_HOST=server.netloc)
     assert run.returncode == 1 and b"file does not exist" in run.stderr and len(snapshot(folder)) == 3
     assert b"Warning" in cli(folder, "list", "--outdated", "--insecure").stderr
+
+
+# ---- links, aliases, further stores -------------------------------------------------------------------------------
+
+
+def test_create_links_files(folder, server, tmp_path):
+    """--link: the blob is the file itself; --copy and the default leave it alone."""
+    source = tmp_path / "m.gguf"
+    source.write_bytes(GGUF)
+    (tmp_path / "Modelfile").write_text("FROM ./m.gguf\nSYSTEM hello\n")
+    blob = blob_path(folder, digest_of(GGUF))
+    for flags, same in [(["--copy"], False), (["--link"], True), (["--link"], True)]:
+        request(server, "DELETE", "/api/delete", {"model": "linked"})
+        cli(folder, "create", "linked", "-f", str(tmp_path / "Modelfile"), *flags, OLLAMA_HOST=server.netloc)
+        assert (os.stat(blob).st_ino == source.stat().st_ino) == same, flags
+        assert not [x for x in os.listdir(folder + "/blobs") if x.startswith("tmp-")]
+    source.write_bytes(GGUF[:-1] + b"!")  # the promise that --link asks for is broken: fsck sees it
+    run = cli(folder, "fsck", "--json", check=False)
+    assert {x["code"] for x in json.loads(run.stdout)["findings"]} == {"blob-damaged", "model-damaged"}
+
+
+def test_aliases(folder, server):
+    create(server, "target")
+    cli(folder, "alias", "short", "target")
+    cli(folder, "alias", "shorter", "short")
+    show = request(server, "POST", "/api/show", {"model": "shorter"})
+    assert show[-1]["details"]["family"]
+    body = {"model": "SHORT", "prompt": "x", "stream": False, "options": {"num_predict": 2}}
+    assert "response" in request(server, "POST", "/api/generate", body)[-1]
+    assert request(server, "POST", "/api/copy", {"source": "short", "destination": "copied"}) == []
+    assert request(server, "POST", "/api/create", {"model": "child", "from": "short"})[-1] == {"status": "success"}
+    assert json.loads(cli(folder, "alias", "--json").stdout)["aliases"] == [
+        {"alias": "short:latest", "target": "target:latest"}, {"alias": "shorter:latest", "target": "short:latest"}]
+    run = cli(folder, "alias", "target", "shorter", check=False)
+    assert run.returncode == 1 and b"stand for itself" in run.stderr
+    assert "not found" in request(server, "DELETE", "/api/delete", {"model": "short"})[-1]["error"]  # not its target
+    cli(folder, "alias", "--remove", "short")
+    assert "model 'shorter:latest' not found" in request(server, "POST", "/api/show", {"model": "shorter"})[-1]["error"]
+    assert cli(folder, "alias", "--remove", "short", check=False).returncode == 1
+    assert len(snapshot(folder)) == 3 and fsck(folder)["damaged"] == 0
+
+
+def test_models_of_further_stores(folder, server, tmp_path):
+    create(server, "one")
+    create(server, "two", "another")
+    before = snapshot(folder)
+    own = str(tmp_path / "own")
+    s = Server(binary(), {"OLLAMA_MODELS": own, "CRIA_MORE_MODELS": f"/no/such, {folder}/"})
+    try:
+        names = lambda: sorted(m["name"] for m in request(s, "GET", "/api/tags", "")[-1]["models"])
+        assert names() == ["one:latest", "two:latest"]
+        body = {"model": "one", "prompt": "x", "stream": False, "options": {"num_predict": 2}}
+        assert "response" in request(s, "POST", "/api/generate", body)[-1]
+        assert request(s, "POST", "/api/show", {"model": "ONE"})[-1]["details"]["family"]
+        assert "which is only read" in request(s, "DELETE", "/api/delete", {"model": "one"})[-1]["error"]
+        assert snapshot(own) == {} and not os.listdir(own + "/blobs")
+        assert request(s, "POST", "/api/copy", {"source": "one", "destination": "mine"}) == []
+        assert request(s, "POST", "/api/create", {"model": "child", "from": "two", "system": "new"})[-1] == {"status": "success"}
+        create(s, "one", "hides that one")
+        assert names() == ["child:latest", "mine:latest", "one:latest", "two:latest"]
+        assert request(s, "POST", "/api/show", {"model": "one"})[-1]["system"] == "hides that one"
+        assert request(s, "DELETE", "/api/delete", {"model": "one"}) == []
+        assert request(s, "POST", "/api/show", {"model": "one"})[-1]["system"] == "Be brief."
+        here = snapshot(own)
+        default = "registry.ollama.ai/library/"
+        assert here[default + "mine/latest"] == before[default + "one/latest"]
+    finally:
+        assert s.stop() == 0
+    assert snapshot(folder) == before and fsck(folder)["damaged"] == 0

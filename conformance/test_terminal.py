@@ -248,7 +248,7 @@ COMMANDS = [
     ("/set x", "Unknown command '/set x'. Type /? for help"), ("/nope", "Unknown command '/nope'. Type /? for help"),
     ("/show license", "No license was specified for this model."),
     ("/show parameters", "Model defined parameters:\n  temperature"), ("/show info", "  Model\n    architecture"),
-    ("/clear", "Cleared session context"), ("/load nothing/here", "Loading model 'nothing/here'"),
+    ("/clear", "Cleared session context"), ("/load nothing/here", "Loading model 'nothing/here'\nCouldn't find model 'nothing/here'"),
     ("/load", "Usage:\n  /load <modelname>"), ("/save", "Usage:\n  /save <modelname>"),
     ("/save a:b:c", "error: The model name 'a:b:c' is invalid"), ("/list smoke", "NAME"),
     ("/?", 'Use """ to begin a multi-line message.'), ("/? set", "/set parameter ..."),

@@ -106,7 +106,7 @@ static enum status reserve_cells(struct cria_engine *eng, size_t longest, struct
     m->kv = NULL;
     m->longest = 0;
     enum status st = kv_open(&m->kv, eng->model, seq_pages * KV_PAGE, pages / seq_pages + 1,
-                             MAX_PACKED, m->kv_type, e);
+                             MAX_PACKED, 0, m->kv_type, e);
     if (st == ST_OK) m->longest = n;
     return st;
 }

@@ -397,7 +397,8 @@ static enum status open_parts(struct cria_engine *eng, struct gguf *g,
     if (st == ST_OK)
         /* Encoders have no timelines and generations: embeddings bring their own cache. */
         st = kv_open(&eng->kv, eng->model, eng->model->hp.causal ? eng->n_ctx : 1,
-                     eng->model->hp.causal ? eng->n_parallel : 1, eng->n_slots, p->kv_type, e);
+                     eng->model->hp.causal ? eng->n_parallel : 1, eng->n_slots, eng->n_batch,
+                     p->kv_type, e);
     if (st == ST_OK) st = embed_open(eng, p->kv_type, e);
     if (st == ST_OK) st = record(eng, e);
     if (st == ST_OK) st = adapters_check_used(eng->model, e);

@@ -21,7 +21,7 @@
 
 enum { SLOT_NONE = -1 };
 enum { N_IDLE_SLOTS = 16 }; /* finished sequences kept for their prefixes, at most */
-enum { N_IDLE_STATES = 4 }; /* likewise where each has a state, which may be large */
+enum { N_IDLE_STATES = 6 }; /* likewise where each has a state, which may be large */
 
 struct slot {            /* slot i describes sequence i of the cache */
     struct sequence seq; /* what is in its cells, in order */
@@ -122,6 +122,9 @@ void slot_release(struct cria_engine *eng, int slot); /* idle: kept for its pref
  * are short. */
 bool slot_extend(struct cria_engine *eng, int slot, const struct sequence *from, uint32_t at,
                  uint32_t n);
+/* Of a recurrent model: keeps a copy of the slot as it is, in an idle one, if there is room. All of
+ * its rows have been evaluated. */
+void slot_checkpoint(struct cria_engine *eng, int slot);
 /* kv_seq_truncate: of a recurrent model nothing may be left; of an image nothing if not all. */
 void slot_truncate(struct cria_engine *eng, int slot, uint32_t n_tokens);
 

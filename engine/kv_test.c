@@ -29,7 +29,8 @@ static void open_kv(struct fixture *f, uint32_t n_active) {
     for (uint32_t il = 0; il < N_LAYER; il++)
         f->layers[il] =
             (struct layer){.n_head_kv = 2, .kv_layer = il, .kv_dim_k = 4, .kv_dim_v = 4};
-    if (kv_open(&f->kv, &f->m, N_CTX, n_active, N_SEQS, DT_F32, &e) != ST_OK) fail_msg("%s", e.msg);
+    if (kv_open(&f->kv, &f->m, N_CTX, n_active, N_SEQS, 0, DT_F32, &e) != ST_OK)
+        fail_msg("%s", e.msg);
 }
 
 static void close_kv(struct fixture *f) {
@@ -50,7 +51,7 @@ static void fill(const struct fixture *f, uint32_t seq, uint32_t first, uint32_t
             for (uint32_t h = 0; h < 2; h++) *cell(f, il, seq, i, h) = value + (float)i;
 }
 
-static uint32_t used(const struct fixture *f) { return f->kv->cache.n_pages - f->kv->n_free; }
+static uint32_t used(const struct fixture *f) { return f->kv->cache.n_pages - f->kv->all.n_free; }
 
 static void test_pages_come_and_go(void **state) {
     (void)state;
@@ -61,7 +62,7 @@ static void test_pages_come_and_go(void **state) {
     assert_true(kv_seq_extend(f.kv, 0, KV_PAGE));
     assert_int_equal(used(&f), 2);
     assert_true(kv_seq_extend(f.kv, 0, N_CTX - KV_PAGE - 1));
-    assert_int_equal(f.kv->n_free, 0);
+    assert_int_equal(f.kv->all.n_free, 0);
     assert_false(kv_seq_extend(f.kv, 1, 1)); /* nothing left, nothing changed */
     assert_int_equal(f.kv->cache.seq[1].n_tokens, 0);
     kv_seq_truncate(f.kv, 0, KV_PAGE);
@@ -100,7 +101,7 @@ static void test_a_fork_at_a_page_border_needs_no_page(void **state) {
     struct fixture f;
     open_kv(&f, 1);
     assert_true(kv_seq_extend(f.kv, 0, N_CTX));
-    assert_int_equal(f.kv->n_free, 0);
+    assert_int_equal(f.kv->all.n_free, 0);
     assert_true(kv_seq_fork(f.kv, 0, 1, 2 * KV_PAGE));
     assert_false(kv_seq_fork(f.kv, 0, 2, KV_PAGE + 1));
     assert_int_equal(f.kv->cache.seq[2].n_pages, 0);
@@ -117,12 +118,12 @@ static void test_types(void **state) {
     struct err e = {0};
     open_kv(&f, 1);
     for (int il = 0; il < N_LAYER; il++) f.layers[il].kv_dim_k = f.layers[il].kv_dim_v = 64;
-    assert_int_equal(kv_open(&kv, &f.m, N_CTX, 1, N_SEQS, DT_Q8_0, &e), ST_OK);
+    assert_int_equal(kv_open(&kv, &f.m, N_CTX, 1, N_SEQS, 0, DT_Q8_0, &e), ST_OK);
     assert_int_equal(kv->cache.k[0].stride[1], 2 * 34);
     kv_close(kv);
-    assert_int_equal(kv_open(&kv, &f.m, N_CTX, 1, N_SEQS, DT_Q4_K, &e), ST_INVALID);
+    assert_int_equal(kv_open(&kv, &f.m, N_CTX, 1, N_SEQS, 0, DT_Q4_K, &e), ST_INVALID);
     assert_non_null(strstr(e.msg, "multiple of 256"));
-    assert_int_equal(kv_open(&kv, &f.m, N_CTX, 1, N_SEQS, DT_I32, &e), ST_INVALID);
+    assert_int_equal(kv_open(&kv, &f.m, N_CTX, 1, N_SEQS, 0, DT_I32, &e), ST_INVALID);
     close_kv(&f);
 }
 
@@ -136,7 +137,7 @@ static void test_states(void **state) {
     open_kv(&f, 1);
     assert_false(f.kv->recurrent);
     f.layers[1] = (struct layer){.kv_layer = 1, .n_state = 3, .recurrent = 1};
-    assert_int_equal(kv_open(&kv, &f.m, N_CTX, 1, N_SEQS, DT_F32, &e), ST_OK);
+    assert_int_equal(kv_open(&kv, &f.m, N_CTX, 1, N_SEQS, 0, DT_F32, &e), ST_OK);
     assert_true(kv->recurrent && kv->cache.state[0].data == NULL && kv->cache.k[1].data == NULL);
     float *slots = kv->cache.state[1].data;
     for (uint32_t i = 0; i < 3 * N_SEQS; i++) slots[i] = (float)i;
@@ -149,7 +150,7 @@ static void test_states(void **state) {
     assert_int_equal(kv->cache.seq[1].n_tokens, 0);
     assert_int_equal(kv->cache.seq[3].n_tokens, KV_PAGE + 1);
     assert_int_equal(kv_seq_truncate(kv, 3, 0), 0);
-    assert_int_equal(kv->n_free, kv->cache.n_pages);
+    assert_int_equal(kv->all.n_free, kv->cache.n_pages);
     kv_close(kv);
     close_kv(&f);
 }
@@ -164,13 +165,199 @@ static void test_open_without_memory(void **state) {
         struct err e = {0};
         const long live = mem_live();
         mem_fail_at(n);
-        enum status st = kv_open(&kv, &f.m, N_CTX, 1, N_SEQS, DT_F16, &e);
+        enum status st = kv_open(&kv, &f.m, N_CTX, 1, N_SEQS, 0, DT_F16, &e);
         mem_fail_at(0);
         if (st == ST_OK) kv_close(kv);
         assert_int_equal(mem_live(), live);
         if (st == ST_OK) break;
         assert_int_equal(st, ST_NO_MEMORY);
     }
+    close_kv(&f);
+}
+
+/* Taking back tokens of a page that is shared: what is written next does not show elsewhere. */
+static void test_a_shared_page_is_not_written(void **state) {
+    (void)state;
+    struct fixture f;
+    open_kv(&f, 1);
+    assert_true(kv_seq_extend(f.kv, 0, 2 * KV_PAGE));
+    fill(&f, 0, 0, 2 * KV_PAGE, 100);
+    assert_true(kv_seq_fork(f.kv, 0, 1, 2 * KV_PAGE));
+    assert_int_equal(kv_seq_truncate(f.kv, 1, KV_PAGE + 1), KV_PAGE + 1);
+    assert_true(*cell(&f, 0, 1, KV_PAGE, 0) == 100 + (float)KV_PAGE);
+    assert_true(kv_seq_extend(f.kv, 1, 1 % KV_PAGE));
+    if (KV_PAGE > 2) fill(&f, 1, KV_PAGE + 1, 1, 900);
+    assert_true(*cell(&f, 1, 0, KV_PAGE + 1, 1) == 100 + (float)(KV_PAGE + 1));
+    /* No page for a copy: fewer tokens are kept. */
+    assert_int_equal(kv_seq_truncate(f.kv, 1, 0), 0);
+    assert_true(kv_seq_fork(f.kv, 0, 1, 2 * KV_PAGE));
+    assert_true(kv_seq_extend(f.kv, 2, 2 * KV_PAGE));
+    assert_int_equal(f.kv->all.n_free, 0);
+    assert_int_equal(kv_seq_truncate(f.kv, 1, 2 * KV_PAGE - 1), KV_PAGE);
+    for (uint32_t i = 0; i < 3; i++) kv_seq_truncate(f.kv, i, 0);
+    assert_int_equal(used(&f), 0);
+    close_kv(&f);
+}
+
+/* ---- windows ---- */
+
+enum { WINDOW = KV_PAGE + KV_PAGE / 2, BATCH = KV_PAGE, LONG = 64 * KV_PAGE, HALF = KV_PAGE / 2 };
+
+/* Layer 0 sees everything, layer 1 a window. */
+static struct kv *open_windows(struct fixture *f, uint32_t n_active) {
+    struct kv *kv;
+    struct err e = {0};
+    open_kv(f, 1);
+    f->m.hp.n_swa = WINDOW;
+    f->m.hp.causal = true;
+    f->layers[1].window = true;
+    if (kv_open(&kv, &f->m, LONG, n_active, N_SEQS, BATCH, DT_F32, &e) != ST_OK)
+        fail_msg("%s", e.msg);
+    assert_int_equal(kv->n_window, WINDOW);
+    return kv;
+}
+
+static float *window_cell(const struct kv *kv, uint32_t seq, uint32_t index) {
+    const struct tensor *k = &kv->cache.k[1];
+    return (float *)(void *)((unsigned char *)k->data +
+                             kv_offset(k, kv_seq_of(&kv->cache, 1, seq), index, 0));
+}
+
+static void begin_step(struct kv *kv, uint32_t seq, uint32_t n) {
+    const uint32_t begin = kv->cache.seq[seq].n_tokens;
+    assert_true(kv_seq_extend(kv, seq, n));
+    for (uint32_t i = begin; i < begin + n; i++) *window_cell(kv, seq, i) = (float)i;
+}
+
+/* The last n rows find all cells of their windows. */
+static void end_step(const struct kv *kv, uint32_t seq, uint32_t n) {
+    const uint32_t end = kv->cache.seq[seq].n_tokens;
+    for (uint32_t i = end - n; i < end; i++)
+        for (uint32_t c = i + 1 >= WINDOW ? i + 1 - WINDOW : 0; c <= i; c++)
+            assert_true(*window_cell(kv, seq, c) == (float)c);
+}
+
+static void step(struct kv *kv, uint32_t seq, uint32_t n) {
+    begin_step(kv, seq, n);
+    end_step(kv, seq, n);
+}
+
+static void assert_all_free(struct kv *kv) {
+    for (uint32_t i = 0; i < N_SEQS; i++) assert_int_equal(kv_seq_truncate(kv, i, 0), 0);
+    assert_int_equal(kv->all.n_free, kv->all.n_pages);
+    assert_int_equal(kv->window.n_free, kv->window.n_pages);
+}
+
+/* Two long ones in the same steps. */
+static void test_windows_keep_what_is_seen(void **state) {
+    (void)state;
+    struct fixture f;
+    struct kv *kv = open_windows(&f, 2);
+    assert_true(kv->window.n_pages < kv->all.n_pages / 2);
+    for (uint32_t i = 0; i < LONG; i += HALF) {
+        begin_step(kv, 0, HALF);
+        begin_step(kv, 1, HALF);
+        end_step(kv, 0, HALF);
+        end_step(kv, 1, HALF);
+    }
+    assert_int_equal(kv->all.n_free, 0);
+    assert_all_free(kv);
+    kv_close(kv);
+    close_kv(&f);
+}
+
+static void test_windows_fork_and_truncate(void **state) {
+    (void)state;
+    struct fixture f;
+    struct kv *kv = open_windows(&f, 2);
+    const uint32_t n = LONG - HALF;
+    assert_int_equal(kv_seq_can_keep(kv, 0, 0), 0);
+    for (uint32_t i = 0; i < n; i += HALF) step(kv, 0, HALF);
+    assert_int_equal(kv_seq_can_keep(kv, 0, n), n);
+    assert_int_equal(kv_seq_can_keep(kv, 0, n - 1), n - 1); /* pages that nobody needed yet */
+    assert_int_equal(kv_seq_can_keep(kv, 0, 1), 0);         /* gone */
+    assert_true(kv_seq_fork(kv, 0, 1, n - 1));
+    step(kv, 1, 1);
+    *window_cell(kv, 1, n - 1) = -1;
+    assert_true(*window_cell(kv, 0, n - 1) == (float)(n - 1));
+    assert_int_equal(kv_seq_truncate(kv, 1, n - 1), n - 1);
+    step(kv, 1, HALF);
+    step(kv, 0, HALF);
+    assert_int_equal(kv_seq_truncate(kv, 0, 1), 0); /* all of it has to be evaluated again */
+    step(kv, 0, KV_PAGE);
+    assert_all_free(kv);
+    kv_close(kv);
+    close_kv(&f);
+}
+
+static uint32_t pages_needed(const struct kv *kv, uint32_t seq, uint32_t n) {
+    const struct kv_seq *s = &kv->cache.seq[seq];
+    return (s->n_tokens + n + KV_PAGE - 1) / KV_PAGE - s->n_pages;
+}
+
+/* Two sequences that grow, are taken back, kept aside and taken from there, in any order. */
+static void test_windows_at_random(void **state) {
+    (void)state;
+    struct fixture f;
+    struct kv *kv = open_windows(&f, 2);
+    uint32_t seed = 5, kept = 0, forked = 0;
+    for (int round = 0; round < 3000; round++) {
+        seed = seed * 1664525u + 1013904223u;
+        const uint32_t seq = seed >> 8 & 1, other = 2 + (seed >> 9 & 1), r = seed >> 12;
+        const uint32_t len = kv->cache.seq[seq].n_tokens, kind = seed >> 27;
+        uint32_t n = 1 + r % BATCH;
+        if (kind == 0) {
+            kept += kv_seq_truncate(kv, seq, len - r % (len / 8 + 1)) != 0;
+            continue;
+        }
+        if (kind <= 2) {
+            const uint32_t src = kind == 1 ? seq : other, dst = kind == 1 ? other : seq;
+            const uint32_t part = kv->cache.seq[src].n_tokens * 9 / 10;
+            kv_seq_truncate(kv, dst, 0);
+            if (kv_seq_can_keep(kv, src, part) != 0) forked += kv_seq_fork(kv, src, dst, part);
+            continue;
+        }
+        if (len == LONG) kv_seq_truncate(kv, seq, 0);
+        if (n > LONG - kv->cache.seq[seq].n_tokens) n = LONG - kv->cache.seq[seq].n_tokens;
+        while (pages_needed(kv, seq, n) > kv->all.n_free) /* idle ones go */
+            for (uint32_t i = 2; i < N_SEQS; i++) kv_seq_truncate(kv, i, 0);
+        if (!kv_seq_extend(kv, seq, n)) {
+            for (uint32_t i = 2; i < N_SEQS; i++) kv_seq_truncate(kv, i, 0);
+            assert_true(kv_seq_extend(kv, seq, n)); /* without them it always fits */
+        }
+        const uint32_t end = kv->cache.seq[seq].n_tokens;
+        for (uint32_t i = end - n; i < end; i++) *window_cell(kv, seq, i) = (float)i;
+        end_step(kv, seq, n);
+    }
+    assert_true(kept > 10 && forked > 10); /* it was not all refused */
+    assert_all_free(kv);
+    kv_close(kv);
+    close_kv(&f);
+}
+
+/* A Gemma 3 4B of 32768 tokens: bytes with windows kept and without. */
+static void test_windows_save_memory(void **state) {
+    (void)state;
+    enum { N_GEMMA = 34, N_GEMMA_CTX = 32768 };
+    struct fixture f;
+    struct layer layers[N_GEMMA];
+    struct kv *whole, *windows;
+    open_kv(&f, 1);
+    struct model m = {.dev = &f.dev, .layers = layers};
+    m.hp = (struct hparams){.n_layer = N_GEMMA, .n_swa = 1024, .causal = true};
+    for (uint32_t il = 0; il < N_GEMMA; il++)
+        layers[il] = (struct layer){.n_head_kv = 4,
+                                    .kv_layer = il,
+                                    .kv_dim_k = 256,
+                                    .kv_dim_v = 256,
+                                    .window = il % 6 != 5};
+    assert_int_equal(kv_open(&whole, &m, N_GEMMA_CTX, 1, 20, 0, DT_F16, NULL), ST_OK);
+    assert_int_equal(kv_open(&windows, &m, N_GEMMA_CTX, 1, 20, 512, DT_F16, NULL), ST_OK);
+    print_message("%zu bytes, %zu if windows keep what they see\n", whole->bytes, windows->bytes);
+    assert_int_equal(whole->bytes, (size_t)N_GEMMA * N_GEMMA_CTX * 4 * 256 * 2 * 2);
+    assert_true(windows->bytes < whole->bytes * 3 / 8);
+    kv_close(whole);
+    kv_close(windows);
     close_kv(&f);
 }
 
@@ -181,6 +368,11 @@ int main(void) {
         cmocka_unit_test(test_a_fork_at_a_page_border_needs_no_page),
         cmocka_unit_test(test_types),
         cmocka_unit_test(test_states),
+        cmocka_unit_test(test_a_shared_page_is_not_written),
+        cmocka_unit_test(test_windows_keep_what_is_seen),
+        cmocka_unit_test(test_windows_fork_and_truncate),
+        cmocka_unit_test(test_windows_at_random),
+        cmocka_unit_test(test_windows_save_memory),
         cmocka_unit_test(test_open_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

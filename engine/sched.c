@@ -319,18 +319,30 @@ static void add_rows(struct cria_generation *g, uint32_t most) {
     g->wants_result = n == left;
 }
 
+/* A prompt. Of a recurrent model its last token waits for a step of its own: what is before it is
+ * worth a copy, since the same prompt will come again, but never the state behind its answer. */
+static void add_prompt(struct cria_generation *g) {
+    const bool first = g->eng->kv->recurrent && g->stats.n_generated == 0 && n_pending(g) > 1;
+    add_rows(g, first ? n_pending(g) - 1 : UINT32_MAX);
+}
+
+static void add_next(struct cria_generation *g) {
+    if (g->stats.n_generated == 0) slot_checkpoint(g->eng, g->slot);
+    add_rows(g, 1);
+}
+
 static void build_step(struct sched *s, struct cria_engine *eng) {
     rows_clear(eng);
     for (uint32_t i = 0; i < s->n_run; i++) s->run[i]->in_step = s->run[i]->wants_result = false;
     for (uint32_t i = 0; i < s->n_run; i++) /* an image too large for what others left */
         if (s->run[i]->starved && eng->rows.batch.n_tokens == 0) add_rows(s->run[i], 1);
     for (uint32_t i = 0; i < s->n_run; i++)
-        if (!s->run[i]->in_step && n_pending(s->run[i]) == 1) add_rows(s->run[i], 1);
+        if (!s->run[i]->in_step && n_pending(s->run[i]) == 1) add_next(s->run[i]);
     for (uint32_t i = 0; i < s->n_run; i++) /* those with forced tokens go before prompts */
         if (!s->run[i]->in_step && s->run[i]->stats.n_generated > 0)
             add_rows(s->run[i], MAX_FORCED);
     for (uint32_t i = 0; i < s->n_run; i++)
-        if (!s->run[i]->in_step) add_rows(s->run[i], UINT32_MAX);
+        if (!s->run[i]->in_step) add_prompt(s->run[i]);
 }
 
 static enum cria_done use_result(struct cria_generation *g, int64_t now) {
@@ -350,7 +362,7 @@ static void leave(struct sched *s, uint32_t i, enum cria_done done, const struct
     slot_release(g->eng, g->slot);
     s->run[i] = s->run[--s->n_run];
     atomic_store(&s->n_running, s->n_run);
-    atomic_store(&s->n_free_pages, g->eng->kv->n_free);
+    atomic_store(&s->n_free_pages, g->eng->kv->all.n_free);
     finish(g, done, g->failed, e);
 }
 
@@ -361,7 +373,7 @@ static bool make_step(struct sched *s, struct cria_engine *eng) {
     const bool work = eng->rows.batch.n_tokens != 0;
     const enum status st = work ? engine_step(eng, &e) : ST_OK;
     const int64_t now = os_time_mono_ns();
-    atomic_store(&s->n_free_pages, eng->kv->n_free);
+    atomic_store(&s->n_free_pages, eng->kv->all.n_free);
     for (uint32_t i = s->n_run; i-- > 0;) { /* downwards: leave() moves the last one here */
         struct cria_generation *g = s->run[i];
         enum cria_done done = CRIA_RUNNING;
@@ -448,7 +460,7 @@ enum status sched_open(struct cria_engine *eng, struct err *e) {
     s->last = &s->first;
     atomic_init(&s->n_running, 0);
     atomic_init(&s->n_waiting, 0);
-    atomic_init(&s->n_free_pages, eng->kv->n_free);
+    atomic_init(&s->n_free_pages, eng->kv->all.n_free);
     s->run = mem_zalloc(eng->n_parallel, sizeof *s->run);
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->work, NULL);

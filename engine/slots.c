@@ -6,7 +6,8 @@
  * for n_parallel sequences of n_ctx tokens, so dropping idle ones is always enough.
  *
  * The state of a recurrent model stands for all tokens of a sequence: such a sequence is a prefix
- * only as a whole, and one that is truncated begins anew. */
+ * only as a whole, and one that is truncated begins anew. So a copy is kept of what it was at the
+ * end of its prompt, for requests that begin alike but do not go on with its answer. */
 #include <assert.h>
 #include <string.h>
 
@@ -15,8 +16,12 @@
 
 void slot_truncate(struct cria_engine *eng, int slot, uint32_t n_tokens) {
     struct sequence *s = &eng->slots[slot].seq;
-    if (n_tokens < s->tokens.len) n_tokens = seq_floor(s, n_tokens);
-    seq_truncate(s, kv_seq_truncate(eng->kv, (uint32_t)slot, n_tokens));
+    uint32_t left = (uint32_t)s->tokens.len;
+    while (n_tokens < left) { /* the cache may keep less, which may end within an image */
+        left = kv_seq_truncate(eng->kv, (uint32_t)slot, seq_floor(s, n_tokens));
+        n_tokens = seq_floor(s, left);
+    }
+    seq_truncate(s, left);
 }
 
 /* Drops the idle slot that was used longest ago, but not `keep`. False: there is none with cells.
@@ -49,8 +54,7 @@ static int find_best_prefix(const struct cria_engine *eng, const struct sequence
         if (eng->slots[i].first_pos != 0) continue; /* the same tokens, but not the same cells */
         uint32_t common = seq_common(&eng->slots[i].seq, want, n);
         common = adapt_common(&eng->slots[i].adapt, adapt, eng->model->adapters.n, common);
-        common = seq_floor(want, common);
-        if (eng->kv->recurrent && common != eng->slots[i].seq.tokens.len) continue;
+        common = kv_seq_can_keep(eng->kv, (uint32_t)i, seq_floor(want, common));
         if (common <= *len) continue;
         *len = common;
         best = i;
@@ -88,6 +92,34 @@ void slot_release(struct cria_engine *eng, int slot) {
     eng->slots[slot].busy = false;
     eng->slots[slot].last_used = ++eng->clock;
     eng->n_active--;
+}
+
+static bool has_copy(struct cria_engine *eng, const struct slot *of) {
+    const uint32_t n = (uint32_t)of->seq.tokens.len;
+    for (uint32_t i = 0; i < eng->n_slots; i++) {
+        struct slot *s = &eng->slots[i];
+        if (s->busy || s->first_pos != 0 || s->seq.tokens.len != n) continue;
+        if (seq_common(&s->seq, &of->seq, n) < n) continue;
+        if (adapt_common(&s->adapt, &of->adapt, eng->model->adapters.n, n) < n) continue;
+        s->last_used = ++eng->clock;
+        return true;
+    }
+    return false;
+}
+
+void slot_checkpoint(struct cria_engine *eng, int slot) {
+    const struct slot *from = &eng->slots[slot];
+    const uint32_t n = (uint32_t)from->seq.tokens.len;
+    if (!eng->kv->recurrent || n == 0 || has_copy(eng, from)) return;
+    const int to = find_empty(eng, SLOT_NONE);
+    bool forked = to != SLOT_NONE && kv_seq_fork(eng->kv, (uint32_t)slot, (uint32_t)to, n);
+    while (to != SLOT_NONE && !forked && drop_oldest_idle(eng, SLOT_NONE))
+        forked = kv_seq_fork(eng->kv, (uint32_t)slot, (uint32_t)to, n);
+    if (!forked) return;
+    eng->slots[to].first_pos = 0;
+    eng->slots[to].adapt = from->adapt;
+    eng->slots[to].last_used = ++eng->clock;
+    if (!seq_append(&eng->slots[to].seq, &from->seq, 0, n)) slot_truncate(eng, to, 0);
 }
 
 bool slot_extend(struct cria_engine *eng, int slot, const struct sequence *from, uint32_t at,

@@ -107,12 +107,12 @@ static void test_company(void **state) {
     }
 }
 
-/* What continues a sequence from its end finds its state; what leaves it earlier does not. Neither
- * spoils the other. */
-static void test_a_prefix_is_whole_or_nothing(void **state) {
+/* What continues a sequence from its end finds its state; what leaves it earlier finds that of the
+ * prompt's end, or none. Neither spoils the other. */
+static void test_prefixes(void **state) {
     (void)state;
     for (int m = 0; m < N_MODELS; m++) {
-        struct cria_engine *eng = open_engine(m, 128, 1, 64), *fresh = open_engine(m, 128, 1, 64);
+        struct cria_engine *eng = open_engine(m, 256, 1, 64), *fresh = open_engine(m, 256, 1, 64);
         token_id prompt[40];
         make_prompt(prompt, 40, 7);
         struct answer first = finish(start(eng, prompt, 20, 8, false));
@@ -127,6 +127,13 @@ static void test_a_prefix_is_whole_or_nothing(void **state) {
         }
         struct answer got = finish(start(eng, prompt, 24, 8, false)); /* leaves it after 20 */
         struct answer want = finish(start(fresh, prompt, 24, 8, false));
+        assert_int_equal(got.n_cached, 19);
+        assert_same(&got, &want);
+        got = finish(start(eng, prompt, 24, 8, false)); /* the same again */
+        assert_int_equal(got.n_cached, 23);
+        assert_same(&got, &want);
+        got = finish(start(eng, prompt, 15, 8, false));
+        want = finish(start(fresh, prompt, 15, 8, false));
         assert_int_equal(got.n_cached, 0);
         assert_same(&got, &want);
         cria_engine_close(fresh);
@@ -174,7 +181,7 @@ static void test_timeline_begins_anew(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_company),
-        cmocka_unit_test(test_a_prefix_is_whole_or_nothing),
+        cmocka_unit_test(test_prefixes),
         cmocka_unit_test(test_shift_equals_fresh_prompt),
         cmocka_unit_test(test_timeline_begins_anew),
     };

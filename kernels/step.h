@@ -21,6 +21,7 @@ enum { KV_PAGE = 32 };
 struct kv_seq {
     uint32_t *page; /* [n_pages] physical page of each logical one */
     uint32_t n_pages, n_tokens;
+    uint32_t first; /* logical pages before this one are gone: no row to come sees them */
 };
 
 struct kv_cache {
@@ -34,6 +35,10 @@ struct kv_cache {
     struct tensor *state;
     struct kv_seq *seq;
     uint32_t n_seqs;
+    /* Layers with a window may have pages of their own, of which old ones are let go: [n_layer]
+     * whether a layer's planes have those, and the sequences' lists of them. NULL: none do. */
+    const bool *windowed;
+    struct kv_seq *window_seq;
 };
 
 struct batch {
@@ -122,6 +127,11 @@ static inline float *step_state(const struct step *s, uint32_t layer, uint32_t t
     const struct tensor *plane = &s->kv->state[layer];
     unsigned char *slot = (unsigned char *)plane->data + s->batch->seq[t] * plane->stride[1];
     return (float *)(void *)slot + col;
+}
+/* The pages of a sequence in a layer's planes. */
+static inline const struct kv_seq *kv_seq_of(const struct kv_cache *kv, uint32_t layer,
+                                             uint32_t seq) {
+    return kv->windowed != NULL && kv->windowed[layer] ? &kv->window_seq[seq] : &kv->seq[seq];
 }
 /* Byte offset, in a cache plane, of the vector of a head in a logical cell of a sequence. */
 static inline size_t kv_offset(const struct tensor *plane, const struct kv_seq *seq, uint32_t index,

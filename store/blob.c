@@ -7,8 +7,12 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/fs.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -42,13 +46,35 @@ bool blob_is_digest_file(const char *name) {
     return strncmp(name, "sha256-", PREFIX + 1) == 0 && is_hex64(name + PREFIX + 1);
 }
 
+/* Is the real path below that folder? */
+static bool is_beneath(const char *real, const char *folder) {
+    char root[PATH_MAX];
+    if (folder == NULL || realpath(folder, root) == NULL) return false;
+    const size_t n = strlen(root);
+    return strncmp(real, root, n) == 0 && real[n] == '/';
+}
+
+/* A blob may be a link, to save a disk's place, but only into the store or one of the further ones
+ * (spec/security.md S-ST-7): else who can write here could have us read anything. */
+static enum status check_link(const struct store *s, const char *path, struct err *e) {
+    struct stat info;
+    char real[PATH_MAX];
+    if (lstat(path, &info) != 0 || !S_ISLNK(info.st_mode)) return ST_OK;
+    if (realpath(path, real) == NULL) return ST_OK; /* it leads nowhere: the open will tell */
+    bool ok = is_beneath(real, s->dir) || is_beneath(real, s->blobs);
+    for (size_t i = 0; i < s->n_more && !ok; i++) ok = is_beneath(real, s->more[i]->dir);
+    return ok ? ST_OK
+              : err_set(e, ST_DENIED, "%s is a link to %s, outside of the store", path, real);
+}
+
 enum status blob_path(const struct store *s, const char *digest, char out[PATH_ROOM],
                       struct err *e) {
     char clean[STORE_DIGEST_TEXT];
     enum status st = store_digest_parse(digest, clean, e);
     if (st != ST_OK) return st;
     int n = snprintf(out, PATH_ROOM, "%s/%s-%s", s->blobs, prefix, clean + PREFIX + 1);
-    return n > 0 && n < PATH_ROOM ? ST_OK : err_set(e, ST_INVALID, "path too long");
+    if (n < 0 || n >= PATH_ROOM) return err_set(e, ST_INVALID, "path too long");
+    return check_link(s, out, e);
 }
 
 char *store_blob_path(const struct store *s, const char *digest, struct err *e) {
@@ -111,6 +137,8 @@ struct store_upload {
     struct store *store; /* borrowed */
     struct digest *hash; /* owned; NULL once finished */
     int fd;
+    bool made;   /* the file is there */
+    bool linked; /* and it has another name elsewhere */
     char path[PATH_ROOM];
 };
 
@@ -130,7 +158,8 @@ enum status store_blob_begin(struct store *s, struct store_upload **out, struct 
     } else if ((st = os_mkdirs(s->blobs, e)) == ST_OK) {
         u->fd = open(u->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
         if (u->fd < 0) st = os_fail(e, "create", u->path);
-        if (u->fd >= 0) hold_alone(u->fd); /* pruning leaves it alone, however slow it comes */
+        u->made = u->fd >= 0;
+        if (u->made) hold_alone(u->fd); /* pruning leaves it alone, however slow it comes */
     }
     if (st == ST_OK)
         *out = u;
@@ -163,6 +192,7 @@ static enum status give_name(struct store_upload *u, const char *digest, struct 
     if (st != ST_OK) return st;
     if (fsync(u->fd) != 0) return os_fail(e, "fsync", u->path);
     if (rename(u->path, path) != 0) return os_fail(e, "rename", path);
+    if (u->linked) unlink(u->path); /* rename leaves it if both are the same file */
     u->path[0] = '\0';
     return os_fsync_dir(u->store->blobs, e);
 }
@@ -196,12 +226,65 @@ enum status store_blob_commit(struct store_upload *u, const char *expected,
 
 void store_blob_abort(struct store_upload *u) {
     if (u == NULL) return;
-    if (u->fd >= 0) {
-        close(u->fd);
-        if (u->path[0] != '\0') unlink(u->path);
-    }
+    if (u->fd >= 0) close(u->fd);
+    if (u->made && u->path[0] != '\0') unlink(u->path);
     digest_cancel(u->hash);
     mem_free(u);
+}
+
+/* ---- files of this disk ---- */
+
+static bool clone_file(const struct store_upload *u, const char *path) {
+    int from = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (from < 0) return false;
+    const bool done = ioctl(u->fd, FICLONE, from) == 0;
+    close(from);
+    return done;
+}
+
+/* The temporary file becomes another name of that one. A link to a link is none. */
+static bool link_file(struct store_upload *u, const char *path) {
+    struct stat info;
+    if (lstat(path, &info) != 0 || !S_ISREG(info.st_mode) || unlink(u->path) != 0) return false;
+    return u->linked = link(path, u->path) == 0;
+}
+
+static enum status hash_all(struct store_upload *u, struct err *e) {
+    enum { PIECE = 1 << 20 };
+    char *room = mem_alloc(PIECE);
+    ssize_t n = 1;
+    enum status st = room != NULL ? ST_OK : err_no_memory(e);
+    while (st == ST_OK && n != 0) {
+        n = read(u->fd, room, PIECE);
+        if (n < 0 && errno != EINTR) st = os_fail(e, "read", u->path);
+        if (n > 0) digest_update(u->hash, room, (size_t)n);
+    }
+    mem_free(room);
+    return st;
+}
+
+/* Hashed is what we have now, not what the file was before. */
+static enum status read_again(struct store_upload *u, struct err *e) {
+    close(u->fd);
+    u->fd = open(u->path, O_RDONLY | O_CLOEXEC);
+    if (u->fd < 0) return os_fail(e, "open", u->path);
+    hold_alone(u->fd);
+    return hash_all(u, e);
+}
+
+enum status store_blob_adopt(struct store *s, const char *path, bool link,
+                             char digest[STORE_DIGEST_TEXT], struct err *e) {
+    struct store_upload *u;
+    enum status st = store_blob_begin(s, &u, e);
+    if (st != ST_OK) return st;
+    if (clone_file(u, path) || (link && link_file(u, path)))
+        st = read_again(u, e);
+    else
+        st = err_set(e, ST_UNSUPPORTED, "%s cannot be cloned%s into the store", path,
+                     link ? " or linked" : "");
+    if (st == ST_OK) return store_blob_commit(u, NULL, digest, e);
+    store_blob_abort(u);
+    return st;
 }
 
 enum status blob_put(struct store *s, const char *digest, const void *data, size_t size,

@@ -229,7 +229,14 @@ static enum status find_base(struct creation *c, struct model_name *name, struct
                              const struct builtin **builtin) {
     const struct store_create_spec *s = c->spec;
     enum status st = store_find(c->store, name, m, builtin, &c->arena, c->e);
-    if (st != ST_NOT_FOUND || s->pull == NULL) return st;
+    if (st != ST_NOT_FOUND) return st;
+    if (store_alias(c->store, name) || more_find(c->store, name) != NULL) {
+        if (more_find(c->store, name) != NULL) st = store_copy(c->store, name, name, c->e);
+        return st == ST_OK || st == ST_NOT_FOUND
+                   ? store_find(c->store, name, m, builtin, &c->arena, c->e)
+                   : st;
+    }
+    if (s->pull == NULL) return st;
     st = s->pull(s->hook_arg, name, c->e);
     return st == ST_OK ? store_find(c->store, name, m, builtin, &c->arena, c->e) : st;
 }

@@ -132,9 +132,13 @@ static enum status check_content(struct check *c, const struct inventory_file *f
     char hex[DIGEST_HEX + 1], path[PATH_ROOM], below[128], text[256];
     struct err why;
     if (!c->f->hash && verified_has(c->s, f->digest)) return ST_OK;
-    enum status st = blob_path(c->s, f->digest, path, e);
-    if (st != ST_OK) return st;
     snprintf(below, sizeof below, "blobs/%s", f->name);
+    enum status st = blob_path(c->s, f->digest, path, &why);
+    if (st != ST_OK) {
+        set_bad(c, f);
+        tell_file(c, "link-outside", below, true, FIX_MOVE, why.msg);
+        return ST_OK;
+    }
     st = hash_blob(c, f, path, hex, &why);
     if (st == ST_CANCELLED || st == ST_NO_MEMORY) return err_set(e, st, "%s", why.msg);
     if (st == ST_NOT_FOUND) return ST_OK; /* removed meanwhile */

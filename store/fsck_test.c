@@ -214,6 +214,10 @@ static void sums(void **state UNUSED) {
     put_file(f.dir, "blobs/tmp-1", "half");
     name_parse(&one, "one");
     name_parse(&two, "two");
+    char bad[2000] = "1 "; /* lines that are none: too long, cut off, of another program */
+    memset(bad + 2, 'x', sizeof bad - 3);
+    strcpy(bad + sizeof bad - 40, "\n12 a/b\nzz\n7\n99999999999999999999 q\n");
+    put_file(f.dir, "used", bad);
     store_mark_used(f.s, &two);
     store_mark_used(f.s, &one);
     store_mark_used(f.s, &two); /* so soon again: it is not written down */
@@ -327,6 +331,123 @@ static void sec_S_ST_6_quota(void **state UNUSED) {
     close_fixture(&f);
 }
 
+/* ---- names, digests, links ---- */
+
+/* Whatever text arrives: no path leaves the store. */
+static void sec_S_ST_1_no_path_leaves(void **state UNUSED) {
+    static const char alphabet[] = "ab.A-_/\\:0%~ \n\x7F@!sha256";
+    struct fixture f = open_fixture();
+    srand(3);
+    unsigned valid = 0, digests = 0;
+    for (unsigned i = 0; i < 300000; i++) {
+        char text[96], rel[NAME_TEXT_MAX], digest[STORE_DIGEST_TEXT], path[PATH_ROOM];
+        const size_t n = (size_t)rand() % 20;
+        for (size_t k = 0; k < n; k++) text[k] = alphabet[(size_t)rand() % (sizeof alphabet - 1)];
+        text[n] = '\0';
+        struct model_name name;
+        if (name_parse(&name, text) && ++valid) {
+            unsigned slashes = 0;
+            name_path(&name, rel);
+            for (const char *p = rel; *p != '\0'; p++) {
+                slashes += *p == '/';
+                const bool begins = p == rel || p[-1] == '/';
+                if (begins) assert_true(*p != '.' && *p != '-' && *p != '/');
+                assert_true(*p > ' ' && *p < 0x7F && *p != '\\');
+            }
+            assert_int_equal(slashes, 3);
+        }
+        if (rand() % 2 == 0) { /* nearly a digest */
+            snprintf(text, sizeof text, "sha256%c%064d", ":-/."[rand() % 4], rand());
+            if (rand() % 2 == 0) text[7 + rand() % 64] = alphabet[(size_t)rand() % 20];
+        }
+        if (store_digest_parse(text, digest, NULL) == ST_OK && ++digests) {
+            assert_int_equal(blob_path(f.s, digest, path, NULL), ST_OK);
+            assert_int_equal(strlen(path), strlen(f.s->blobs) + 1 + 71);
+            assert_null(strchr(path + strlen(f.s->blobs) + 1, '/'));
+        }
+    }
+    assert_true(valid > 1000 && digests > 1000);
+    close_fixture(&f);
+}
+
+/* Also sec_CVE_2026_7020: one function makes paths of digests, and it looks at links. */
+static void sec_S_ST_7_links(void **state UNUSED) {
+    struct fixture f = open_fixture();
+    char path[256], elsewhere[256], file[128];
+    struct store_model m;
+    struct model_name one;
+    struct err e;
+    struct found found;
+    name_parse(&one, "one");
+    snprintf(path, sizeof path, "%s/%s", f.dir, blob_file(&f, file));
+    snprintf(elsewhere, sizeof elsewhere, "%s/moved", f.dir);
+    assert_int_equal(rename(path, elsewhere), 0);
+    assert_int_equal(symlink(elsewhere, path), 0);
+    assert_int_equal(store_resolve(f.s, &one, &m, &e), ST_OK); /* inside of the store: fine */
+    store_model_free(&m);
+    run_fsck(&f, false, &found);
+    assert_string_equal(found.text, "");
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(symlink("/etc/passwd", path), 0);
+    assert_int_equal(store_resolve(f.s, &one, &m, &e), ST_DENIED);
+    assert_non_null(strstr(e.msg, "a link to /etc/passwd, outside of the store"));
+    run_fsck(&f, true, &found);
+    assert_non_null(strstr(found.text, "link-outside"));
+    assert_false(exists(f.dir, file));
+    close_fixture(&f);
+}
+
+/* Every place of a manifest where a digest stands, every kind of layer. */
+static void sec_CVE_2026_7020(void **state UNUSED) {
+    static const char *const bad[] = {
+        "sha256:../../../../etc/passwd",
+        "../x",
+        "",
+        "sha256:",
+        "/etc/passwd",
+        "sha512:0000000000000000000000000000000000000000000000000000000000"
+        "000000"};
+    for (int kind = LAYER_UNKNOWN + 1; kind < LAYER_KINDS; kind++)
+        for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+            for (int config = 0; config < 2; config++) {
+                struct manifest m;
+                struct arena a = {0};
+                struct err e;
+                char text[512];
+                snprintf(text, sizeof text,
+                         config != 0 ? "{\"config\":{\"mediaType\":\"%s\",\"digest\":\"%s\","
+                                       "\"size\":1},\"layers\":[]}"
+                                     : "{\"layers\":[{\"mediaType\":\"%s\",\"digest\":\"%s\","
+                                       "\"size\":1}]}",
+                         layer_media_type((enum layer_kind)kind), bad[i]);
+                enum status st = manifest_parse(&m, text, strlen(text), &a, &e);
+                if (st == ST_OK) assert_true(config != 0 && bad[i][0] == '\0'); /* none */
+                arena_free(&a);
+            }
+}
+
+/* Times far ahead and before 1970: what a model needs stays, what is ahead of us is not old. */
+static void sec_S_ST_10_clocks(void **state UNUSED) {
+    struct fixture f = open_fixture();
+    char ahead[200], behind[200], file[128];
+    struct store_prune p = {.all = false};
+    snprintf(ahead, sizeof ahead, "blobs/sha256-%064d", 1);
+    snprintf(behind, sizeof behind, "blobs/sha256-%064d", 2);
+    put_file(f.dir, ahead, "x");
+    put_file(f.dir, behind, "x");
+    make_old(f.dir, ahead, -24 * 365 * 80);
+    make_old(f.dir, behind, 24 * 365 * 80);
+    make_old(f.dir, blob_file(&f, file), 24 * 365 * 80);
+    assert_int_equal(store_prune_now(f.s, &p, NULL), ST_OK);
+    assert_true(p.n_removed == 1 && exists(f.dir, ahead) && !exists(f.dir, behind));
+    assert_true(exists(f.dir, file));
+    struct store_list l;
+    assert_int_equal(store_list(f.s, &l, NULL), ST_OK);
+    assert_int_equal(l.n_entries, 2);
+    store_list_free(&l);
+    close_fixture(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_whole_store),        cmocka_unit_test(a_damaged_blob),
@@ -334,7 +455,9 @@ int main(void) {
         cmocka_unit_test(leftovers_do_no_harm), cmocka_unit_test(things_that_are_no_files),
         cmocka_unit_test(random_damage),        cmocka_unit_test(sums),
         cmocka_unit_test(prune_by_hand),        cmocka_unit_test(sec_S_ST_4_held_files_stay),
-        cmocka_unit_test(sec_S_ST_6_quota),
+        cmocka_unit_test(sec_S_ST_6_quota),     cmocka_unit_test(sec_S_ST_1_no_path_leaves),
+        cmocka_unit_test(sec_S_ST_7_links),     cmocka_unit_test(sec_CVE_2026_7020),
+        cmocka_unit_test(sec_S_ST_10_clocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

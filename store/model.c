@@ -152,6 +152,18 @@ static enum status resolve_once(struct store *s, const struct model_name *name,
     return st;
 }
 
+/* What an alias stands for, here or in a further store; if it is not there, the alias' own error.
+ */
+static enum status resolve_target(struct store *s, const struct model_name *target,
+                                  struct store_model *out, const struct err *missing,
+                                  struct err *e) {
+    struct err mine;
+    enum status st = resolve_once(s, target, out, &mine);
+    struct store *other = st == ST_NOT_FOUND ? more_find(s, target) : NULL;
+    if (other != NULL) st = resolve_once(other, target, out, &mine);
+    return st == ST_OK ? st : err_set(e, st, "%s", st == ST_NOT_FOUND ? missing->msg : mine.msg);
+}
+
 /* A model that is replaced or deleted while we read it looks as if a blob were missing: then we
  * look again. If it is really damaged the answer stays the same. */
 enum status store_resolve(struct store *s, const struct model_name *name, struct store_model *out,
@@ -159,6 +171,11 @@ enum status store_resolve(struct store *s, const struct model_name *name, struct
     struct err mine;
     enum status st = ST_IO;
     for (int tries = 0; tries < 3 && st == ST_IO; tries++) st = resolve_once(s, name, out, &mine);
+    struct store *other = st == ST_NOT_FOUND ? more_find(s, name) : NULL;
+    if (other != NULL) return store_resolve(other, name, out, e);
+    struct model_name target = *name;
+    if (st == ST_NOT_FOUND && store_alias(s, &target) && !name_equal(&target, name))
+        return resolve_target(s, &target, out, &mine, e);
     return st == ST_OK ? ST_OK : err_set(e, st, "%s", mine.msg);
 }
 

@@ -80,32 +80,44 @@ static void make_dirs(const struct store *s) {
         log_warn("store", "%s", why.msg);
 }
 
-enum status store_open(struct store **out, const char *dir, struct err *e) {
+enum status store_open_plain(struct store **out, char *dir, struct err *e) {
     struct store *s = mem_zalloc(1, sizeof *s);
-    if (s == NULL) return err_no_memory(e);
+    if (s == NULL) {
+        mem_free(dir);
+        return err_no_memory(e);
+    }
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->builtin_lock, NULL);
     pthread_mutex_init(&s->verified.lock, NULL);
-    s->show_builtins = config_bool(SET_builtin);
-    struct err mine = {0};
-    s->dir = choose_dir(dir, &mine);
-    if (s->dir != NULL) {
-        s->blobs = join(s->dir, "blobs");
-        s->manifests = join(s->dir, "manifests");
-        if (s->blobs == NULL || s->manifests == NULL) err_no_memory(&mine);
-    }
-    if (mine.code != ST_OK) {
+    s->dir = dir;
+    s->blobs = join(s->dir, "blobs");
+    s->manifests = join(s->dir, "manifests");
+    if (s->blobs == NULL || s->manifests == NULL) {
         store_close(s);
-        return err_set(e, mine.code, "%s", mine.msg);
+        return err_no_memory(e);
     }
+    *out = s;
+    return ST_OK;
+}
+
+enum status store_open(struct store **out, const char *dir, struct err *e) {
+    struct err mine = {0};
+    struct store *s;
+    char *chosen = choose_dir(dir, &mine);
+    if (chosen == NULL) return err_set(e, mine.code, "%s", mine.msg);
+    enum status st = store_open_plain(&s, chosen, e);
+    if (st != ST_OK) return st;
+    s->show_builtins = config_bool(SET_builtin);
     make_dirs(s);
     rename_old_blobs(s);
+    if (dir == NULL) more_open(s);
     *out = s;
     return ST_OK;
 }
 
 void store_close(struct store *s) {
     if (s == NULL) return;
+    more_close(s);
     for (size_t i = 0; i < s->n_builtins; i++) builtin_free(&s->builtins[i]);
     mem_free(s->builtins);
     mem_free(s->dir);
@@ -143,22 +155,27 @@ void store_unlock(struct store *s, int token) {
 
 /* ---- names ---- */
 
-/* All names that a user can see, the built-in ones behind the stored ones. */
-static enum status visible_names(struct store *s, struct name_list *out, struct err *e) {
-    enum status st = names_scan(s, out, e);
-    if (st != ST_OK || !s->show_builtins || s->n_builtins == 0) return st;
-    struct model_name *grown = mem_grow(out->names, out->n + s->n_builtins, sizeof *grown);
-    if (grown == NULL) {
-        names_free(out);
-        return err_no_memory(e);
-    }
+static enum status add_builtin_names(const struct store *s, struct name_list *out, struct err *e) {
+    struct model_name *grown = mem_grow(out->names, out->n + s->n_builtins + 1, sizeof *grown);
+    if (grown == NULL) return err_no_memory(e);
     out->names = grown;
-    out->cap = out->n + s->n_builtins;
+    out->cap = out->n + s->n_builtins + 1;
     for (size_t i = 0; i < s->n_builtins; i++) {
         if (names_find(out, &s->builtins[i].name) == out->n)
             out->names[out->n++] = s->builtins[i].name;
     }
     return ST_OK;
+}
+
+/* All names that a user can see: the stored ones, then the built-in ones and those of further
+ * stores that are not hidden by them. */
+static enum status visible_names(struct store *s, struct name_list *out, struct err *e) {
+    enum status st = names_scan(s, out, e);
+    if (st != ST_OK) return st;
+    if (s->show_builtins && s->n_builtins > 0) st = add_builtin_names(s, out, e);
+    if (st == ST_OK) st = more_names(s, out, e);
+    if (st != ST_OK) names_free(out);
+    return st;
 }
 
 /* Takes over the spelling of the first stored part that is equal but for case, unless the very
@@ -271,6 +288,8 @@ static enum status list_one(struct store *s, const struct model_name *listed,
     enum status st = manifest_read(s, listed, &m, &out->arena, &why);
     if (st == ST_NOT_FOUND) {
         st = builtin_find(s, listed, &builtin, &why);
+        struct store *other = st == ST_OK && builtin == NULL ? more_find(s, listed) : NULL;
+        if (other != NULL) return list_one(other, listed, out, e);
         if (st == ST_OK && builtin == NULL) return ST_OK; /* removed meanwhile */
         if (st == ST_OK) m = builtin->manifest;
     }
@@ -340,6 +359,45 @@ static enum status copy_locked(struct store *s, struct model_name *from, struct 
     return st;
 }
 
+static bool is_here(struct store *s, const struct model_name *name) {
+    struct manifest m;
+    struct model_name found = *name;
+    const struct builtin *builtin;
+    struct arena a = {0};
+    const bool here = store_find(s, &found, &m, &builtin, &a, NULL) != ST_NOT_FOUND;
+    arena_free(&a);
+    return here;
+}
+
+/* The further store to take a model from; NULL: it is here, or nowhere. */
+static struct store *is_elsewhere(struct store *s, const struct model_name *name) {
+    return is_here(s, name) ? NULL : more_find(s, name);
+}
+
+static enum status copy_from(struct store *s, struct store *other, const struct model_name *from,
+                             struct model_name *to, struct err *e) {
+    struct holds h = {.n = 0};
+    struct arena a = {0};
+    struct manifest old;
+    char *text = NULL;
+    size_t len = 0;
+    int token;
+    enum status st = more_bring(s, other, from, &h, &text, &len, e);
+    if (st == ST_OK) st = store_lock(s, &token, e);
+    if (st == ST_OK) {
+        st = store_spell(s, to, e);
+        const bool replaces = manifest_read(s, to, &old, &a, NULL) == ST_OK;
+        if (st == ST_OK) st = manifest_write(s, to, text, len, e);
+        holds_free(&h);
+        if (st == ST_OK && replaces && prune_allowed()) prune_manifest(s, &old);
+        store_unlock(s, token);
+    }
+    holds_free(&h);
+    mem_free(text);
+    arena_free(&a);
+    return st;
+}
+
 enum status store_copy(struct store *s, const struct model_name *from, const struct model_name *to,
                        struct err *e) {
     int token;
@@ -347,6 +405,9 @@ enum status store_copy(struct store *s, const struct model_name *from, const str
     struct model_name source = *from, target = *to;
     if (!name_is_valid(from) || !name_is_valid(to))
         return err_set(e, ST_INVALID, "invalid model name");
+    if (is_elsewhere(s, from) == NULL && !is_here(s, from)) store_alias(s, &source);
+    struct store *other = is_elsewhere(s, &source);
+    if (other != NULL) return copy_from(s, other, &source, &target, e);
     enum status st = store_lock(s, &token, e);
     if (st != ST_OK) return st;
     st = copy_locked(s, &source, &target, &a, e);
@@ -369,6 +430,9 @@ static enum status delete_locked(struct store *s, struct model_name *name, struc
     struct err mine;
     enum status st = store_find(s, name, &m, &builtin, a, &mine);
     if (st == ST_OK && builtin != NULL) return refuse_builtin(name, e);
+    const struct store *other = st == ST_NOT_FOUND ? more_find(s, name) : NULL;
+    if (other != NULL)
+        return err_set(e, ST_DENIED, "the model is in %s, which is only read", other->dir);
     bool damaged = st == ST_FORMAT || st == ST_LIMIT;
     if (st != ST_OK && !damaged) return err_set(e, st, "%s", mine.msg);
     st = manifest_remove(s, name, e);

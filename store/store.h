@@ -156,6 +156,20 @@ enum status store_copy(struct store *s, const struct model_name *from, const str
  * ST_INVALID "model 'X' is built in and cannot be deleted". */
 enum status store_delete(struct store *s, const struct model_name *name, struct err *e);
 
+/* Aliases: names that stand for other names. What is used by name (generate, show, cp and create
+ * from it) follows them; a model that is stored under the name hides the alias. */
+
+/* Replaces *name by what it stands for, at most eight times; false: it is no alias. */
+bool store_alias(struct store *s, struct model_name *name);
+/* target NULL: removes it; ST_NOT_FOUND: there is none. ST_INVALID: bad names, or a circle. */
+enum status store_alias_set(struct store *s, const struct model_name *alias,
+                            const struct model_name *target, struct err *e);
+/* Calls put() for each. */
+void store_alias_list(struct store *s,
+                      void (*put)(void *arg, const struct model_name *alias,
+                                  const struct model_name *target),
+                      void *arg);
+
 /* ---- blobs ---- */
 
 enum { STORE_DIGEST_TEXT = 72 }; /* "sha256:" + 64 + NUL */
@@ -179,6 +193,11 @@ enum status store_blob_write(struct store_upload *u, const void *data, size_t n,
 enum status store_blob_commit(struct store_upload *u, const char *expected,
                               char digest[STORE_DIGEST_TEXT], struct err *e);
 void store_blob_abort(struct store_upload *u); /* takes u; NULL is fine */
+/* A file of this disk as a blob without copying it: a clone where the file system can (the blocks
+ * are shared until one of them is written), or with `link` another name for the same file. Who then
+ * writes into the file damages the blob. ST_UNSUPPORTED: neither is possible. */
+enum status store_blob_adopt(struct store *s, const char *path, bool link,
+                             char digest[STORE_DIGEST_TEXT], struct err *e);
 
 /* ---- create (spec/store.md 4, spec/api.md 5.8) ---- */
 

@@ -112,6 +112,8 @@ struct store {
     bool show_builtins;
     struct verified_list verified;
     struct used_mark used[USED_MARKS]; /* under usage.c's lock */
+    struct store **more; /* owned: stores that are only read; searched behind this one */
+    size_t n_more;
 };
 
 /* The built-in model of that name, composed; *out NULL: there is none (or they are hidden). */
@@ -167,6 +169,23 @@ bool blob_is_digest_file(const char *name); /* "sha256-" + 64 hex digits */
 void prune_layers(struct store *s, const struct store_layer *layers, size_t n);
 void prune_manifest(struct store *s, const struct manifest *m); /* its layers and its config */
 bool prune_allowed(void);                                       /* NOPRUNE is not set */
+
+/* ---- further stores (more.c) ---- */
+
+/* Opens those of the setting more_models; what cannot be opened is warned about. */
+void more_open(struct store *s);
+void more_close(struct store *s);
+/* The further store that has this model; NULL: none. */
+struct store *more_find(const struct store *s, const struct model_name *name);
+/* Adds their names that are not in the list yet. */
+enum status more_names(const struct store *s, struct name_list *out, struct err *e);
+/* Copies the blobs of a model there into this store (clones where the disk can), and holds them;
+ * *text is its manifest, byte for byte (mem_free). */
+enum status more_bring(struct store *s, struct store *from, const struct model_name *name,
+                       struct holds *h, char **text, size_t *len, struct err *e);
+
+/* A struct store for that folder, which must be there: nothing is made or changed. takes dir. */
+enum status store_open_plain(struct store **out, char *dir, struct err *e);
 
 /* ---- finding a model (store.c) ---- */
 

@@ -25,10 +25,16 @@ static void used_path(const struct store *s, char out[PATH_ROOM]) {
     snprintf(out, PATH_ROOM, "%s/used", s->dir);
 }
 
-/* One line; false: it is not one. The path ends at the newline. */
+/* One line; false: it is not one. */
 static bool used_line(const char *line, long long *ns, struct model_name *name) {
-    char path[NAME_TEXT_MAX];
-    return sscanf(line, "%lld %700[^\n]", ns, path) == 2 && name_from_path(name, path);
+    char path[NAME_TEXT_MAX], *end;
+    *ns = strtoll(line, &end, 10);
+    if (end == line || *end != ' ') return false;
+    const size_t n = strcspn(end + 1, "\n");
+    if (n >= sizeof path) return false;
+    memcpy(path, end + 1, n);
+    path[n] = '\0';
+    return name_from_path(name, path);
 }
 
 static char *read_used(const struct store *s) {

@@ -5,8 +5,8 @@
 
 #include "api/dialect/dialect.h"
 #include "api/multipart.h"
+#include "base/base64.h"
 #include "base/mem.h"
-#include "store/registry/key.h"
 
 route_fn route_transcriptions;
 

@@ -7,16 +7,11 @@
 #include <string.h>
 
 #include "api/template/template_impl.h"
+#include "base/hex.h"
 #include "base/unicode.h"
 #include "base/utf8.h"
 
 /* ---- reading ---- */
-
-static int hex_value(int c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    c |= 32;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 struct reader {
     const char *p, *end;

@@ -323,6 +323,21 @@ static state_id end_closure(struct automaton *a) {
 
 /* ---- steps ---- */
 
+/* Bytes that no edge takes are known to be dead from the beginning: most of them, for most states.
+ */
+static void init_table(const struct automaton *a, state_id s, uint32_t *next) {
+    const struct pair_set *set = automaton_state(a, s);
+    for (int i = 0; i < 256; i++) next[i] = STATE_DEAD;
+    for (uint32_t i = 0; i < set->n; i++) {
+        const struct node *node = &a->rules->node[a->states.pair[set->first + i].node];
+        for (uint32_t k = node->first; k < node->first + node->n; k++) {
+            const struct edge *e = &a->rules->edge[k];
+            for (uint32_t b = e->lo; e->kind == EDGE_BYTES && b <= e->hi; b++)
+                next[b] = STEP_UNKNOWN;
+        }
+    }
+}
+
 static uint32_t *next_table(struct automaton *a, state_id s) {
     uint32_t *next = a->tables[s].next;
     if (next != NULL) return next;
@@ -331,7 +346,7 @@ static uint32_t *next_table(struct automaton *a, state_id s) {
         give_up(a, ST_NO_MEMORY);
         return NULL;
     }
-    for (int i = 0; i < 256; i++) next[i] = STEP_UNKNOWN;
+    init_table(a, s, next);
     a->bytes += 256 * sizeof *next;
     return a->tables[s].next = next;
 }
@@ -361,6 +376,7 @@ static state_id advance(struct automaton *a, state_id s, uint32_t what,
 state_id automaton_make_step(struct automaton *a, state_id s, uint8_t byte) {
     uint32_t *next = next_table(a, s);
     if (next == NULL) return STATE_DEAD;
+    if (next[byte] != STEP_UNKNOWN) return next[byte];
     state_id to = advance(a, s, byte, takes_byte);
     if (a->st == ST_OK) next[byte] = to;
     return to;

@@ -5,6 +5,7 @@
  * recursion is refused by rules_finish(). */
 #include <string.h>
 
+#include "base/hex.h"
 #include "base/utf8.h"
 #include "engine/grammar/expr.h"
 #include "engine/grammar/source.h"
@@ -60,10 +61,7 @@ static uint32_t hex(struct parser *p, int digits) {
     uint32_t v = 0;
     for (; digits > 0; digits--, p->at++) {
         char c = p->at < p->end ? *p->at : '\0';
-        int d = c >= '0' && c <= '9'   ? c - '0'
-                : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                       : -1;
+        int d = hex_value(c);
         if (d < 0) {
             fail(p, "a hexadecimal digit is missing");
             return 0;

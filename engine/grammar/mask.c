@@ -15,13 +15,44 @@ enum { LOCAL_BYTES_MAX = 16 << 20 };
 
 static void set_bit(uint32_t *bits, token_id id) { bits[id / 32] |= 1u << (id % 32); }
 
+/* Masks have thousands of words: the inner loops have a constant length, so that they become vector
+ * instructions at -O2. */
+enum { BLOCK = 16 };
+
+static void add_bits(uint32_t *restrict to, const uint32_t *restrict from, size_t n_words) {
+    size_t w = 0;
+    for (; w + BLOCK <= n_words; w += BLOCK)
+        for (size_t k = 0; k < BLOCK; k++) to[w + k] |= from[w + k];
+    for (; w < n_words; w++) to[w] |= from[w];
+}
+
+/* How many bits of each byte are set. */
+static uint32_t bits_of_bytes(uint32_t x) {
+    x -= x >> 1 & 0x55555555u;
+    x = (x & 0x33333333u) + (x >> 2 & 0x33333333u);
+    return (x + (x >> 4)) & 0x0F0F0F0Fu;
+}
+
+static uint32_t count_bits(const uint32_t *bits, size_t n_words) {
+    uint32_t n = 0;
+    for (size_t w = 0; w < n_words; w += BLOCK) {
+        uint32_t bytes = 0; /* at most 16 times 8 in each of its four */
+        const size_t left = n_words - w;
+        if (left >= BLOCK)
+            for (size_t k = 0; k < BLOCK; k++) bytes += bits_of_bytes(bits[w + k]);
+        else
+            for (size_t k = 0; k < left; k++) bytes += bits_of_bytes(bits[w + k]);
+        n += (bytes & 0xFF) + (bytes >> 8 & 0xFF) + (bytes >> 16 & 0xFF) + (bytes >> 24);
+    }
+    return n;
+}
+
 /* ---- walking the tree ---- */
 
-static void walk(struct automaton *a, const struct token_tree *t, state_id from, uint32_t *bits) {
-    state_id at[TOKEN_BYTES_MAX + 1];
-    at[0] = from;
-    if (from == STATE_DEAD) return;
-    for (uint32_t i = 0; i < t->n_nodes;) {
+/* The nodes from i up to end: all that begins with one byte; at[0]: the state before it. */
+static void walk_below(struct automaton *a, const struct token_tree *t, uint32_t i, uint32_t end,
+                       state_id *at, uint32_t *bits) {
+    while (i < end) {
         const struct tree_node *n = &t->node[i];
         const state_id s = automaton_step(a, at[n->depth - 1], n->byte);
         if (s == STATE_DEAD) {
@@ -32,6 +63,16 @@ static void walk(struct automaton *a, const struct token_tree *t, state_id from,
         for (uint32_t k = n->first; k < n->first + n->n; k++) set_bit(bits, t->id[k]);
         i++;
     }
+}
+
+/* The first bytes are looked at without their nodes, which lie far from each other. */
+static void walk(struct automaton *a, const struct token_tree *t, state_id from, uint32_t *bits) {
+    state_id at[TOKEN_BYTES_MAX + 1];
+    at[0] = from;
+    if (from == STATE_DEAD) return;
+    for (unsigned b = 0; b < 256; b++)
+        if (t->weight[b] != t->weight[b + 1] && automaton_step(a, from, (uint8_t)b) != STATE_DEAD)
+            walk_below(a, t, t->weight[b], t->weight[b + 1], at, bits);
 }
 
 /* ---- a node on its own ---- */
@@ -189,7 +230,7 @@ static uint32_t add_wide(struct masks *m, struct automaton *a, state_id s, uint3
             keep[n_keep++] = x;
             continue;
         }
-        for (size_t w = 0; w < m->ti->n_words; w++) bits[w] |= l->bits[w];
+        add_bits(bits, l->bits, m->ti->n_words);
         walk(a, &l->exits, automaton_pop(a, x.frame), bits);
     }
     return n_keep;
@@ -217,12 +258,9 @@ static const struct slice *slice_of(const struct masks *m, const struct automato
 
 static void count(const struct token_index *ti, struct mask *mask) {
     mask->only = TOKEN_NONE;
-    for (size_t w = 0; w < ti->n_words; w++) {
-        if (mask->bits[w] != 0 && mask->n == 0)
-            mask->only = (token_id)(32 * w) + __builtin_ctz(mask->bits[w]);
-        mask->n += (uint32_t)__builtin_popcount(mask->bits[w]);
-    }
-    if (mask->n != 1) mask->only = TOKEN_NONE;
+    mask->n = count_bits(mask->bits, ti->n_words);
+    for (size_t w = 0; mask->n == 1 && w < ti->n_words; w++)
+        if (mask->bits[w] != 0) mask->only = (token_id)(32 * w) + __builtin_ctz(mask->bits[w]);
 }
 
 static bool fill(struct masks *m, struct automaton *a, state_id s, struct mask *mask) {
@@ -235,14 +273,13 @@ static bool fill(struct masks *m, struct automaton *a, state_id s, struct mask *
     a->deadline_ns = grammar_clock_ns() + MASK_BUDGET_MS * 1000000ll;
     uint32_t n_keep = add_wide(m, a, s, mask->bits, keep);
     const struct slice *slice = slice_of(m, a, s);
-    for (size_t w = 0; slice != NULL && w < m->ti->n_words; w++) mask->bits[w] |= slice->mask[w];
+    if (slice != NULL) add_bits(mask->bits, slice->mask, m->ti->n_words);
     if (a->st == ST_OK && n_keep > 0)
         walk(a, slice != NULL ? &slice->rest : &m->ti->tree,
              n_keep == n ? s : automaton_of_items(a, keep, n_keep), mask->bits);
     a->deadline_ns = 0;
     mem_free(keep);
-    if (automaton_accepts(a, s))
-        for (size_t w = 0; w < m->ti->n_words; w++) mask->bits[w] |= m->ti->eog_mask[w];
+    if (automaton_accepts(a, s)) add_bits(mask->bits, m->ti->eog_mask, m->ti->n_words);
     count(m->ti, mask);
     return a->st == ST_OK;
 }

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "base/unicode.h"
 #include "base/utf8.h"
 #include "engine/grammar/source.h"
@@ -50,18 +51,12 @@ static bool eat(struct parser *p, const char *s) {
 
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-static int hex_digit(char c) {
-    if (is_digit(c)) return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* ---- characters ---- */
 
 static uint32_t hex(struct parser *p, int digits) {
     uint32_t v = 0;
     for (; digits > 0; digits--, p->at++) {
-        int d = p->at < p->end ? hex_digit(*p->at) : -1;
+        int d = p->at < p->end ? hex_value(*p->at) : -1;
         if (d < 0) {
             fail(p, "a hexadecimal digit is missing");
             return 0;
@@ -74,8 +69,8 @@ static uint32_t hex(struct parser *p, int digits) {
 static uint32_t unicode_escape(struct parser *p) {
     if (eat(p, "{")) {
         uint32_t v = 0;
-        for (; p->at < p->end && hex_digit(*p->at) >= 0 && v <= CHAR_LAST; p->at++)
-            v = v << 4 | (uint32_t)hex_digit(*p->at);
+        for (; p->at < p->end && hex_value(*p->at) >= 0 && v <= CHAR_LAST; p->at++)
+            v = v << 4 | (uint32_t)hex_value(*p->at);
         if (v > CHAR_LAST || !eat(p, "}")) fail(p, "no such character");
         return v;
     }

@@ -2,14 +2,9 @@
  * escapes. */
 #include <string.h>
 
+#include "base/hex.h"
 #include "engine/file/gguf.h"
 #include "engine/vocab/vocab_impl.h"
-
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
 
 /* \t \n \r \xHH; a backslash before anything else vanishes. */
 static void unescape(const char *p, size_t len, struct buf *out) {
@@ -19,8 +14,8 @@ static void unescape(const char *p, size_t len, struct buf *out) {
             continue;
         }
         if (++i == len) return;
-        const int high = p[i] == 'x' && len - i > 2 ? hex_digit(p[i + 1]) : -1;
-        const int low = high >= 0 ? hex_digit(p[i + 2]) : -1;
+        const int high = p[i] == 'x' && len - i > 2 ? hex_value(p[i + 1]) : -1;
+        const int low = high >= 0 ? hex_value(p[i + 2]) : -1;
         if (low >= 0) {
             buf_chr(out, (char)(16 * high + low));
             i += 2;

@@ -97,9 +97,10 @@ void cpu_rope(struct cpu_worker *w, const struct op *op) {
 
 /* ---- KV_STORE ---- */
 
-static void store_heads(const struct step *s, const struct tensor *plane, const float *x,
-                        uint32_t t, uint32_t n_head, size_t dim, size_t step, uint32_t col) {
-    const struct kv_seq *seq = &s->kv->seq[s->batch->seq[t]];
+static void store_heads(const struct step *s, const struct op *op, const struct tensor *plane,
+                        const float *x, uint32_t t, size_t dim, size_t step, uint32_t col) {
+    const struct kv_seq *seq = kv_seq_of(s->kv, op->p.kv_store.layer, s->batch->seq[t]);
+    const uint32_t n_head = op->p.kv_store.n_head_kv;
     const struct dtype_info *type = dtype_info(plane->type);
     for (uint32_t h = 0; h < n_head; h++) {
         size_t off =
@@ -110,19 +111,19 @@ static void store_heads(const struct step *s, const struct tensor *plane, const 
 
 void cpu_kv_store(struct cpu_worker *w, const struct op *op) {
     const struct step *s = w->step;
-    const uint32_t layer = op->p.kv_store.layer, n_head = op->p.kv_store.n_head_kv;
+    const struct tensor *keys = &s->kv->k[op->p.kv_store.layer];
+    const struct tensor *values = &s->kv->v[op->p.kv_store.layer];
     const size_t n = op->in[1] != VAL_NONE ? 2 : 1; /* a row's keys and its values are two things */
     size_t begin, end;
     cpu_share(w, n * s->batch->n_tokens, &begin, &end);
     for (size_t k = begin; k < end; k++) {
         const uint32_t t = (uint32_t)(k / n);
         if (k % n == 0)
-            store_heads(s, op->p.kv_store.values ? &s->kv->v[layer] : &s->kv->k[layer],
-                        step_row(s, op->in[0], t), t, n_head, op->p.kv_store.head_dim,
-                        op->p.kv_store.step, op->p.kv_store.col);
+            store_heads(s, op, op->p.kv_store.values ? values : keys, step_row(s, op->in[0], t), t,
+                        op->p.kv_store.head_dim, op->p.kv_store.step, op->p.kv_store.col);
         else
-            store_heads(s, &s->kv->v[layer], step_row(s, op->in[1], t), t, n_head,
-                        op->p.kv_store.head_dim_v, op->p.kv_store.head_dim_v, 0);
+            store_heads(s, op, values, step_row(s, op->in[1], t), t, op->p.kv_store.head_dim_v,
+                        op->p.kv_store.head_dim_v, 0);
     }
 }
 
@@ -180,7 +181,7 @@ static void attn_task(const struct cpu_worker *w, const struct op *op, uint32_t 
         .softcap = op->p.attn.softcap,
         .k = &s->kv->k[layer],
         .v = op->p.attn.latent ? &s->kv->k[layer] : &s->kv->v[layer],
-        .seq = &s->kv->seq[b->seq[t]],
+        .seq = kv_seq_of(s->kv, layer, b->seq[t]),
         .head_kv = head_kv,
         .begin = step_first_cell(s, t, op),
         .end = step_end_cell(s, t, op),

@@ -78,7 +78,7 @@ static void rig_init(struct rig *g, enum op_code code, uint32_t n_rows) {
     g->prog = (struct program){.ops = g->op, .n_ops = 1, .vals = g->vals};
     g->step = (struct step){.prog = &g->prog, .batch = &g->batch, .kv = &g->kv};
     for (uint32_t p = 0; p < N_PAGES; p++) g->page[p % 2][p / 2] = N_PAGES - 1 - p;
-    for (int s = 0; s < 2; s++) g->seq[s] = (struct kv_seq){g->page[s], N_PAGES / 2, 60};
+    for (int s = 0; s < 2; s++) g->seq[s] = (struct kv_seq){g->page[s], N_PAGES / 2, 60, 0};
     g->kv = (struct kv_cache){.n_layer = N_LAYER,
                               .n_pages = N_PAGES,
                               .k = g->plane,

@@ -397,7 +397,7 @@ static void fill_plane(struct tensor *t, enum dtype type, uint32_t dim, uint32_t
 static struct attn_case new_attn(enum dtype k, enum dtype v, uint32_t group, uint32_t dim,
                                  uint32_t dim_v) {
     static uint32_t pages[N_PAGES] = {4, 7, 0, 2, 8, 1, 6, 3, 5};
-    struct attn_case c = {.seq = {pages, N_PAGES, N_PAGES * KV_PAGE},
+    struct attn_case c = {.seq = {pages, N_PAGES, N_PAGES * KV_PAGE, 0},
                           .group = group,
                           .dim = dim,
                           .dim_v = dim_v,

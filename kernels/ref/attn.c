@@ -45,9 +45,10 @@ void ref_rope(const struct step *s, const struct op *op) {
                       step_row(s, op->out[0], t) + h * dim);
 }
 
-static void store_heads(const struct step *s, const struct tensor *plane, val v, uint32_t t,
-                        uint32_t n_head, uint32_t dim, uint32_t step, uint32_t col) {
-    const struct kv_seq *seq = &s->kv->seq[s->batch->seq[t]];
+static void store_heads(const struct step *s, const struct op *op, const struct tensor *plane,
+                        val v, uint32_t t, uint32_t dim, uint32_t step, uint32_t col) {
+    const struct kv_seq *seq = kv_seq_of(s->kv, op->p.kv_store.layer, s->batch->seq[t]);
+    const uint32_t n_head = op->p.kv_store.n_head_kv;
     const struct dtype_info *type = dtype_info(plane->type);
     for (uint32_t h = 0; h < n_head; h++) {
         size_t off =
@@ -58,13 +59,13 @@ static void store_heads(const struct step *s, const struct tensor *plane, val v,
 }
 
 void ref_kv_store(const struct step *s, const struct op *op) {
-    const uint32_t layer = op->p.kv_store.layer, n = op->p.kv_store.n_head_kv;
+    const struct tensor *k = &s->kv->k[op->p.kv_store.layer], *v = &s->kv->v[op->p.kv_store.layer];
     for (uint32_t t = 0; t < s->batch->n_tokens; t++) {
-        store_heads(s, op->p.kv_store.values ? &s->kv->v[layer] : &s->kv->k[layer], op->in[0], t, n,
-                    op->p.kv_store.head_dim, op->p.kv_store.step, op->p.kv_store.col);
+        store_heads(s, op, op->p.kv_store.values ? v : k, op->in[0], t, op->p.kv_store.head_dim,
+                    op->p.kv_store.step, op->p.kv_store.col);
         if (op->in[1] == VAL_NONE) continue;
-        store_heads(s, &s->kv->v[layer], op->in[1], t, n, op->p.kv_store.head_dim_v,
-                    op->p.kv_store.head_dim_v, 0);
+        store_heads(s, op, v, op->in[1], t, op->p.kv_store.head_dim_v, op->p.kv_store.head_dim_v,
+                    0);
     }
 }
 
@@ -84,7 +85,7 @@ struct view {
 
 static void find_cells(const struct step *s, const struct op *op, uint32_t t, struct view *v) {
     const uint32_t end = step_end_cell(s, t, op);
-    v->seq = &s->kv->seq[s->batch->seq[t]];
+    v->seq = kv_seq_of(s->kv, op->p.attn.layer, s->batch->seq[t]);
     v->index = s->batch->index[t];
     v->n = 0;
     if (op->in[1] != VAL_NONE) {
@@ -217,7 +218,7 @@ static int by_cell(const void *a, const void *b) {
 static void select_row(const struct step *s, const struct op *op, uint32_t t, struct scored *list,
                        float *vec) {
     const struct tensor *plane = &s->kv->k[op->p.attn_select.layer];
-    const struct kv_seq *seq = &s->kv->seq[s->batch->seq[t]];
+    const struct kv_seq *seq = kv_seq_of(s->kv, op->p.attn_select.layer, s->batch->seq[t]);
     const uint32_t top = op->p.attn_select.top_k;
     uint32_t n = s->batch->kv_len[t];
     for (uint32_t c = 0; c < n; c++) {

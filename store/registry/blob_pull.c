@@ -471,6 +471,7 @@ static enum status open_parts(struct download *d, bool *there, struct err *e) {
         enum status st = parts_open(&d->parts, d->path, d->total, e);
         if (st != ST_BUSY) return st;
         if (atomic_load(&d->cancel)) return err_set(e, ST_CANCELLED, "cancelled");
+        atomic_store(&d->completed, parts_seen(d->path, d->total));
         usleep(TICK_MS * 1000);
     }
 }

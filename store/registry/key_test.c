@@ -55,7 +55,7 @@ static void made_and_read(void **state UNUSED) {
     assert_int_equal(rmdir(dir), 0); /* no temporary file was left */
 }
 
-static void bad_files(void **state UNUSED) {
+static void sec_S_ST_8_key_files(void **state UNUSED) {
     char dir[] = "/tmp/cria-key-XXXXXX", path[256];
     struct key k;
     struct err e;
@@ -88,7 +88,7 @@ static void bad_files(void **state UNUSED) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(made_and_read),
-        cmocka_unit_test(bad_files),
+        cmocka_unit_test(sec_S_ST_8_key_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -164,6 +164,15 @@ uint64_t parts_done(const struct parts *p) {
     return sum;
 }
 
+uint64_t parts_seen(const char *blob_path, uint64_t total) {
+    char path[PATH_SIZE];
+    struct stat info;
+    snprintf(path, sizeof path, "%s-partial", blob_path);
+    if (stat(path, &info) != 0) return 0;
+    const uint64_t disk = (uint64_t)info.st_blocks * 512; /* it has holes */
+    return disk < total ? disk : total;
+}
+
 uint64_t parts_prefix(const struct parts *p) {
     for (unsigned i = 0; i < p->n; i++) {
         uint64_t done = atomic_load(&p->part[i].done);

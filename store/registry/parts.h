@@ -35,6 +35,8 @@ enum status parts_restart(struct parts *p, struct err *e);
 /* How large the parts of a blob are, in both directions: a 16th, 100 MB to 1 GB. */
 uint64_t parts_size(uint64_t total);
 uint64_t parts_done(const struct parts *p);
+/* About how much of the blob's partial file another process has written by now. */
+uint64_t parts_seen(const char *blob_path, uint64_t total);
 /* Bytes from the beginning without a gap. */
 uint64_t parts_prefix(const struct parts *p);
 /* Renames the partial file to the blob and removes the journal; or removes all of it. */

@@ -66,6 +66,11 @@ enum status registry_push(struct store *s, const struct model_name *name,
     enum status st = say(&p, "retrieving manifest", e);
     if (st == ST_OK) st = store_spell(s, &stored, e);
     if (st == ST_OK) st = manifest_read_text(s, &stored, &raw, &len, &modified, e);
+    struct store *other = st == ST_NOT_FOUND ? more_find(s, &stored) : NULL;
+    if (other != NULL) { /* its blobs are there, too */
+        p.store = other;
+        st = manifest_read_text(other, &stored, &raw, &len, &modified, e);
+    }
     if (st == ST_NOT_FOUND) {
         name_shortest(name, shortest);
         say(&p, "couldn't retrieve manifest", NULL);
