@@ -48,7 +48,8 @@ struct cria_vision_info { /* borrowed from the projector */
 
 /* Loads the projector of a model: a "clip" file. The engine must outlive it. ST_UNSUPPORTED:
  * "projector type 'x' is not supported", or a text model that this projector does not fit;
- * ST_FORMAT names the key or tensor. p NULL: all defaults. */
+ * ST_FORMAT names the key or tensor; ST_BUSY: rows that see each other need more room, and the
+ * engine has sequences. p NULL: all defaults. */
 enum status cria_vision_open(struct cria_vision **out, struct cria_engine *eng, const char *path,
                              const struct cria_vision_params *p, struct err *e);
 /* The same over memory that outlives the projector; label stands for the file's name. */
