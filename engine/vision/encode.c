@@ -153,7 +153,7 @@ static enum status open_cache(const struct projector *p, uint32_t n, struct kv *
                           .kv_dim_k = d,
                           .kv_dim_v = d};
     const struct model m = {.hp = {.n_layer = 1}, .layers = &layer, .dev = p->dev};
-    enum status st = kv_open(kv, &m, n, 1, 1, DT_F32, e);
+    enum status st = kv_open(kv, &m, n, 1, 1, 0, DT_F32, e);
     if (st == ST_OK && !kv_seq_extend(*kv, 0, n)) st = err_no_memory(e);
     return st;
 }
