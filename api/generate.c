@@ -6,6 +6,7 @@
 
 #include "api/constrain.h"
 #include "api/generate_impl.h"
+#include "api/limits.h"
 #include "api/lora.h"
 #include "api/request.h"
 #include "api/sampling.h"
@@ -330,6 +331,7 @@ static enum status run(struct gen *g, struct err *e) {
     enum status st = ST_OK;
     if (g->r->top_logprobs < 0 || g->r->top_logprobs > MAX_TOP_LOGPROBS)
         return err_set(e, ST_INVALID, "top_logprobs must be between 0 and 20");
+    if ((st = limits_check(g->r, e)) != ST_OK) return st;
     if ((st = find_model(g, e)) != ST_OK) return st;
     if (wants_unload(g->r)) {
         runner_expire(g->server->runners, &g->model);

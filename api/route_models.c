@@ -4,17 +4,37 @@
 
 #include "api/request.h"
 #include "api/server_impl.h"
+#include "base/config.h"
 #include "base/os.h"
 
 route_fn route_tags, route_ps, route_copy, route_delete, route_openai_models, route_openai_model;
 
 /* ---- lists ---- */
 
-/* One entry; false: the model cannot be read and is left out. */
-static bool put_tag(struct server *s, struct buf *b, const struct store_entry *entry) {
+/* `"details":{...},"capabilities":[...]`: they follow from the manifest, so from its digest, and
+ * from a setting. False: the model cannot be read. */
+static bool put_about(struct server *s, struct buf *b, const struct store_entry *entry) {
     struct catalog_model m;
-    char shortest[NAME_TEXT_MAX], when[48];
+    const bool keep = !config_is_set(SET_go_template);
+    if (keep && tag_cache_put(&s->tags, entry->digest, b)) return true;
     if (catalog_find(s->catalog, &entry->name, &m, NULL) != ST_OK) return false;
+    const size_t from = b->len;
+    buf_str(b, "\"details\":");
+    catalog_put_details(b, &m, entry->parent_model, true);
+    if (m.n_can > 0) {
+        json_put_key(b, "capabilities");
+        catalog_put_capabilities(b, &m);
+    }
+    if (keep && !b->failed && m.facts->readable)
+        tag_cache_remember(&s->tags, entry->digest, b->data + from, b->len - from);
+    catalog_model_free(&m);
+    return true;
+}
+
+/* One entry; a model that cannot be read is left out. */
+static void put_tag(struct server *s, struct buf *b, const struct store_entry *entry) {
+    char shortest[NAME_TEXT_MAX], when[48];
+    const size_t from = b->len;
     name_shortest(&entry->name, shortest);
     os_time_rfc3339(entry->modified_ns, false, when);
     buf_str(b, b->len > 1 && b->data[b->len - 1] == '}' ? ",{" : "{");
@@ -23,15 +43,11 @@ static bool put_tag(struct server *s, struct buf *b, const struct store_entry *e
     json_put_field(b, "modified_at", when);
     json_put_field_int(b, "size", (int64_t)entry->size);
     json_put_field(b, "digest", entry->digest);
-    json_put_key(b, "details");
-    catalog_put_details(b, &m, entry->parent_model, true);
-    if (m.n_can > 0) {
-        json_put_key(b, "capabilities");
-        catalog_put_capabilities(b, &m);
-    }
-    buf_chr(b, '}');
-    catalog_model_free(&m);
-    return true;
+    buf_chr(b, ',');
+    if (put_about(s, b, entry))
+        buf_chr(b, '}');
+    else
+        buf_cut(b, from);
 }
 
 void route_tags(const struct route_call *c) {

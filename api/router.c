@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "api/limits.h"
 #include "api/request.h"
 #include "api/server_impl.h"
 #include "api/unpack.h"
@@ -222,7 +223,9 @@ void router_handle(void *arg, struct http_exchange *x) {
     struct activity a = {.method = "", .route = "-"};
     struct match m = {.route = N_ROUTES};
     char *path = decode(http_path(x));
-    if (path != NULL) m = find(http_method(x), path); /* else answered with 500 by the caller */
+    const bool too_long = path != NULL && strlen(path) > LIMIT_PATH_BYTES;
+    if (path != NULL && !too_long)
+        m = find(http_method(x), path); /* else answered with 500 by the caller */
     if (m.route < N_ROUTES) {
         a.method = table[m.route].method;
         a.route = table[m.route].path;
@@ -233,6 +236,9 @@ void router_handle(void *arg, struct http_exchange *x) {
     if (!open) {
         http_close_after(x);
         answer_error(x, DIALECT_NATIVE, 503, TYPE_JSON_UTF8, "the server is shutting down");
+    } else if (too_long) {
+        http_close_after(x);
+        http_answer_text(x, 414, TYPE_TEXT, "414 URI Too Long");
     } else if (path != NULL) {
         call(s, x, path, m);
     }

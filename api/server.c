@@ -88,6 +88,7 @@ enum status server_open(struct server **out, const struct server_params *p, stru
     s->store = p->store;
     settings_read(&s->settings);
     sem_init(&s->stop, 0, 0);
+    tag_cache_init(&s->tags);
     s->start_ns = os_time_mono_ns();
     activities_open(&s->activities);
     enum status st = open_parts(s, p, e);
@@ -135,6 +136,7 @@ void server_close(struct server *s) {
     http_close(s->http);
     runner_pool_close(s->runners);
     catalog_close(s->catalog);
+    tag_cache_free(&s->tags);
     guard_close(&s->guard);
     access_close(&s->access);
     metrics_close(&s->metrics);

@@ -16,11 +16,13 @@
 #include "api/runner.h"
 #include "api/server.h"
 #include "api/settings.h"
+#include "api/tag_cache.h"
 
 struct server {
     struct http *http;
     struct store *store; /* borrowed */
     struct catalog *catalog;
+    struct tag_cache tags;
     struct runner_pool *runners;
     struct guard guard;
     struct access access;

@@ -44,5 +44,6 @@ endif()
 if(BUILD_TESTING)
   add_library(fault MODULE conformance/fault.c)
   target_link_libraries(fault PRIVATE ${CMAKE_DL_LIBS})
-  target_compile_options(fault PRIVATE -Wno-missing-prototypes -Wno-nonnull-compare -fno-sanitize=all)
+  target_compile_options(fault PRIVATE -Wno-missing-prototypes -fno-sanitize=all
+    $<$<C_COMPILER_ID:GNU>:-Wno-nonnull-compare>)
 endif()

@@ -8,23 +8,24 @@
 
 static const char file_page[] = "cria.toml";
 
+/* c NULL: of the configuration file. */
 static enum status write_page(const char *dir, const struct command *c, struct err *e) {
-    char path[4096];
-    struct buf out = {0};
-    const bool of_file = c == NULL, of_root = c == &cli_commands[CMD_root];
-    if (of_file)
+    struct buf out = {0}, path = {0};
+    if (c == NULL)
         man_config(&out);
     else
         man_command(&out, c);
-    snprintf(path, sizeof path, "%s/%s%s%s", dir, of_file ? "cria.toml.5" : "cria",
-             of_file || of_root ? "" : "-",
-             of_file   ? ""
-             : of_root ? ".1"
-                       : c->name);
-    if (!of_file && !of_root) strncat(path, ".1", sizeof path - strlen(path) - 1);
-    enum status st =
-        out.failed ? err_no_memory(e) : os_file_write_atomic(path, out.data, out.len, e);
+    if (c == NULL)
+        buf_printf(&path, "%s/cria.toml.5", dir);
+    else if (c == &cli_commands[CMD_root])
+        buf_printf(&path, "%s/cria.1", dir);
+    else
+        buf_printf(&path, "%s/cria-%s.1", dir, c->name);
+    enum status st = out.failed || path.failed
+                         ? err_no_memory(e)
+                         : os_file_write_atomic(path.data, out.data, out.len, e);
     buf_free(&out);
+    buf_free(&path);
     return st;
 }
 

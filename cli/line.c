@@ -231,15 +231,15 @@ static unsigned char key_editor(EditLine *el, int c) {
 
 static void bind_keys(EditLine *el) {
     static const struct {
-        const char *name, *help;
+        const wchar_t *name, *help; /* wide, because libedit never frees its copies of others */
         unsigned char (*key)(EditLine *, int);
     } own[] = {
-        {"cria-newline", "Adds a line", key_newline},
-        {"cria-delete", "Deletes a character, or ends", key_delete},
-        {"cria-tab", "Inserts blanks", key_tab},
-        {"cria-paste", "Inserts pasted text", key_paste},
-        {"cria-prefill", "Begins with a text", key_prefill},
-        {"cria-editor", "Edits the text in an editor", key_editor},
+        {L"cria-newline", L"Adds a line", key_newline},
+        {L"cria-delete", L"Deletes a character, or ends", key_delete},
+        {L"cria-tab", L"Inserts blanks", key_tab},
+        {L"cria-paste", L"Inserts pasted text", key_paste},
+        {L"cria-prefill", L"Begins with a text", key_prefill},
+        {L"cria-editor", L"Edits the text in an editor", key_editor},
     };
     static const char *const bound[][2] = {
         {"^J", "cria-newline"},        {"^M", "ed-newline"},
@@ -253,7 +253,7 @@ static void bind_keys(EditLine *el) {
         {"\x1b[4~", "ed-move-to-end"}, {"\x1b[3~", "ed-delete-next-char"},
     };
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-        el_set(el, EL_ADDFN, own[i].name, own[i].help, own[i].key);
+        el_wset(el, EL_ADDFN, own[i].name, own[i].help, own[i].key);
     for (size_t i = 0; i < sizeof bound / sizeof *bound; i++)
         el_set(el, EL_BIND, bound[i][0], bound[i][1], NULL);
 }

@@ -111,7 +111,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """fail: so many 500s first.  says: Content-Length of HEAD.  ranges=False: always 200.
         cut: the connection ends after so many bytes.  stall: seconds of silence in the middle (once).
         shift: ranges begin so many bytes later than they say.  extra: bytes more than announced.
-        lie: other content.  slow: seconds between pieces."""
+        lie: other content.  slow: seconds between pieces.  gate: an event that the second half waits for."""
         if body is None:
             return self.reply(404)
         if rule.get("fail", 0) > 0:
@@ -145,6 +145,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(piece[:len(piece) // 2])
             self.wfile.flush()
             time.sleep(seconds)
+            piece = piece[len(piece) // 2:]
+        if "gate" in rule:
+            self.wfile.write(piece[:len(piece) // 2])
+            self.wfile.flush()
+            rule["gate"].wait(60)
             piece = piece[len(piece) // 2:]
         if "slow" in rule:
             for i in range(0, len(piece), 65536):

@@ -153,6 +153,7 @@ def test_metrics_count(server, scripted, client):
     before = metrics(server)
     r = client.generate(scripted, "1")
     again = client.generate(scripted, "1")
+    wait_for(server, lambda l: all(r["route"] != "/api/generate" for r in l), "both are counted")
     after = metrics(server)
 
     def more(name):

@@ -89,7 +89,7 @@ def test_llm(url, tmp_path):
 
     listed = llm("ollama", "models")
     assert "fix/chat:latest" in listed.stdout, listed.stderr
-    asked = llm("prompt", "-m", "fix/chat:latest", "1", "--no-stream")
+    asked = llm("prompt", "-m", "ollama/fix/chat", "1", "--no-stream")
     assert asked.stdout.strip() == TEXT, asked.stderr
-    embedded = llm("embed", "-m", "fix/embed:latest", "-c", "a")
+    embedded = llm("embed", "-m", "ollama/fix/embed", "-c", "a")
     assert len(json.loads(embedded.stdout)) == 64, embedded.stderr

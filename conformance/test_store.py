@@ -6,6 +6,7 @@ import json
 import os
 import random
 import subprocess
+import threading
 import time
 
 import pytest
@@ -118,7 +119,8 @@ def test_sec_S_ST_4_the_second_goes_on_when_the_first_dies(folder, server, regis
 def test_sec_S_ST_4_pruning_leaves_a_running_pull_alone(folder, server, registry):
     """A second server starts, and prune --all runs, while a pull has blobs that no manifest names."""
     small, large = registry.add("ns/model:latest", [noise(5000, 3), noise(2 * MEGA, 4)])
-    registry.behave(large, slow=0.03)
+    gate = threading.Event()
+    registry.behave(large, gate=gate)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         running = pool.submit(pull, server, registry)
         partial = blob_path(folder, large) + "-partial"
@@ -130,6 +132,7 @@ def test_sec_S_ST_4_pruning_leaves_a_running_pull_alone(folder, server, registry
         assert other.stop() == 0
         cli(folder, "prune", "--all")
         assert os.path.exists(partial) and os.path.exists(blob_path(folder, small))
+        gate.set()
         assert running.result()[-1] == {"status": "success"}
     assert registry.count("GET", small) == 1 and registry.count("GET", large) == 1
     assert len(snapshot(folder)) == 1
@@ -140,11 +143,13 @@ def test_sec_S_ST_4_deleting_a_model_whose_blob_another_pull_needs(folder, serve
     registry.add("ns/first:latest", [shared])
     d, slow = registry.add("ns/model:latest", [shared, large])
     assert pull(server, registry, "ns/first")[-1] == {"status": "success"}
-    registry.behave(slow, slow=0.03)
+    gate = threading.Event()
+    registry.behave(slow, gate=gate)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         running = pool.submit(pull, server, registry)
         wait_for(lambda: os.path.exists(blob_path(folder, slow) + "-partial"))
         assert request(server, "DELETE", "/api/delete", {"model": f"{registry.address}/ns/first"}) == []
+        gate.set()
         assert running.result()[-1] == {"status": "success"}
     assert registry.count("GET", d) == 1 and len(snapshot(folder)) == 1
 
@@ -152,11 +157,13 @@ def test_sec_S_ST_4_deleting_a_model_whose_blob_another_pull_needs(folder, serve
 def test_a_blob_that_vanishes_is_pulled_again(folder, server, registry):
     """Programs that know nothing of our locks may remove what no manifest names."""
     small, large = registry.add("ns/model:latest", [noise(5000, 7), noise(MEGA, 8)])
-    registry.behave(large, slow=0.03)
+    gate = threading.Event()
+    registry.behave(large, gate=gate)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         running = pool.submit(pull, server, registry)
         wait_for(lambda: os.path.exists(blob_path(folder, large) + "-partial"))
         os.unlink(blob_path(folder, small))
+        gate.set()
         assert running.result()[-1] == {"status": "success"}
     assert registry.count("GET", small) == 2 and len(snapshot(folder)) == 1
 

@@ -290,21 +290,21 @@ static enum status record(struct cria_engine *eng, struct err *e) {
     return eng->results != NULL ? ST_OK : err_no_memory(e);
 }
 
-/* Encoders have no timelines and generations: embeddings bring their own cache. */
-static enum status open_cache(const struct cria_engine *eng, uint32_t n_rows, struct kv **kv,
+/* The cache for steps of n rows. */
+static enum status open_cache(const struct cria_engine *eng, uint32_t n, struct kv **out,
                               struct err *e) {
+    /* Encoders have no timelines and generations: embeddings bring their own cache. */
     const bool causal = eng->model->hp.causal;
-    return kv_open(kv, eng->model, causal ? eng->n_ctx : 1, causal ? eng->n_parallel : 1,
-                   eng->n_slots, n_rows, eng->kv_type, e);
+    return kv_open(out, eng->model, causal ? eng->n_ctx : 1, causal ? eng->n_parallel : 1,
+                   eng->n_slots, n, eng->kv_type, e);
 }
 
-/* Pages of window layers are as many as steps need: for larger ones the cache begins anew. */
-static enum status widen_cache(struct cria_engine *eng, uint32_t n_rows, struct err *e) {
-    struct kv *kv = NULL;
+/* Layers that keep only a window must hold a larger step, too. Nothing may be in use. */
+static enum status reopen_cache(struct cria_engine *eng, uint32_t n, struct err *e) {
+    struct kv *kv;
     if (eng->kv->n_window == 0) return ST_OK;
-    if (eng->n_active != 0)
-        return err_set(e, ST_BUSY, "the engine has sequences: no room can be made for images");
-    enum status st = open_cache(eng, n_rows, &kv, e);
+    if (eng->n_active > 0) return err_set(e, ST_BUSY, "sequences of the engine are in use");
+    enum status st = open_cache(eng, n, &kv, e);
     if (st != ST_OK) return st;
     for (uint32_t i = 0; i < eng->n_slots; i++) slot_truncate(eng, (int)i, 0);
     kv_close(eng->kv);
@@ -322,7 +322,7 @@ enum status engine_reserve_rows(struct cria_engine *eng, uint32_t n, struct err 
     const bool enough = n <= eng->n_rows;
     enum status st = enough ? ST_OK : rows_open(eng, &rows, n, e);
     if (st == ST_OK && !enough) st = record_rows(eng, n, &prog, &scratch, &bytes, e);
-    if (st == ST_OK && !enough) st = widen_cache(eng, n, e);
+    if (st == ST_OK && !enough) st = reopen_cache(eng, n, e);
     if (st == ST_OK && !enough) { /* what is here takes the place of what was */
         const struct row_batch old_rows = eng->rows;
         const struct program old_prog = eng->prog;
@@ -415,10 +415,10 @@ static enum status open_parts(struct cria_engine *eng, struct gguf *g,
         st = add_adapter(eng, p->adapters[i], e);
     if (st == ST_OK) apply_params(eng, p);
     eng->embeddings = p->embeddings;
+    eng->kv_type = p->kv_type;
     if (st == ST_OK) st = open_vocab(eng, e);
     if (st == ST_OK) st = rows_open(eng, &eng->rows, eng->n_rows, e);
     if (st == ST_OK) st = slots_open(eng, e);
-    eng->kv_type = p->kv_type;
     if (st == ST_OK) st = open_cache(eng, eng->n_batch, &eng->kv, e);
     if (st == ST_OK) st = embed_open(eng, p->kv_type, e);
     if (st == ST_OK) st = record(eng, e);

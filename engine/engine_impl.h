@@ -48,6 +48,7 @@ struct cria_engine {
     struct program prog, mtp; /* mtp: has ops if the engine has such a block */
     float *hidden, *before;   /* of the step's rows and of the tokens before them; NULL */
     struct kv *kv;
+    enum dtype kv_type;
     struct embedder *embed; /* its own programs and cache */
     bool embeddings;        /* as asked for when it was opened */
     void *scratch;          /* device memory of the programs, one at a time */
@@ -56,7 +57,6 @@ struct cria_engine {
     struct slot *slots;
     uint32_t n_slots, n_active; /* slots in use by timelines and generations */
     uint64_t clock;             /* for last_used */
-    enum dtype kv_type;
     uint32_t n_ctx, n_parallel, n_batch, n_outputs;
     uint32_t n_rows; /* n_batch, or more: an image whose rows see each other in a step of its own */
     uint32_t n_given; /* floats of an image's row */
@@ -90,8 +90,8 @@ uint32_t rows_add(struct cria_engine *eng, uint32_t slot, uint32_t index, const 
 void rows_adapt(struct cria_engine *eng, uint32_t t, uint32_t index, const struct adapt *a);
 /* Where rope sees row t of the batch. */
 void rows_position(struct cria_engine *eng, uint32_t t, uint32_t first, struct position p);
-/* Steps may from now on have n rows, if they consist of one image. Takes step_lock. ST_BUSY: a
- * model with windows has sequences, and its cache cannot grow under them. */
+/* Steps may from now on have n rows, if they consist of one image. Takes step_lock. ST_BUSY: the
+ * cache would have to grow, and sequences are in use. */
 enum status engine_reserve_rows(struct cria_engine *eng, uint32_t n, struct err *e);
 enum status engine_step(struct cria_engine *eng, struct err *e);
 /* The same for another program on another cache (may be NULL); embd: see struct batch. Results are

@@ -31,7 +31,7 @@ static void check_cache(const struct model *m, const struct op *op) {
     } else {
         return;
     }
-    must(layer < m->hp.n_layer && m->layers[layer].kv_layer == layer);
+    must(layer < m->hp.n_layer + m->hp.n_mtp && m->layers[layer].kv_layer == layer);
     const struct layer *l = &m->layers[layer];
     must(width <= (op->code == OP_KV_STORE && op->p.kv_store.values ? l->kv_dim_v : l->kv_dim_k));
 }
@@ -87,6 +87,28 @@ static void record(const struct model *m, enum program_kind kind, uint32_t n_ctx
     program_free(&g);
 }
 
+/* The same file with the block that predicts a further token. */
+static void load_mtp(struct device *dev, size_t size) {
+    struct program g = {0};
+    struct recorder r = {.prog = &g};
+    struct gguf *file_again;
+    struct model *m;
+    struct err e = {0};
+    val output;
+    must(gguf_open_memory(&file_again, file, size + DATA, "fuzz", &e) == ST_OK);
+    if (model_load_mtp(&m, file_again, dev, &e) != ST_OK) {
+        must(e.msg[0] != '\0');
+        return;
+    }
+    if (m->hp.n_mtp != 0) {
+        model_record_mtp(m, &r, 64, &output);
+        if (program_seal(&r, output, (const uint32_t[ROWS_KINDS]){4, 2}, &e) == ST_OK)
+            check_program(m, &g);
+        program_free(&g);
+    }
+    model_free(m);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct device dev;
     struct gguf *g;
@@ -101,6 +123,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             record(m, PROGRAM_LOGITS, 64);
             record(m, PROGRAM_EMBEDDING, 1 << 20);
             model_free(m);
+            load_mtp(&dev, size);
         } else {
             must(e.code != ST_OK && e.msg[0] != '\0');
         }

@@ -400,13 +400,8 @@ static void sec_S_ST_7_links(void **state UNUSED) {
 /* Every place of a manifest where a digest stands, every kind of layer. */
 static void sec_CVE_2026_7020(void **state UNUSED) {
     static const char *const bad[] = {
-        "sha256:../../../../etc/passwd",
-        "../x",
-        "",
-        "sha256:",
-        "/etc/passwd",
-        "sha512:0000000000000000000000000000000000000000000000000000000000"
-        "000000"};
+        "sha256:../../../../etc/passwd", "../x", "", "sha256:", "/etc/passwd",
+        "sha512:00000000000000000000"};
     for (int kind = LAYER_UNKNOWN + 1; kind < LAYER_KINDS; kind++)
         for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
             for (int config = 0; config < 2; config++) {
