@@ -35,8 +35,7 @@ static enum status read_one(struct cria_vision *v, const json *source,
 enum status pictures_read(struct pictures *p, struct cria_vision *v, const json *const *source,
                           size_t n, struct cancel *c, struct err *e) {
     *p = (struct pictures){.vision = v};
-    if (n > PICTURES_MAX)
-        return err_set(e, ST_LIMIT, "%zu images; the limit is %d", n, PICTURES_MAX);
+    if (n > PICTURES_MAX) return err_set(e, ST_LIMIT, "more than %d images", PICTURES_MAX);
     p->encoded = mem_zalloc(n, sizeof(const struct cria_encoded *));
     if (p->encoded == NULL) return err_no_memory(e);
     for (p->n = 0; p->n < n; p->n++) {

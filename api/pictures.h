@@ -10,10 +10,11 @@
 #include <stddef.h>
 
 #include "api/cancel.h"
+#include "api/limits.h"
 #include "base/json.h"
 #include "engine/vision/vision.h"
 
-enum { PICTURES_MAX = 128 }; /* of a request: spec/security.md S-NET-7 */
+enum { PICTURES_MAX = LIMIT_IMAGES }; /* of a prompt, the model's own messages included */
 
 struct pictures {
     struct cria_vision *vision;          /* borrowed until pictures_release */
