@@ -158,12 +158,12 @@ def ask_for_call(server, path, name, tools, **fields):
 @pytest.mark.parametrize("path", ["/api/chat", "/v1/chat/completions", "/v1/messages"])
 def test_refs_in_tools(server, tiny, path, name):
     tools = [{"type": "function", "function": f} for f in TREES]
-    choice, rest = {"type": "function", "function": {"name": name}}, {"temperature": 0.8, "seed": 3, "max_tokens": 200}
+    choice, rest = {"type": "function", "function": {"name": name}}, {"temperature": 0, "max_tokens": 400}
     if path == "/v1/messages":
         tools = [{"name": f["name"], "input_schema": f["parameters"]} for f in TREES]
         choice = {"type": "tool", "name": name}
     elif path == "/api/chat":
-        rest = {"options": {"temperature": 0.8, "seed": 3, "num_predict": 200}}
+        rest = {"options": {"temperature": 0, "num_predict": 400}}
     called, tree = ask_for_call(server, path, name, tools, model=tiny, tool_choice=choice, **rest)
     assert called == name and is_tree(name, tree)
 
