@@ -10,7 +10,7 @@
  * fewer of them. Pages that no later row of their sequence sees are let go one by one when others
  * need the room, from the sequence that has most of them; so prefixes can be shared, and tokens be
  * taken back, as far as the cells before them are there ([note
- * 017](../docs/notes/017-pages-of-windows.md)).
+ * 012](../docs/notes/012-pages-of-windows.md)).
  *
  * Not thread-safe: the engine's step lock guards it. */
 #ifndef CRIA_ENGINE_KV_H
