@@ -230,6 +230,7 @@ static void take(struct runner_pool *p, struct runner *r, const struct runner_wi
 void runner_release(struct runner_pool *p, struct runner *r) {
     pthread_mutex_lock(&p->mutex);
     r->refs--;
+    if (!cria_engine_intact(r->engine)) r->expiring = true;
     if (r->refs == 0) {
         r->expires_ns = add_time(os_time_mono_ns(), r->keep_ns);
         if (r->keep_ns <= 0) r->expiring = true;

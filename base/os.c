@@ -1,5 +1,6 @@
-/* os.c - see os.h: mappings, reading files, time and random bytes. New files are written in
- * os_out.c, the environment and the machine are in os_env.c. All calls are thread-safe. */
+/* os.c - see os.h: reading files, time and random bytes. Mappings are in os_map.c, new files are
+ * written in os_out.c, the environment and the machine are in os_env.c. All calls are thread-safe.
+ */
 #include "base/os.h"
 
 #include <assert.h>
@@ -8,7 +9,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -46,11 +46,9 @@ enum status os_fail(struct err *e, const char *verb, const char *path) {
                    tolower((unsigned char)text[0]), text + 1);
 }
 
-/* ---- mappings and whole files ---- */
+/* ---- whole files ---- */
 
-/* Opens a regular file for reading and gives its size; -1 and e set on failure. O_NONBLOCK: opening
- * a FIFO that somebody put there must not hang. */
-static int open_regular(const char *path, size_t *size, struct err *e) {
+int os_open_regular(const char *path, size_t *size, struct err *e) {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
         os_fail(e, "open", path);
@@ -69,47 +67,11 @@ static int open_regular(const char *path, size_t *size, struct err *e) {
     return -1;
 }
 
-/* The callers of open_regular return its status; e may be NULL, so it is kept in `mine` first. */
+/* The callers of os_open_regular return its status; e may be NULL, so it is kept in `mine` first.
+ */
 static enum status give_err(struct err *e, const struct err *mine) {
     if (e != NULL) *e = *mine;
     return mine->code;
-}
-
-enum status os_map_open(struct os_map *m, const char *path, struct err *e) {
-    struct err mine;
-    size_t size;
-    *m = (struct os_map){0};
-    int fd = open_regular(path, &size, &mine);
-    if (fd < 0) return give_err(e, &mine);
-    if (size == 0) { /* mmap refuses empty files */
-        os_map_borrow(m, "", 0);
-        close(fd);
-        return ST_OK;
-    }
-    void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-    enum status st = data != MAP_FAILED ? ST_OK : os_fail(e, "mmap", path);
-    close(fd);
-    if (st == ST_OK) *m = (struct os_map){.data = data, .size = size, .owned = true};
-    return st;
-}
-
-void os_map_borrow(struct os_map *m, const void *data, size_t size) {
-    assert(data != NULL || size == 0);
-    *m = (struct os_map){.data = data, .size = size};
-}
-
-void os_map_close(struct os_map *m) {
-    if (m->owned) munmap((void *)m->data, m->size);
-    *m = (struct os_map){0};
-}
-
-void os_map_forget(const struct os_map *m, const unsigned char *data, size_t n) {
-    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)m->data;
-    const uintptr_t at = (uintptr_t)data;
-    /* Of borrowed memory this would not give back pages but erase them. */
-    if (!m->owned || at < begin || at - begin > m->size || n > m->size - (at - begin)) return;
-    const uintptr_t first = (at + page - 1) / page * page, last = (at + n) / page * page;
-    if (first < last) madvise((void *)first, last - first, MADV_DONTNEED);
 }
 
 /* Reads until n bytes are there or the file ends; the count, or -1 with errno set. */
@@ -132,7 +94,7 @@ enum status os_file_read(const char *path, size_t max_size, char **data, size_t 
                          struct err *e) {
     struct err mine;
     size_t want;
-    int fd = open_regular(path, &want, &mine);
+    int fd = os_open_regular(path, &want, &mine);
     if (fd < 0) return give_err(e, &mine);
     enum status st = ST_OK;
     if (want == 0) want = max_size < UNSIZED ? max_size : (size_t)UNSIZED;

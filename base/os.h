@@ -12,15 +12,24 @@
  * directory"). */
 enum status os_fail(struct err *e, const char *verb, const char *path);
 
-/* A read-only view of a whole file (mmap) or of memory that somebody else owns. */
+/* Opens a regular file for reading and gives its size; -1 and e set on failure. A FIFO that
+ * somebody put there does not hang. */
+int os_open_regular(const char *path, size_t *size, struct err *e);
+
+/* A read-only view of a whole file (mmap) or of memory that somebody else owns. If somebody cuts
+ * the file while it is mapped, zeros are read in the place of what is gone, and os_map_cut tells.
+ */
 struct os_map {
     const unsigned char *data;
     size_t size;
-    bool owned; /* mapped by us: os_map_close unmaps it */
+    bool owned;    /* mapped by us: os_map_close unmaps it */
+    unsigned view; /* its number among the guarded ones; 0: not guarded */
 };
 enum status os_map_open(struct os_map *m, const char *path, struct err *e);
 void os_map_borrow(struct os_map *m, const void *data, size_t size);
 void os_map_close(struct os_map *m); /* a zeroed map is fine */
+/* Whether something was read that the file does not have any more. */
+bool os_map_cut(const struct os_map *m);
 /* Gives back the whole pages of a part of a mapped file; reading it again reads the file again.
  * Nothing happens if the map is borrowed or the bytes are not in it. */
 void os_map_forget(const struct os_map *m, const unsigned char *data, size_t n);

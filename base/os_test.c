@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -188,6 +189,47 @@ static void test_map(void **state) {
     os_map_close(&m);
 }
 
+/* A file that somebody cuts while it is mapped is zeros from there on, and known as cut. Runs in a
+ * process of its own (main): cmocka takes SIGBUS for itself. */
+static bool cut_file_is_told(void) {
+    enum { SIZE = 1 << 18 };
+    static unsigned char bytes[SIZE];
+    char path[] = "/tmp/cria-os-cut-XXXXXX", other_path[] = "/tmp/cria-os-whole-XXXXXX";
+    struct os_map m, other;
+    close(mkstemp(path));
+    close(mkstemp(other_path));
+    memset(bytes, 7, sizeof bytes);
+    bool good = os_file_write_atomic(path, bytes, SIZE, NULL) == ST_OK &&
+                os_file_write_atomic(other_path, bytes, SIZE, NULL) == ST_OK &&
+                os_map_open(&m, path, NULL) == ST_OK &&
+                os_map_open(&other, other_path, NULL) == ST_OK;
+    good = good && m.data[SIZE - 1] == 7 && truncate(path, SIZE / 2) == 0;
+    good = good && m.data[SIZE / 2 - 1] == 7 && !os_map_cut(&m);
+    for (size_t i = SIZE / 2; good && i < SIZE; i += 4096) good = m.data[i] == 0;
+    good = good && os_map_cut(&m) && !os_map_cut(&other) && other.data[SIZE - 1] == 7;
+    os_map_close(&m);
+    os_map_close(&other);
+    good = good && os_map_open(&m, other_path, NULL) == ST_OK; /* in the place of the first */
+    good = good && !os_map_cut(&m);
+    os_map_close(&m);
+    unlink(path);
+    unlink(other_path);
+    return good;
+}
+
+static void sec_S_ST_9_cut_file(void **state) {
+    (void)state;
+    const pid_t child = fork();
+    int how = -1;
+    assert_true(child >= 0);
+    if (child == 0) {
+        execl("/proc/self/exe", "os_test", "--cut", (char *)NULL);
+        _exit(127);
+    }
+    assert_int_equal(waitpid(child, &how, 0), child);
+    assert_int_equal(how, 0);
+}
+
 static void test_mkdirs(void **state) {
     (void)state;
     struct err e;
@@ -249,7 +291,8 @@ static void test_random(void **state) {
     for (size_t i = 0; i + 64 <= sizeof a; i += 64) assert_memory_not_equal(a + i, zero, 64);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    if (argc > 1 && strcmp(argv[1], "--cut") == 0) return cut_file_is_told() ? 0 : 1;
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, make_dir, remove_dir)
     const struct CMUnitTest tests[] = {
         IN_DIR(test_write_and_read),
@@ -259,6 +302,7 @@ int main(void) {
         IN_DIR(test_out_in_pieces),
         IN_DIR(test_faults_leave_the_old_file),
         IN_DIR(test_map),
+        IN_DIR(sec_S_ST_9_cut_file),
         IN_DIR(test_mkdirs),
         cmocka_unit_test(test_rfc3339),
         cmocka_unit_test(test_clocks),

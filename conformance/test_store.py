@@ -184,6 +184,25 @@ def test_delete_while_the_model_answers(folder, server):
     assert "not found" in request(server, "POST", "/api/generate", {"model": "doomed", "prompt": "x"})[-1]["error"]
 
 
+def test_sec_S_ST_9_a_blob_that_is_cut_while_loaded(folder, server):
+    """One model is lost, told by name; the server and the others go on."""
+    create(server, "cut")
+    with open("golden/models/llama-base/model.gguf", "rb") as f:
+        whole = f.read()
+    request(server, "POST", "/api/blobs/" + digest_of(whole), whole)
+    request(server, "POST", "/api/create", {"model": "whole", "files": {"m.gguf": digest_of(whole)}})
+    ask = {"prompt": "x", "raw": True, "stream": False, "options": {"num_predict": 3}}
+    for name in ("cut", "whole"):
+        assert request(server, "POST", "/api/generate", {"model": name, **ask})[-1]["done"] is True
+    os.truncate(blob_path(folder, digest_of(GGUF)), 8192)
+    error = request(server, "POST", "/api/generate", {"model": "cut", **ask})[-1]["error"]
+    assert "was cut short" in error or "bytes" in error, error
+    assert "error" in request(server, "POST", "/api/generate", {"model": "cut", **ask})[-1]
+    assert request(server, "POST", "/api/generate", {"model": "whole", **ask})[-1]["done"] is True
+    found = json.loads(cli(folder, "fsck", "--json", check=False).stdout)
+    assert digest_of(GGUF).replace("sha256:", "") in json.dumps(found)
+
+
 def test_sec_S_ST_4_many_at_random(folder, server, registry):
     """Two servers and commands, pulling, creating, copying, deleting at random: every model stays whole."""
     names = [f"ns/m{i}" for i in range(3)]

@@ -80,6 +80,9 @@ enum status cria_engine_open_memory(struct cria_engine **out, const void *data, 
                                     struct err *e);
 /* All timelines and generations must have been freed. NULL is fine. */
 void cria_engine_close(struct cria_engine *eng);
+/* False: a file of the model was cut by somebody while it was in use. All further work fails with
+ * ST_IO; only opening it anew helps. */
+bool cria_engine_intact(const struct cria_engine *eng);
 const struct cria_model_info *cria_engine_info(const struct cria_engine *eng);
 const struct gguf *cria_engine_gguf(const struct cria_engine *eng);
 const struct vocab *cria_engine_vocab(const struct cria_engine *eng); /* vocab_encode, ... */

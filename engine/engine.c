@@ -94,6 +94,18 @@ void step_enter(struct cria_engine *eng) {
     pthread_mutex_unlock(&eng->turn_lock);
 }
 
+/* What was computed with a file that somebody cut is worth nothing (spec/security.md S-ST-9). */
+static enum status check_intact(const struct cria_engine *eng, struct err *e) {
+    const struct adapters *a = &eng->model->adapters;
+    const struct gguf *cut = gguf_was_cut(eng->model->gguf) ? eng->model->gguf : NULL;
+    for (uint32_t i = 0; i < a->n && cut == NULL; i++)
+        if (gguf_was_cut(a->gguf[i])) cut = a->gguf[i];
+    if (cut == NULL) return ST_OK;
+    return err_set(e, ST_IO, "%s was cut short while it was in use", gguf_label(cut));
+}
+
+bool cria_engine_intact(const struct cria_engine *eng) { return check_intact(eng, NULL) == ST_OK; }
+
 enum status engine_run(struct cria_engine *eng, const struct program *prog, struct kv *kv,
                        const float *embd, uint32_t n_results, struct err *e) {
     struct batch batch = eng->rows.batch;
@@ -106,6 +118,7 @@ enum status engine_run(struct cria_engine *eng, const struct program *prog, stru
                            .scratch = eng->scratch,
                            .observer = eng->observe != NULL ? &eng->observer : NULL};
     enum status st = eng->dev.backend->run(&eng->dev, &s, e);
+    if (st == ST_OK) st = check_intact(eng, e);
     if (st != ST_OK || eng->results == NULL || n_results == 0) return st;
     const struct value *out = &prog->vals[prog->output];
     return eng->dev.backend->download(&eng->dev, eng->results,
@@ -424,6 +437,7 @@ static enum status open_parts(struct cria_engine *eng, struct gguf *g,
     if (st == ST_OK) st = record(eng, e);
     if (st == ST_OK) st = adapters_check_used(eng->model, e);
     if (st == ST_OK) st = fill_info(eng, e);
+    if (st == ST_OK) st = check_intact(eng, e);
     if (st == ST_OK) st = sched_open(eng, e);
     return st;
 }

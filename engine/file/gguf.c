@@ -540,6 +540,12 @@ void gguf_forget(const struct gguf *g, const unsigned char *data, size_t n) {
     for (size_t i = 0; i < g->n_parts; i++) os_map_forget(&g->part[i]->map, data, n);
 }
 
+bool gguf_was_cut(const struct gguf *g) {
+    bool cut = os_map_cut(&g->map);
+    for (size_t i = 0; i < g->n_parts; i++) cut = cut || os_map_cut(&g->part[i]->map);
+    return cut;
+}
+
 /* -- access ------------------------------------------------------------------------------------ */
 
 const char *gguf_label(const struct gguf *g) { return g->label; }
