@@ -309,7 +309,7 @@ def test_sec_S_NET_11_framing(server, scripted):
 
 
 def start_stream(s, n):
-    body = json.dumps({"model": "cria-tiny", "prompt": "Once", "options": {"num_predict": n, "temperature": 1.5, "seed": 3}}).encode()
+    body = json.dumps({"model": "cria-tiny", "prompt": "Once", "options": {"num_predict": n, "ignore_eos": True, "seed": 3}}).encode()
     host, port = s.netloc.rsplit(":", 1)
     c = http.client.HTTPConnection(host, int(port), timeout=60)
     c.request("POST", "/api/generate", body)
@@ -329,7 +329,7 @@ def test_sec_S_LC_1_running_requests_may_end():
 
 def test_sec_S_LC_1_a_second_signal_cancels():
     s = Server(binary(), {"CRIA_DRAIN": "600s"}, builtin=True)
-    c, r = start_stream(s, 5000)
+    c, r = start_stream(s, 1000000)
     s.process.send_signal(signal.SIGTERM)
     end = time.time() + 30
     while "shutting down" not in s.log_tail():
