@@ -191,6 +191,7 @@ struct subsets {
     uint32_t *slot;     /* hash table: state plus 1; at most half full */
     uint32_t cap_sets, n_slots, final, work;
     bool *seen;            /* [places] */
+    uint64_t *bits;        /* a bit for each place; all 0 between uses */
     uint32_t *stack;       /* [places] */
     struct dfa_edge *edge; /* of the subset at hand: `to` is a place */
     uint32_t n_edges, cap_edges;
@@ -226,6 +227,23 @@ static int by_number(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
+enum { FEW = 32 };
+
+/* Places differ, so a large set is sorted by writing it down as bits. */
+static void sort_places(const struct subsets *s, uint32_t *place, uint32_t n) {
+    if (n < FEW) {
+        if (n > 1) qsort(place, n, sizeof *place, by_number);
+        return;
+    }
+    uint32_t k = 0;
+    for (uint32_t i = 0; i < n; i++) s->bits[place[i] / 64] |= (uint64_t)1 << place[i] % 64;
+    for (uint32_t w = 0; k < n; w++) {
+        for (uint64_t word = s->bits[w]; word != 0; word &= word - 1)
+            place[k++] = 64 * w + (uint32_t)__builtin_ctzll(word);
+        s->bits[w] = 0;
+    }
+}
+
 /* Whether the end may be here. */
 static bool subset_accepts(struct subsets *s, const uint32_t *place, uint32_t n, bool at_begin,
                            uint32_t *room) {
@@ -247,7 +265,7 @@ static uint32_t essential(const struct subsets *s, uint32_t *place, uint32_t n) 
         if (kind == PLACE_CHARS || kind == PLACE_FINISH || place[i] == s->final)
             place[kept++] = place[i];
     }
-    if (kept > 1) qsort(place, kept, sizeof *place, by_number);
+    sort_places(s, place, kept);
     return kept;
 }
 
@@ -320,6 +338,36 @@ static bool gather_edges(struct subsets *s, const struct subset *set) {
     return true;
 }
 
+/* Where edges begin, and behind their ends: in order, each once. Most of a large subset's edges are
+ * the same few. */
+static uint32_t list_borders(const struct subsets *s, uint32_t *border) {
+    uint32_t n = 0, last[2] = {UINT32_MAX, UINT32_MAX};
+    for (uint32_t i = 0; i < s->n_edges; i++) {
+        const uint32_t pair[2] = {s->edge[i].lo, s->edge[i].hi + 1};
+        if (pair[0] == last[0] && pair[1] == last[1]) continue;
+        memcpy(last, pair, sizeof last);
+        for (int k = 0; k < 2; k++) {
+            uint32_t low = 0, high = n < FEW ? n : FEW; /* the first ones are kept in order */
+            while (low < high) {
+                const uint32_t mid = (low + high) / 2;
+                if (border[mid] < pair[k])
+                    low = mid + 1;
+                else
+                    high = mid;
+            }
+            if (low < n && low < FEW && border[low] == pair[k]) continue;
+            if (n < FEW) memmove(border + low + 1, border + low, (n - low) * sizeof *border);
+            border[n < FEW ? low : n] = pair[k];
+            n++;
+        }
+    }
+    if (n > FEW) qsort(border, n, sizeof *border, by_number);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (kept == 0 || border[kept - 1] != border[i]) border[kept++] = border[i];
+    return kept;
+}
+
 /* Cuts the overlapping edges at every border, and finds the state of each piece. */
 static void expand(struct subsets *s, uint32_t state, uint32_t *places, uint32_t *room) {
     struct rules *r = s->g->r;
@@ -332,16 +380,11 @@ static void expand(struct subsets *s, uint32_t state, uint32_t *places, uint32_t
         return;
     }
     const uint32_t n = s->n_edges;
-    uint32_t *border = mem_array(2 * (size_t)n + 1, sizeof *border), n_borders = 0, n_out = 0;
+    uint32_t *border = mem_array(2 * (size_t)n + 1, sizeof *border), n_out = 0;
     struct dfa_edge *out = mem_array(2 * (size_t)n + 1, sizeof *out);
     if (border == NULL || out == NULL) r->st = err_no_memory(r->e);
-    for (uint32_t i = 0; r->st == ST_OK && i < n; i++) {
-        border[n_borders++] = s->edge[i].lo;
-        border[n_borders++] = s->edge[i].hi + 1;
-    }
-    if (r->st == ST_OK && n_borders > 1) qsort(border, n_borders, sizeof *border, by_number);
+    const uint32_t n_borders = r->st == ST_OK ? list_borders(s, border) : 0;
     for (uint32_t b = 0; r->st == ST_OK && b + 1 < n_borders; b++) {
-        if (border[b] == border[b + 1]) continue;
         uint32_t k = 0;
         for (uint32_t i = 0; i < n; i++)
             if (s->edge[i].lo <= border[b] && border[b] <= s->edge[i].hi)
@@ -362,6 +405,7 @@ static const struct dfa *determinize(struct graph *g, uint32_t begin, uint32_t f
     uint32_t *room = scratch(r, 2 * (size_t)g->n, sizeof *room), n = 0;
     s.seen = scratch(r, g->n, sizeof *s.seen);
     s.stack = scratch(r, g->n, sizeof *s.stack);
+    s.bits = scratch(r, g->n / 64 + 1, sizeof *s.bits);
     if (r->st == ST_OK) {
         reach(&s, begin, true, false, room, &n);
         for (uint32_t i = 0; i < n; i++) s.seen[room[i]] = false;
