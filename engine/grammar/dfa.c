@@ -368,7 +368,56 @@ static uint32_t list_borders(const struct subsets *s, uint32_t *border) {
     return kept;
 }
 
+/* Numbers of the edges by the border where they begin: those of b are order[first[b]] to
+ * order[first[b + 1] - 1]. */
+static void sort_edges(const struct subsets *s, const uint32_t *border, uint32_t n_borders,
+                       uint32_t *first, uint32_t *order) {
+    memset(first, 0, (n_borders + 2) * sizeof *first);
+    for (int fill = 0; fill < 2; fill++) {
+        for (uint32_t i = 0; i < s->n_edges; i++) {
+            uint32_t low = 0, high = n_borders;
+            while (low + 1 < high) {
+                const uint32_t mid = (low + high) / 2;
+                if (border[mid] <= s->edge[i].lo)
+                    low = mid;
+                else
+                    high = mid;
+            }
+            if (fill == 0)
+                first[low + 2]++;
+            else
+                order[first[low + 1]++] = i;
+        }
+        for (uint32_t b = 0; fill == 0 && b < n_borders; b++) first[b + 2] += first[b + 1];
+    }
+}
+
 /* Cuts the overlapping edges at every border, and finds the state of each piece. */
+static void cut_edges(struct subsets *s, uint32_t state, const uint32_t *border, uint32_t n_borders,
+                      uint32_t *first, uint32_t *order, struct dfa_edge *out, uint32_t *places,
+                      uint32_t *room) {
+    uint32_t *active = order + s->n_edges, n_active = 0, n_out = 0;
+    sort_edges(s, border, n_borders, first, order);
+    for (uint32_t b = 0; s->g->r->st == ST_OK && b + 1 < n_borders; b++) {
+        uint32_t k = 0;
+        for (uint32_t i = first[b]; i < first[b + 1]; i++) active[n_active++] = order[i];
+        for (uint32_t i = 0; i < n_active;) {
+            const struct dfa_edge *x = &s->edge[active[i]];
+            if (x->hi < border[b]) {
+                active[i] = active[--n_active];
+                continue;
+            }
+            reach(s, x->to, false, false, places, &k);
+            i++;
+        }
+        for (uint32_t i = 0; i < k; i++) s->seen[places[i]] = false;
+        if (k > 0)
+            out[n_out++] = (struct dfa_edge){border[b], border[b + 1] - 1,
+                                             state_of(s, places, k, false, room)};
+    }
+    if (s->g->r->st == ST_OK) set_edges(&s->m, state, out, n_out);
+}
+
 static void expand(struct subsets *s, uint32_t state, uint32_t *places, uint32_t *room) {
     struct rules *r = s->g->r;
     if (s->work > WORK_MAX) {
@@ -379,23 +428,18 @@ static void expand(struct subsets *s, uint32_t state, uint32_t *places, uint32_t
         r->st = err_no_memory(r->e);
         return;
     }
-    const uint32_t n = s->n_edges;
-    uint32_t *border = mem_array(2 * (size_t)n + 1, sizeof *border), n_out = 0;
-    struct dfa_edge *out = mem_array(2 * (size_t)n + 1, sizeof *out);
-    if (border == NULL || out == NULL) r->st = err_no_memory(r->e);
-    const uint32_t n_borders = r->st == ST_OK ? list_borders(s, border) : 0;
-    for (uint32_t b = 0; r->st == ST_OK && b + 1 < n_borders; b++) {
-        uint32_t k = 0;
-        for (uint32_t i = 0; i < n; i++)
-            if (s->edge[i].lo <= border[b] && border[b] <= s->edge[i].hi)
-                reach(s, s->edge[i].to, false, false, places, &k);
-        for (uint32_t i = 0; i < k; i++) s->seen[places[i]] = false;
-        if (k > 0)
-            out[n_out++] = (struct dfa_edge){border[b], border[b + 1] - 1,
-                                             state_of(s, places, k, false, room)};
-    }
-    if (r->st == ST_OK) set_edges(&s->m, state, out, n_out);
+    const size_t n = s->n_edges;
+    uint32_t *border = mem_array(2 * n + 1, sizeof *border);
+    uint32_t *first = mem_array(2 * n + 3, sizeof *first);
+    uint32_t *order = mem_array(2 * n + 1, sizeof *order);
+    struct dfa_edge *out = mem_array(2 * n + 1, sizeof *out);
+    if (border == NULL || first == NULL || order == NULL || out == NULL)
+        r->st = err_no_memory(r->e);
+    else
+        cut_edges(s, state, border, list_borders(s, border), first, order, out, places, room);
     mem_free(border);
+    mem_free(first);
+    mem_free(order);
     mem_free(out);
 }
 
