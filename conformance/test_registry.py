@@ -541,3 +541,61 @@ def test_push_as_recorded(server):
         assert (m, plain(p, ours)) == (method, plain(path, theirs))
         for key, value in headers.items():
             assert h.get(key) == value, (method, path, key, h.get(key), value)
+
+
+# ---- mirrors -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mirrored(registry):
+    """(server, mirror): a mirror of `registry`, before which another one is named that is not there."""
+    mirror = HostileRegistry()
+    gone = free_port()
+    s = Server(binary(), {"CRIA_MIRRORS": f"{registry.address}=http://127.0.0.1:{gone}/, other.example=http://x, "
+                                          f"{registry.address}=http://{mirror.address}"})
+    yield s, mirror
+    log = s.log_tail(4000)
+    mirror.close()
+    assert s.stop() == 0, log
+
+
+def test_a_mirror_is_asked_first(mirrored, registry):
+    s, mirror = mirrored
+    layers = [noise(MEGA), noise(5000, 2)]
+    digests = mirror.add("ns/model:latest", layers)
+    registry.add("ns/model:latest", layers)
+    assert pull(s, registry)[-1] == {"status": "success"}
+    assert registry.asked == [] and mirror.count("GET", "blobs") >= 3
+    assert [stored(s, d) for d in digests] == layers
+    assert names(s) == [registry.address + "/ns/model:latest"]  # known by its registry's name
+
+
+def test_what_a_mirror_has_not_comes_from_the_registry(mirrored, registry):
+    s, mirror = mirrored
+    digests = registry.add("ns/model:latest", [noise(MEGA), noise(5000, 2)])
+    assert pull(s, registry)[-1] == {"status": "success"}
+    assert mirror.count("GET", "manifests") == 1
+    registry.add("ns/half:latest", [noise(MEGA, 3), noise(7000, 4)])
+    mirror.add("ns/half:latest", [noise(MEGA, 3), noise(7000, 4)])
+    del mirror.blobs[digest_of(noise(7000, 4))]
+    assert pull(s, registry, "ns/half")[-1] == {"status": "success"}
+    assert registry.count("GET", digest_of(noise(MEGA, 3))) == 0  # the mirror's half is kept
+    assert len(digests) == 2
+
+
+def test_a_mirror_that_lies_is_passed_over(mirrored, registry):
+    s, mirror = mirrored
+    good = noise(MEGA)
+    (digest,) = registry.add("ns/model:latest", [good])
+    mirror.add("ns/model:latest", [good])
+    mirror.blobs[digest] = noise(MEGA, 9)
+    assert pull(s, registry)[-1] == {"status": "success"}
+    assert stored(s, digest) == good
+
+
+def test_a_mirror_gets_no_password(mirrored, registry):
+    s, mirror = mirrored
+    mirror.answers["/v2/ns/model/manifests/latest"] = [(401, {"WWW_Authenticate": 'Basic realm="x"'}, b"{}")]
+    registry.add("ns/model:latest", [noise(100)])
+    assert pull(s, registry, username="me", password="secret")[-1] == {"status": "success"}
+    assert all("secret" not in str(a.headers) and "Basic" not in str(a.headers.get("Authorization")) for a in mirror.asked)

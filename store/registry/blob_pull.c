@@ -549,7 +549,7 @@ static enum status new_download(struct download **out, struct store *s,
     struct download *d = mem_zalloc(1, sizeof *d);
     if (d == NULL) return err_no_memory(e);
     const struct registry_options o = {session->insecure, session->user, session->password,
-                                       session->key_dir};
+                                       session->key_dir, session->mirror};
     d->store = s;
     d->total = size;
     d->users = 1;

@@ -2,8 +2,10 @@
  * (spec/store.md 7). */
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
+#include "base/config.h"
 #include "base/digest.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -197,15 +199,12 @@ static enum status get_and_put(struct pull *p, struct err *e) {
     }
 }
 
-enum status registry_pull(struct store *s, const struct model_name *name,
-                          const struct registry_options *o, store_progress *progress, void *arg,
-                          struct err *e) {
+static enum status pull_from(struct store *s, const struct model_name *name,
+                             const struct registry_options *o, store_progress *progress, void *arg,
+                             struct err *e) {
     struct pull p = {.store = s, .progress = progress, .arg = arg};
-    if (!name_is_valid(name)) return err_set(e, ST_INVALID, "invalid model name");
-    enum status st = say(&p, "pulling manifest", e);
-    if (st != ST_OK) return st;
-    if ((st = session_open(&p.session, name, o, e)) != ST_OK)
-        return err_wrap(e, "pull model manifest");
+    enum status st = session_open(&p.session, name, o, e);
+    if (st != ST_OK) return err_wrap(e, "pull model manifest");
     st = get_manifest(&p, e);
     if (st == ST_OK) st = get_and_put(&p, e);
     holds_free(&p.holds);
@@ -213,4 +212,48 @@ enum status registry_pull(struct store *s, const struct model_name *name,
     mem_free(p.text);
     arena_free(&p.arena);
     return st;
+}
+
+/* The i-th mirror of a registry by the setting: "http://host:port" into url; false: there are not
+ * so many. */
+static bool mirror_of(const char *host, unsigned i, char *url, size_t size) {
+    const char *p = config_text(SET_mirrors);
+    const size_t len = strlen(host);
+    for (size_t n; p != NULL && *p != '\0'; p += n + strspn(p + n, ", ")) {
+        n = strcspn(p, ", ");
+        if (n <= len + 1 || strncasecmp(p, host, len) != 0 || p[len] != '=') continue;
+        if (i-- > 0) continue;
+        size_t url_len = n - len - 1;
+        while (url_len > 0 && p[len + url_len] == '/') url_len--;
+        if (url_len >= size) return false;
+        memcpy(url, p + len + 1, url_len);
+        url[url_len] = '\0';
+        return true;
+    }
+    return false;
+}
+
+/* Whether what went wrong can be the mirror's fault, not this machine's or the user's. */
+static bool can_blame_mirror(enum status st) {
+    return st == ST_UNAVAILABLE || st == ST_NOT_FOUND || st == ST_DENIED || st == ST_FORMAT ||
+           st == ST_INVALID;
+}
+
+enum status registry_pull(struct store *s, const struct model_name *name,
+                          const struct registry_options *o, store_progress *progress, void *arg,
+                          struct err *e) {
+    char url[512];
+    struct err why;
+    if (!name_is_valid(name)) return err_set(e, ST_INVALID, "invalid model name");
+    if (!progress(arg, "pulling manifest", "", 0, 0)) return err_set(e, ST_CANCELLED, "cancelled");
+    for (unsigned i = 0; mirror_of(name->host, i, url, sizeof url); i++) {
+        /* No password of the registry for somebody else. */
+        const struct registry_options at = {
+            .insecure = o->insecure, .key_dir = o->key_dir, .mirror = url};
+        enum status st = pull_from(s, name, &at, progress, arg, &why);
+        if (st == ST_OK) return ST_OK;
+        if (!can_blame_mirror(st)) return err_set(e, st, "%s", why.msg);
+        log_info("pull", "mirror %s: %s", url, why.msg);
+    }
+    return pull_from(s, name, o, progress, arg, e);
 }

@@ -13,9 +13,12 @@ struct registry_options {
     bool insecure;                   /* http instead of https */
     const char *username, *password; /* basic authentication where no token is asked for; NULL */
     const char *key_dir;             /* NULL: ~/.ollama */
+    const char *mirror;              /* "http://host:port" to ask instead of the registry; NULL */
 };
 
-/* The items of spec/store.md 7 and 8 go to progress; false there cancels: ST_CANCELLED, and what
+/* A registry's mirrors (the setting mirrors) are asked first, in order, then the registry itself: a
+ * mirror that has not the model, or not all of it, or something else, is passed over.
+ * The items of spec/store.md 7 and 8 go to progress; false there cancels: ST_CANCELLED, and what
  * has arrived stays for the next try. Errors: ST_NOT_FOUND, ST_DENIED, ST_UNAVAILABLE, ST_IO, ...;
  * the texts are the specification's ("pull model manifest: file does not exist"). */
 enum status registry_pull(struct store *s, const struct model_name *name,

@@ -47,13 +47,20 @@ enum status session_open(struct session *s, const struct model_name *name,
     if (!is_allowed(name->host))
         return err_set(e, ST_DENIED, "registry %s is not among those of CRIA_REGISTRIES",
                        name->host);
-    snprintf(s->base, sizeof s->base, "%s://%s/v2/%s/%s", scheme, name->host, name->namespace,
-             name->model);
+    int n;
+    if (o->mirror != NULL) /* who set it up decides whether it speaks TLS */
+        n = snprintf(s->base, sizeof s->base, "%s/v2/%s/%s", o->mirror, name->namespace,
+                     name->model);
+    else
+        n = snprintf(s->base, sizeof s->base, "%s://%s/v2/%s/%s", scheme, name->host,
+                     name->namespace, name->model);
+    if (n < 0 || (size_t)n >= sizeof s->base)
+        return err_set(e, ST_INVALID, "the registry's address is too long");
     if (!url_host(s->base, s->policy.host, &https))
         return err_set(e, ST_INVALID, "%s: not an address", s->base);
     s->policy.allow_http = !https;
     if (copy(&s->user, o->username) && copy(&s->password, o->password) &&
-        copy(&s->key_dir, o->key_dir))
+        copy(&s->key_dir, o->key_dir) && copy(&s->mirror, o->mirror))
         return ST_OK;
     session_close(s);
     return err_no_memory(e);
@@ -63,6 +70,7 @@ void session_close(struct session *s) {
     mem_free(s->user);
     mem_free(s->password);
     mem_free(s->key_dir);
+    mem_free(s->mirror);
     mem_free(s->token);
     *s = (struct session){0};
 }

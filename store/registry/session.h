@@ -11,8 +11,8 @@ struct session { /* used by one thread at a time */
     struct model_name name;
     char base[NAME_TEXT_MAX]; /* "https://host/v2/namespace/model" */
     struct fetch_policy policy;
-    char *user, *password, *key_dir; /* owned copies, or NULL */
-    char *token;                     /* owned; NULL: none yet */
+    char *user, *password, *key_dir, *mirror; /* owned copies, or NULL */
+    char *token;                              /* owned; NULL: none yet */
     bool insecure;
 };
 
