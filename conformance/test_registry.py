@@ -242,7 +242,7 @@ def test_replacing_removes_what_is_unused(server, registry):
     ({"redirect": "ftp://127.0.0.1/x"}, "redirect to a bad address"),
     ({"redirect": "gopher://127.0.0.1/x"}, "redirect to a bad address"),
 ])
-def test_lies(server, registry, rule, text):
+def test_sec_S_NET_12_lies(server, registry, rule, text):
     d, = registry.add("ns/lies:latest", [noise(5000, 40)])
     registry.behave(d, **rule)
     assert text in error_of(pull(server, registry, "ns/lies"))
@@ -259,7 +259,7 @@ def test_a_wrong_range(server, registry):
     assert stored(server, d) == noise(2 * MEGA, 41)
 
 
-def test_redirect_loop(server, registry):
+def test_sec_S_NET_12_redirect_loop(server, registry):
     d, = registry.add("ns/model:latest", [noise(5000, 42)])
     registry.behave(d, redirect=f"http://{registry.address}/v2/ns/model/blobs/{d}")
     assert "stopped after 5 redirects" in error_of(pull(server, registry))
@@ -298,7 +298,7 @@ def test_token(server):
     r.close()
 
 
-def test_credentials_stay_with_the_registry(server):
+def test_sec_S_NET_12_credentials_stay_with_the_registry(server):
     """Blobs that live at another host are asked for without the token."""
     other, r = HostileRegistry(), HostileRegistry(token="tok123")
     d, = r.add("ns/model:latest", [noise(5000, 45)])
@@ -337,7 +337,7 @@ def test_layer_that_is_missing(server, registry):
     assert error_of(pull(server, registry)) == "file does not exist"
 
 
-def test_http_needs_insecure(server, registry):
+def test_sec_S_NET_12_http_needs_insecure(server, registry):
     registry.add("ns/model:latest", [b"x"])
     items = call(server, "/api/pull", model=f"{registry.address}/ns/model")
     assert error_of(items).startswith("pull model manifest: ") and registry.asked == []
