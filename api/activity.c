@@ -136,7 +136,7 @@ bool activities_wait(struct activities *l, int64_t ns, bool until_cancelled) {
 static const char *state_of(const struct activity *a) {
     static const char *const name[] = {
         [CRIA_WAITING] = "queued", [CRIA_PROMPT] = "prompt", [CRIA_DECODING] = "generating"};
-    return a->generates ? name[atomic_load(&a->progress.phase)] : "running";
+    return atomic_load(&a->generates) ? name[atomic_load(&a->progress.phase)] : "running";
 }
 
 static void put_activity(struct buf *b, const struct activity *a, int64_t now) {

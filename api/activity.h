@@ -8,6 +8,7 @@
 #define CRIA_API_ACTIVITY_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -21,7 +22,7 @@ enum { REQUEST_ID_MAX = 64 };
 struct activity {
     char id[REQUEST_ID_MAX + 1]; /* X-Request-Id */
     const char *method, *route;  /* static: the pattern, not what was sent; "" if unknown */
-    bool generates;              /* progress tells more than "running" */
+    atomic_bool generates;       /* progress tells more than "running" */
     struct cria_progress progress;
     int64_t since_unix_ns, since_mono_ns;
     char model[NAME_TEXT_MAX];

@@ -376,7 +376,7 @@ bool gen_run(struct server *s, struct http_exchange *x, const struct gen_request
     *g = (struct gen){
         .server = s, .x = x, .r = r, .sink = sink, .f = f, .start_ns = os_time_mono_ns()};
     g->activity = server_activity(x);
-    g->activity->generates = true;
+    atomic_store(&g->activity->generates, true);
     cancel_init(&g->cancel);
     server_enter(s, x, &g->cancel);
     enum status st = run(g, &f->err);
