@@ -2,17 +2,27 @@
 """Unpacks the pinned packages of a list into a node_modules folder: fetch_npm.py LIST FOLDER
 
 One pinned archive each, checked against its hash before anything is unpacked: no package manager, no
-install scripts. A folder that has what the list says is left alone. Exit status 1 without a network."""
+install scripts. A folder that has what the list says is left alone. Exit status 1 without a network,
+or where nobody says from where."""
 import base64
 import hashlib
 import io
 import os
 import shutil
+import subprocess
 import sys
 import tarfile
 import urllib.request
 
-REGISTRY = os.environ.get("NPM_CONFIG_REGISTRY", "https://registry.npmjs.org").rstrip("/") + "/"
+
+def registry():
+    """Where npm would look: NPM_CONFIG_REGISTRY, else what an installed npm is configured to."""
+    url = os.environ.get("NPM_CONFIG_REGISTRY")
+    if not url and shutil.which("npm"):
+        url = subprocess.run(["npm", "config", "get", "registry"], capture_output=True, text=True, timeout=60).stdout.strip()
+    if not url:
+        sys.exit("no npm, and NPM_CONFIG_REGISTRY is not set: no JavaScript packages")
+    return url.rstrip("/") + "/"
 
 
 def rows(path):
@@ -21,7 +31,7 @@ def rows(path):
 
 
 def fetch(path, integrity):
-    with urllib.request.urlopen(REGISTRY + path, timeout=60) as r:
+    with urllib.request.urlopen(registry() + path, timeout=60) as r:
         data = r.read(64 << 20)
     got = "sha512-" + base64.b64encode(hashlib.sha512(data).digest()).decode()
     if got != integrity:
