@@ -39,12 +39,6 @@ struct file {
 };
 #define GOOD .type = "adapter", .arch = "llama", .kind = "lora"
 
-static enum status to_buf(void *arg, const void *data, size_t n, struct err *e) {
-    (void)e;
-    buf_add(arg, data, n);
-    return ST_OK;
-}
-
 /* Small numbers that depend on the seed, as the type stores them. */
 static void put_data(struct gguf_writer *w, const struct spec *s, uint32_t *seed, float first) {
     const struct dtype_info *type = dtype_info(s->type);
@@ -78,7 +72,7 @@ static struct buf make(const struct file *f, uint32_t seed) {
                        f->invocation);
     for (const struct spec *s = f->tensor; s->name != NULL; s++)
         gguf_add_tensor(w, gguf_str_of(s->name), s->type, s->n_dims, s->dim);
-    assert_int_equal(gguf_write_to(w, to_buf, &b, NULL), ST_OK);
+    assert_int_equal(gguf_write_to(w, gguf_to_buf, &b, NULL), ST_OK);
     for (const struct spec *s = f->tensor; s->name != NULL; s++)
         put_data(w, s, &seed, s == f->tensor ? f->value : 0);
     assert_int_equal(gguf_write_finish(w, NULL), ST_OK);

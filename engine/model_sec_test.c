@@ -20,25 +20,12 @@ static const char *const models[] = {"golden/models/llama-moe/model.gguf",
                                      "golden/models/gemma3/model.gguf",
                                      "golden/models/qwen2/model.gguf"};
 
-static enum status to_buf(void *arg, const void *data, size_t n, struct err *e) {
-    struct buf *b = arg;
-    (void)e;
-    buf_add(b, data, n);
-    return ST_OK;
-}
-
 /* Closes the writer: its pairs with the tensors of g. */
 static struct buf finish(struct gguf_writer *w, const struct gguf *g) {
     struct buf b = {0};
-    for (size_t i = 0; i < gguf_n_tensors(g); i++) {
-        const struct gguf_tensor *t = gguf_tensor_at(g, i);
-        gguf_add_tensor(w, t->name, t->type, t->n_dims, t->dim);
-    }
-    assert_int_equal(gguf_write_to(w, to_buf, &b, NULL), ST_OK);
-    for (size_t i = 0; i < gguf_n_tensors(g); i++)
-        assert_int_equal(
-            gguf_write_data(w, gguf_tensor_at(g, i)->data, gguf_tensor_at(g, i)->size, NULL),
-            ST_OK);
+    gguf_add_tensors(w, g);
+    assert_int_equal(gguf_write_to(w, gguf_to_buf, &b, NULL), ST_OK);
+    assert_int_equal(gguf_write_tensors(w, g, NULL), ST_OK);
     assert_int_equal(gguf_write_finish(w, NULL), ST_OK);
     gguf_writer_free(w);
     return b;

@@ -17,12 +17,6 @@ enum { N_CTX = 640, N_VOCAB = 320, N_PROMPT = 560, N_PREDICT = 24 };
 
 static struct buf file; /* the golden gemma3 (window 12) for longer contexts */
 
-static enum status to_buf(void *arg, const void *data, size_t n, struct err *e) {
-    (void)e;
-    buf_add(arg, data, n);
-    return ST_OK;
-}
-
 static int make_file(void **state) {
     struct gguf *g;
     struct gguf_writer *w;
@@ -31,15 +25,9 @@ static int make_file(void **state) {
     assert_int_equal(gguf_writer_new(&w, NULL), ST_OK);
     gguf_put_all(w, g);
     gguf_put_u32(w, "gemma3.context_length", 4096);
-    for (size_t i = 0; i < gguf_n_tensors(g); i++) {
-        const struct gguf_tensor *t = gguf_tensor_at(g, i);
-        gguf_add_tensor(w, t->name, t->type, t->n_dims, t->dim);
-    }
-    assert_int_equal(gguf_write_to(w, to_buf, &file, NULL), ST_OK);
-    for (size_t i = 0; i < gguf_n_tensors(g); i++)
-        assert_int_equal(
-            gguf_write_data(w, gguf_tensor_at(g, i)->data, gguf_tensor_at(g, i)->size, NULL),
-            ST_OK);
+    gguf_add_tensors(w, g);
+    assert_int_equal(gguf_write_to(w, gguf_to_buf, &file, NULL), ST_OK);
+    assert_int_equal(gguf_write_tensors(w, g, NULL), ST_OK);
     assert_int_equal(gguf_write_finish(w, NULL), ST_OK);
     gguf_writer_free(w);
     gguf_close(g);

@@ -99,24 +99,13 @@ static void check_all(const struct gguf *g, struct range file) {
 
 /* -- the writer -------------------------------------------------------------------------------- */
 
-static enum status to_buf(void *arg, const void *data, size_t n, struct err *e) {
-    struct buf *b = arg;
-    buf_add(b, data, n);
-    return b->failed ? err_no_memory(e) : ST_OK;
-}
-
 static void write_copy(const struct gguf *g, struct buf *b) {
     struct gguf_writer *w;
     must(gguf_writer_new(&w, NULL) == ST_OK);
     gguf_put_all(w, g);
-    for (size_t i = 0; i < gguf_n_tensors(g); i++) {
-        const struct gguf_tensor *t = gguf_tensor_at(g, i);
-        gguf_add_tensor(w, t->name, t->type, t->n_dims, t->dim);
-    }
-    must(gguf_write_to(w, to_buf, b, NULL) == ST_OK);
-    for (size_t i = 0; i < gguf_n_tensors(g); i++)
-        must(gguf_write_data(w, gguf_tensor_at(g, i)->data, gguf_tensor_at(g, i)->size, NULL) ==
-             ST_OK);
+    gguf_add_tensors(w, g);
+    must(gguf_write_to(w, gguf_to_buf, b, NULL) == ST_OK);
+    must(gguf_write_tensors(w, g, NULL) == ST_OK);
     must(gguf_write_finish(w, NULL) == ST_OK && gguf_writer_size(w) == b->len);
     gguf_writer_free(w);
 }

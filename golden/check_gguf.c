@@ -56,25 +56,15 @@ static void check_valid(struct check *c, const char *dir, const char *where, con
     json_free(want);
 }
 
-static enum status to_buf(void *arg, const void *data, size_t n, struct err *e) {
-    struct buf *b = arg;
-    buf_add(b, data, n);
-    return b->failed ? err_no_memory(e) : ST_OK;
-}
-
 /* The file again, through the writer; *b holds its bytes. */
 static enum status copy_file(const struct gguf *g, struct buf *b, struct err *e) {
     struct gguf_writer *w;
     enum status st = gguf_writer_new(&w, e);
     if (st != ST_OK) return st;
     gguf_put_all(w, g);
-    for (size_t i = 0; i < gguf_n_tensors(g); i++) {
-        const struct gguf_tensor *t = gguf_tensor_at(g, i);
-        gguf_add_tensor(w, t->name, t->type, t->n_dims, t->dim);
-    }
-    st = gguf_write_to(w, to_buf, b, e);
-    for (size_t i = 0; st == ST_OK && i < gguf_n_tensors(g); i++)
-        st = gguf_write_data(w, gguf_tensor_at(g, i)->data, gguf_tensor_at(g, i)->size, e);
+    gguf_add_tensors(w, g);
+    st = gguf_write_to(w, gguf_to_buf, b, e);
+    if (st == ST_OK) st = gguf_write_tensors(w, g, e);
     if (st == ST_OK) st = gguf_write_finish(w, e);
     gguf_writer_free(w);
     return st;

@@ -137,12 +137,6 @@ struct e2e {
     char where[64];
 };
 
-static enum status to_buf(void *arg, const void *data, size_t n, struct err *e) {
-    struct buf *b = arg;
-    buf_add(b, data, n);
-    return b->failed ? err_no_memory(e) : ST_OK;
-}
-
 /* Kept by value, where bytes need not be equal: the README's "exact class" without matrix. */
 static bool is_search(enum dtype t, bool weighted) {
     static const enum dtype always[] = {
@@ -255,7 +249,7 @@ static void check_ftype(struct e2e *t, const json *want) {
     p.n_threads = 2;
     if (!check_that(t->c, ftype_name(p.ftype) != NULL, t->where, "unknown type")) return;
     enum status st = quantize_plan(&plan, t->from, &p, &e);
-    if (st == ST_OK) st = quantize_to(t->from, &plan, &p, to_buf, &b, &e);
+    if (st == ST_OK) st = quantize_to(t->from, &plan, &p, gguf_to_buf, &b, &e);
     const bool is_error = json_get(want, "error") != NULL;
     if (st == ST_UNSUPPORTED && strstr(e.msg, "cannot be encoded") != NULL)
         check_skip(t->c, t->where, "e2e: a type has no encoder yet");

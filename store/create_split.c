@@ -154,11 +154,7 @@ static enum status write_tensors(struct set *s, struct gguf_writer *w) {
 static enum status merge(struct set *s, struct gguf_writer *w, char digest[STORE_DIGEST_TEXT]) {
     struct store_upload *u;
     put_pairs(w, s->shard[0].g);
-    for (uint32_t k = 0; k < s->count; k++)
-        for (size_t i = 0; i < gguf_n_tensors(s->shard[k].g); i++) {
-            const struct gguf_tensor *t = gguf_tensor_at(s->shard[k].g, i);
-            gguf_add_tensor(w, t->name, t->type, t->n_dims, t->dim);
-        }
+    for (uint32_t k = 0; k < s->count; k++) gguf_add_tensors(w, s->shard[k].g);
     enum status st = store_blob_begin(s->c->store, &u, s->c->e);
     if (st != ST_OK) return st;
     st = gguf_write_to(w, blob_sink, u, s->c->e);

@@ -326,13 +326,6 @@ static void sec_CVE_2026_33298(void **state) {
 
 /* ---- texts of tokens ---- */
 
-static enum status to_buf(void *arg, const void *data, size_t n, struct err *e) {
-    struct buf *b = arg;
-    (void)e;
-    buf_add(b, data, n);
-    return ST_OK;
-}
-
 /* Tokens of every length that some integer type could misread; each gives back its own text. */
 static void sec_CVE_2025_49847(void **state) {
     (void)state;
@@ -357,7 +350,7 @@ static void sec_CVE_2025_49847(void **state) {
     gguf_put_array(w, "tokenizer.ggml.tokens", GGUF_STRING, N, texts);
     gguf_put_array(w, "tokenizer.ggml.scores", GGUF_F32, N, scores);
     gguf_put_array(w, "tokenizer.ggml.token_type", GGUF_I32, N, kinds);
-    assert_int_equal(gguf_write_to(w, to_buf, &b, NULL), ST_OK);
+    assert_int_equal(gguf_write_to(w, gguf_to_buf, &b, NULL), ST_OK);
     gguf_writer_free(w);
     assert_int_equal(gguf_open_memory(&g, b.data, b.len, "t.gguf", NULL), ST_OK);
     if (vocab_open(&v, g, NULL) == ST_OK) {

@@ -307,6 +307,13 @@ void gguf_add_tensor(struct gguf_writer *w, struct gguf_str name, enum dtype typ
     list[w->n_infos++] = t;
 }
 
+void gguf_add_tensors(struct gguf_writer *w, const struct gguf *from) {
+    for (size_t i = 0; i < gguf_n_tensors(from); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(from, i);
+        gguf_add_tensor(w, t->name, t->type, t->n_dims, t->dim);
+    }
+}
+
 /* ---- metadata out ---- */
 
 static int by_key(const void *a, const void *b) {
@@ -428,6 +435,12 @@ enum status gguf_write_file(struct gguf_writer *w, const char *path, struct err 
     return st == ST_OK ? gguf_write_to(w, file_sink, w, e) : st;
 }
 
+enum status gguf_to_buf(void *arg, const void *data, size_t n, struct err *e) {
+    struct buf *b = arg;
+    buf_add(b, data, n);
+    return b->failed ? err_no_memory(e) : ST_OK;
+}
+
 uint64_t gguf_writer_size(const struct gguf_writer *w) { return w->file_size; }
 
 /* ---- data out ---- */
@@ -444,6 +457,13 @@ enum status gguf_write_data(struct gguf_writer *w, const void *data, size_t n, s
     w->at++;
     w->done = 0;
     skip_empty(w);
+    return st;
+}
+
+enum status gguf_write_tensors(struct gguf_writer *w, const struct gguf *from, struct err *e) {
+    enum status st = ST_OK;
+    for (size_t i = 0; i < gguf_n_tensors(from) && st == ST_OK; i++)
+        st = gguf_write_data(w, gguf_tensor_at(from, i)->data, gguf_tensor_at(from, i)->size, e);
     return st;
 }
 

@@ -65,6 +65,9 @@ void gguf_writer_sort(struct gguf_writer *w);           /* keys in byte order */
 /* n_dims 0..4, dim[0] contiguous, in elements; at most 63 bytes of name. */
 void gguf_add_tensor(struct gguf_writer *w, struct gguf_str name, enum dtype type, uint32_t n_dims,
                      const int64_t *dim);
+/* All tensors of another file, and (behind gguf_write_file or _to) their data. */
+void gguf_add_tensors(struct gguf_writer *w, const struct gguf *from);
+enum status gguf_write_tensors(struct gguf_writer *w, const struct gguf *from, struct err *e);
 
 /* ---- output: one of the two, then data, then finish ---- */
 
@@ -73,6 +76,7 @@ enum status gguf_write_file(struct gguf_writer *w, const char *path, struct err 
 /* To anybody who takes bytes in order. */
 typedef enum status gguf_sink(void *arg, const void *data, size_t n, struct err *e);
 enum status gguf_write_to(struct gguf_writer *w, gguf_sink *sink, void *arg, struct err *e);
+gguf_sink gguf_to_buf; /* arg: a struct buf */
 
 /* Bytes of the whole file; known once one of the two above has been called. */
 uint64_t gguf_writer_size(const struct gguf_writer *w);

@@ -16,12 +16,6 @@
 #include "base/os.h"
 #include "engine/file/gguf_write.h"
 
-static enum status to_buf(void *arg, const void *data, size_t n, struct err *e) {
-    struct buf *b = arg;
-    buf_add(b, data, n);
-    return b->failed ? err_no_memory(e) : ST_OK;
-}
-
 static struct gguf_writer *fresh(void) {
     struct gguf_writer *w = NULL;
     assert_int_equal(gguf_writer_new(&w, NULL), ST_OK);
@@ -32,7 +26,7 @@ static struct gguf_writer *fresh(void) {
 static struct gguf *written(struct gguf_writer *w, struct buf *b) {
     struct gguf *g = NULL;
     struct err e = {0};
-    enum status st = gguf_write_to(w, to_buf, b, &e);
+    enum status st = gguf_write_to(w, gguf_to_buf, b, &e);
     if (st == ST_OK) st = gguf_write_finish(w, &e);
     if (st == ST_OK) st = gguf_open_memory(&g, b->data, b->len, "t", &e);
     if (st != ST_OK) fail_msg("%s", e.msg);
@@ -183,7 +177,7 @@ static void test_tensors(void **state) {
         struct gguf_writer *w = fresh();
         if (alignments[i] != 0) gguf_put_u32(w, "general.alignment", alignments[i]);
         add_tensors(w);
-        assert_int_equal(gguf_write_to(w, to_buf, &b, NULL), ST_OK);
+        assert_int_equal(gguf_write_to(w, gguf_to_buf, &b, NULL), ST_OK);
         put_tensors(w, 1 + i * 13);
         assert_int_equal(gguf_writer_size(w), b.len);
         gguf_writer_free(w);
@@ -222,7 +216,7 @@ static void refused(struct gguf_writer *w, const char *text) {
     struct err e = {0};
     gguf_put_u32(w, "later", 1); /* the first mistake is the one that is told */
     gguf_put_u32(w, "", 1);
-    assert_int_equal(gguf_write_to(w, to_buf, &b, &e), ST_INVALID);
+    assert_int_equal(gguf_write_to(w, gguf_to_buf, &b, &e), ST_INVALID);
     if (strstr(e.msg, text) == NULL) fail_msg("\"%s\", expected \"%s\"", e.msg, text);
     assert_int_equal(b.len, 0);
     gguf_writer_free(w);
@@ -261,12 +255,12 @@ static void test_mistakes(void **state) {
     for (size_t i = 0; i < 3; i++) {
         w = fresh();
         gguf_put_u32(w, "general.alignment", bad[i]);
-        assert_int_equal(gguf_write_to(w, to_buf, &b, NULL), ST_INVALID);
+        assert_int_equal(gguf_write_to(w, gguf_to_buf, &b, NULL), ST_INVALID);
         gguf_writer_free(w);
     }
     w = fresh();
     gguf_put_text(w, "general.alignment", "32");
-    assert_int_equal(gguf_write_to(w, to_buf, &b, NULL), ST_INVALID);
+    assert_int_equal(gguf_write_to(w, gguf_to_buf, &b, NULL), ST_INVALID);
     gguf_writer_free(w);
     gguf_writer_free(NULL);
 }
@@ -310,7 +304,7 @@ static enum status whole(struct buf *b) {
         snprintf(name, sizeof name, "t%d", i);
         gguf_add_tensor(w, gguf_str_of(name), DT_F32, 1, (int64_t[]){0});
     }
-    st = gguf_write_to(w, to_buf, b, NULL);
+    st = gguf_write_to(w, gguf_to_buf, b, NULL);
     if (st == ST_OK) st = gguf_write_finish(w, NULL);
     gguf_writer_free(w);
     return st;

@@ -132,12 +132,6 @@ static void sec_imatrix_lengths(void **state) {
 
 /* ---- the GGUF form ---- */
 
-static enum status to_buf(void *arg, const void *data, size_t n, struct err *e) {
-    struct buf *b = arg;
-    buf_add(b, data, n);
-    return b->failed ? err_no_memory(e) : ST_OK;
-}
-
 enum defect { RIGHT, NO_KEYS, NO_COUNTS, NO_SUMS, SHAPE, TYPE, STRANGER, BAD_COUNT, BAD_SUM };
 
 static struct buf gguf_form(enum defect d) {
@@ -155,7 +149,7 @@ static struct buf gguf_form(enum defect d) {
         gguf_add_tensor(w, gguf_str_of("w.counts"), d == TYPE ? DT_I32 : DT_F32, 2,
                         (int64_t[]){d == SHAPE ? 2 : 1, d == SHAPE ? 1 : 2});
     if (d == STRANGER) gguf_add_tensor(w, gguf_str_of("other"), DT_F32, 1, (int64_t[]){0});
-    assert_int_equal(gguf_write_to(w, to_buf, &b, NULL), ST_OK);
+    assert_int_equal(gguf_write_to(w, gguf_to_buf, &b, NULL), ST_OK);
     if (d != NO_SUMS) assert_int_equal(gguf_write_data(w, sums, sizeof sums, NULL), ST_OK);
     if (d != NO_COUNTS) assert_int_equal(gguf_write_data(w, counts, sizeof counts, NULL), ST_OK);
     gguf_writer_free(w);
