@@ -94,14 +94,11 @@ void step_enter(struct cria_engine *eng) {
     pthread_mutex_unlock(&eng->turn_lock);
 }
 
-/* What was computed with a file that somebody cut is worth nothing (spec/security.md S-ST-9). */
 static enum status check_intact(const struct cria_engine *eng, struct err *e) {
     const struct adapters *a = &eng->model->adapters;
-    const struct gguf *cut = gguf_was_cut(eng->model->gguf) ? eng->model->gguf : NULL;
-    for (uint32_t i = 0; i < a->n && cut == NULL; i++)
-        if (gguf_was_cut(a->gguf[i])) cut = a->gguf[i];
-    if (cut == NULL) return ST_OK;
-    return err_set(e, ST_IO, "%s was cut short while it was in use", gguf_label(cut));
+    enum status st = gguf_check_whole(eng->model->gguf, e);
+    for (uint32_t i = 0; i < a->n && st == ST_OK; i++) st = gguf_check_whole(a->gguf[i], e);
+    return st;
 }
 
 bool cria_engine_intact(const struct cria_engine *eng) { return check_intact(eng, NULL) == ST_OK; }

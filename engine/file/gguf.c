@@ -540,10 +540,10 @@ void gguf_forget(const struct gguf *g, const unsigned char *data, size_t n) {
     for (size_t i = 0; i < g->n_parts; i++) os_map_forget(&g->part[i]->map, data, n);
 }
 
-bool gguf_was_cut(const struct gguf *g) {
+enum status gguf_check_whole(const struct gguf *g, struct err *e) {
     bool cut = os_map_cut(&g->map);
     for (size_t i = 0; i < g->n_parts; i++) cut = cut || os_map_cut(&g->part[i]->map);
-    return cut;
+    return cut ? err_set(e, ST_IO, "%s was cut short while it was in use", g->label) : ST_OK;
 }
 
 /* -- access ------------------------------------------------------------------------------------ */

@@ -85,8 +85,9 @@ enum status gguf_split_count(const struct gguf *g, uint32_t *count, struct err *
 /* n bytes of tensor data will not be read again soon: their pages need not stay in memory. They can
  * still be read. Nothing happens to memory that somebody else owns. */
 void gguf_forget(const struct gguf *g, const unsigned char *data, size_t n);
-/* Whether somebody cut the file, and something behind its new end was read since: it was zeros. */
-bool gguf_was_cut(const struct gguf *g);
+/* ST_IO: somebody cut the file, and something behind its new end was read since: it was zeros
+ * (spec/security.md S-ST-9). Who computed with the data asks this afterwards. */
+enum status gguf_check_whole(const struct gguf *g, struct err *e);
 
 /* Reads all data: every float and scale is finite (tensor_check). The message names file, tensor,
  * row and block. Opening does not do this: it would read the whole file. */

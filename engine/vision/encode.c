@@ -224,8 +224,7 @@ static enum status run(const struct projector *p, struct program *prog, struct k
                               .n_rows = {in->n, 0},
                               .scratch = scratch};
     if (st == ST_OK) st = p->dev->backend->run(p->dev, &step, e);
-    if (st == ST_OK && gguf_was_cut(p->gguf))
-        st = err_set(e, ST_IO, "%s was cut short while it was in use", gguf_label(p->gguf));
+    if (st == ST_OK) st = gguf_check_whole(p->gguf, e);
     if (st == ST_OK) st = take_results(p, prog, scratch, in->n, out, e);
     if (scratch != NULL) p->dev->backend->release(p->dev, scratch);
     mem_free(k.token);

@@ -236,21 +236,17 @@ static enum status derive(struct projector *p, const struct cria_vision_params *
     return st == ST_OK ? set_pixels(p, params, e) : st;
 }
 
-static bool text_is(struct gguf_str s, const char *text) {
-    return s.len == strlen(text) && memcmp(s.ptr, text, s.len) == 0;
-}
-
 static enum status find_type(struct projector *p, struct err *e) {
     struct gguf_str arch = {"", 0}, name = {"mlp", 3};
     bool vision = false;
     enum status st = gguf_get_str(p->gguf, "general.architecture", &arch, e);
     if (st != ST_OK && st != ST_NOT_FOUND) return st;
-    if (!text_is(arch, "clip") && cria_vision_in(p->gguf))
+    if (!gguf_str_is(arch, "clip") && cria_vision_in(p->gguf))
         return err_set(e, ST_UNSUPPORTED,
                        "the image encoder is inside of the text model ('%.*s'), an older layout "
                        "that is not supported",
                        (int)(arch.len < 64 ? arch.len : 64), arch.ptr);
-    if (!text_is(arch, "clip"))
+    if (!gguf_str_is(arch, "clip"))
         return err_set(e, ST_UNSUPPORTED, "architecture '%.*s' is no projector",
                        (int)(arch.len < 64 ? arch.len : 64), arch.ptr);
     st = gguf_get_bool(p->gguf, "clip.has_vision_encoder", &vision, e);
@@ -260,7 +256,7 @@ static enum status find_type(struct projector *p, struct err *e) {
     if (st == ST_NOT_FOUND) st = gguf_get_str(p->gguf, "clip.vision.projector_type", &name, e);
     if (st != ST_OK && st != ST_NOT_FOUND) return st;
     for (const struct vision_type *const *t = vision_types; *t != NULL; t++)
-        if (text_is(name, (*t)->name)) p->type = *t;
+        if (gguf_str_is(name, (*t)->name)) p->type = *t;
     if (p->type != NULL) return ST_OK;
     return err_set(e, ST_UNSUPPORTED, "projector type '%.*s' is not supported",
                    (int)(name.len < 64 ? name.len : 64), name.ptr);
