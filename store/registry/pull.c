@@ -217,16 +217,16 @@ static enum status pull_from(struct store *s, const struct model_name *name,
 /* The i-th mirror of a registry by the setting: "http://host:port" into url; false: there are not
  * so many. */
 static bool mirror_of(const char *host, unsigned i, char *url, size_t size) {
-    const char *p = config_text(SET_mirrors);
+    const char *list = config_text(SET_mirrors), *item;
     const size_t len = strlen(host);
-    for (size_t n; p != NULL && *p != '\0'; p += n + strspn(p + n, ", ")) {
-        n = strcspn(p, ", ");
-        if (n <= len + 1 || strncasecmp(p, host, len) != 0 || p[len] != '=') continue;
+    size_t n;
+    while ((item = session_list_next(&list, &n)) != NULL) {
+        if (n <= len + 1 || strncasecmp(item, host, len) != 0 || item[len] != '=') continue;
         if (i-- > 0) continue;
         size_t url_len = n - len - 1;
-        while (url_len > 0 && p[len + url_len] == '/') url_len--;
+        while (url_len > 0 && item[len + url_len] == '/') url_len--;
         if (url_len >= size) return false;
-        memcpy(url, p + len + 1, url_len);
+        memcpy(url, item + len + 1, url_len);
         url[url_len] = '\0';
         return true;
     }

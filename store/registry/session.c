@@ -18,16 +18,21 @@ enum { TOKEN_MAX_BYTES = 1 << 20, CHALLENGE_MAX = 4096 };
 
 /* ---- opening ---- */
 
-/* The setting registries: hosts separated by commas; unset: any. */
+const char *session_list_next(const char **list, size_t *len) {
+    if (*list == NULL) return NULL;
+    const char *item = *list + strspn(*list, ", ");
+    *len = strcspn(item, ", ");
+    *list = item + *len;
+    return *len > 0 ? item : NULL;
+}
+
+/* The setting registries: hosts; unset: any. */
 static bool is_allowed(const char *host) {
-    const char *list = config_text(SET_registries);
-    size_t len = strlen(host);
+    const char *list = config_text(SET_registries), *item;
+    size_t len;
     if (list == NULL) return true;
-    while (*list != '\0') {
-        size_t n = strcspn(list, ", ");
-        if (n == len && strncasecmp(list, host, n) == 0) return true;
-        list += n + strspn(list + n, ", ");
-    }
+    while ((item = session_list_next(&list, &len)) != NULL)
+        if (len == strlen(host) && strncasecmp(item, host, len) == 0) return true;
     return false;
 }
 

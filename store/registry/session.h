@@ -16,6 +16,9 @@ struct session { /* used by one thread at a time */
     bool insecure;
 };
 
+/* The next of the entries of a setting that commas or blanks separate; NULL: no more. */
+const char *session_list_next(const char **list, size_t *len);
+
 /* ST_DENIED: the registry is not on the list of CRIA_REGISTRIES; ST_INVALID: plain http without
  * `insecure`. */
 enum status session_open(struct session *s, const struct model_name *name,
