@@ -34,6 +34,7 @@ const char *http_status_text(int status) {
         {411, "Length Required"},
         {413, "Request Entity Too Large"},
         {414, "URI Too Long"},
+        {417, "Expectation Failed"},
         {429, "Too Many Requests"},
         {431, "Request Header Fields Too Large"},
         {499, "Client Closed Request"},
@@ -254,28 +255,38 @@ static void answer_bad(struct http_exchange *x, int status) {
     http_answer_text(x, status, "text/plain; charset=utf-8", text);
 }
 
-/* civetweb: the head of a request has been read. */
-static int begin_request(struct mg_connection *conn) {
+static struct http_exchange exchange_of(struct mg_connection *conn) {
     struct http_exchange x = {.conn = conn, .info = mg_get_request_info(conn)};
     x.http = x.info->user_data;
     x.link = x.info->conn_data;
+    return x;
+}
+
+/* One request, whose head is good if `bad` is 0. */
+static void serve(struct http_exchange *x, int bad) {
+    if (bad == 0) bad = x->link == NULL ? 503 : x->link->refused;
+    if (bad != 0) {
+        answer_bad(x, bad);
+    } else {
+        x->http->handler(x->http->arg, x);
+        if (!x->answered) answer_bad(x, 500);
+        http_unwatch(x);
+        /* Nobody asked for the body: a client that waits for "100 Continue" will not send it. */
+        if (x->expect) mg_disable_connection_keep_alive(x->conn);
+    }
+    http_conn_phase(x->link, HTTP_IDLE);
+    buf_free(&x->headers);
+    mem_free(x->path);
+    mem_free(x->authority);
+}
+
+/* civetweb: the head of a request has been read. */
+static int begin_request(struct mg_connection *conn) {
+    struct http_exchange x = exchange_of(conn);
     http_conn_identify(x.link, x.info);
     x.head = strcmp(x.info->request_method, "HEAD") == 0;
     http_conn_phase(x.link, HTTP_BUSY);
-    int bad = http_check(&x);
-    if (bad == 0) bad = x.link == NULL ? 503 : x.link->refused;
-    if (bad != 0) {
-        answer_bad(&x, bad);
-    } else {
-        x.http->handler(x.http->arg, &x);
-        if (!x.answered) answer_bad(&x, 500);
-        http_unwatch(&x);
-        /* Nobody asked for the body: a client that waits for "100 Continue" will not send it. */
-        if (x.expect) mg_disable_connection_keep_alive(conn);
-    }
-    http_conn_phase(x.link, HTTP_IDLE);
-    buf_free(&x.headers);
-    mem_free(x.path);
+    serve(&x, http_check(&x));
     return x.status;
 }
 
@@ -290,17 +301,24 @@ static void connection_close(const struct mg_connection *conn) {
     http_conn_end(mg_get_user_connection_data(conn));
 }
 
-/* civetweb: the head could not be read. */
+/* civetweb: the head could not be read, or has a method that the library does not know. */
 static int http_error(struct mg_connection *conn, int status, const char *message) {
     char text[512];
+    struct http_exchange x = exchange_of(conn);
+    mg_disable_connection_keep_alive(conn);
+    if (status == 400 && http_check_unknown(&x) == 0) {
+        http_close_after(&x);
+        serve(&x, 0);
+        return 0;
+    }
     if (status == 505) message = "";
+    if (status == 411) status = 400; /* a length that is no number */
     int n = snprintf(text, sizeof text,
                      "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\n"
                      "Connection: close\r\n\r\n%d %s",
                      status, http_status_text(status), status, http_status_text(status));
     log_debug("http", "refused: %d %s", status, message);
     mg_write(conn, text, (size_t)n);
-    mg_disable_connection_keep_alive(conn);
     return 0;
 }
 

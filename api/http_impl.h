@@ -60,6 +60,7 @@ struct http_exchange {
     const struct mg_request_info *info;
     char *path; /* owned: request_uri up to '?', without scheme and authority */
     const char *host;
+    char *authority;    /* owned: of a target that names one, else NULL */
     struct buf headers; /* lines added by the handler */
     bool head, old;     /* method HEAD; HTTP/1.0 */
     bool close;         /* "Connection: close" will be sent */
@@ -73,6 +74,9 @@ struct http_exchange {
 
 /* http_check.c: 0 if the request may be handled, else the status to answer with. */
 int http_check(struct http_exchange *x);
+/* The same for a request of which the library refused the method: if the rest of its first line is
+ * good it may be handled as one without headers and without a body, for a 404 or a 405. */
+int http_check_unknown(struct http_exchange *x);
 
 /* http_watch.c */
 /* Calls http_conns_tick(h) once in tick_ms. */

@@ -53,7 +53,8 @@ class Client:
 
 def many(binary, n_idle, n_active, n_requests, tokens):
     """(errors, bytes an idle connection takes)"""
-    s = Server(binary, {"OLLAMA_NUM_PARALLEL": "8", "OLLAMA_CONTEXT_LENGTH": "256", "OLLAMA_MAX_QUEUE": "4096"}, builtin=True)
+    s = Server(binary, {"OLLAMA_NUM_PARALLEL": "8", "OLLAMA_CONTEXT_LENGTH": "256", "OLLAMA_MAX_QUEUE": "4096", "CRIA_MAX_CONNECTIONS": "1024"},
+               builtin=True)
     prompts = [f"Number {i} is" for i in range(16)]
     wanted, errors = {}, []
     try:

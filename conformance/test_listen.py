@@ -1,12 +1,15 @@
 """Where and how a server listens: TLS, UNIX sockets, IPv6, limits and times of connections, its end
 (spec/security.md S-NET-6 to S-NET-10, S-LC-1)."""
+import fcntl
 import http.client
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 import time
@@ -14,6 +17,7 @@ import time
 import pytest
 
 from conftest import SCRIPTED_FILE, binary
+from load import rss
 from test_access import call, cria
 from transport import Server, free_port
 
@@ -56,6 +60,24 @@ class Listening(Server):
 def generate(s):
     text = s.get("/api/generate", "POST", json.dumps({"model": "cria-tiny", "prompt": "Hi", "options": {"num_predict": 5}}))
     return [json.loads(line) for line in text.splitlines()]
+
+
+def generate_on(netloc):
+    """The last piece of a short answer."""
+    r, text = call(netloc, "POST", "/api/generate", json.dumps({"model": "cria-tiny", "prompt": "Hi", "options": {"num_predict": 5}}).encode())
+    return json.loads(text.splitlines()[-1])
+
+
+def own_addresses():
+    """IPv4 addresses of this machine's interfaces."""
+    out = []
+    for _, name in socket.if_nameindex():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            try:
+                out.append(socket.inet_ntoa(fcntl.ioctl(s, 0x8915, struct.pack("256s", name.encode()[:15]))[20:24]))  # SIOCGIFADDR
+            except OSError:
+                pass
+    return out
 
 
 # ---- TLS -----------------------------------------------------------------------------------------------
@@ -216,30 +238,92 @@ def until_closed(s):
     return out
 
 
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def limit_descriptors(n):
+    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (n, n))
+
+
+def wait_until(condition):
+    end = time.time() + 30
+    while not condition():
+        assert time.time() < end
+        time.sleep(0.02)
+
+
 def test_sec_S_NET_9_connections():
     s = Server(binary(), {"CRIA_MAX_CONNECTIONS": "16"}, builtin=True)
     try:
-        held = [raw(s.netloc, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n") for _ in range(16)]
+        held = [raw(s.netloc, GET) for _ in range(16)]
         for c in held:
             assert b" 200 " in c.recv(1000)
-        one_more = until_closed(raw(s.netloc, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"))
-        assert one_more.startswith(b"HTTP/1.1 503 ")
+        assert until_closed(raw(s.netloc, GET)).startswith(b"HTTP/1.1 503 ")
         held.pop().close()
-        end = time.time() + 20
-        while b" 200 " not in until_closed(raw(s.netloc, b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")):
-            assert time.time() < end
+        wait_until(lambda: b" 200 " in until_closed(raw(s.netloc, GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))))
         for c in held:  # the others are still served
-            c.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            c.sendall(GET)
             assert b" 200 " in c.recv(1000)
             c.close()
     finally:
         assert s.stop() == 0
 
 
-@pytest.mark.parametrize("limit", [160, 256])
+def test_sec_S_NET_9_a_thousand(tmp_path):
+    """1,024 connections at a time, at most 256 KiB each; more are told so."""
+    old = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if old[1] < 4096:
+        pytest.skip("fewer than 4096 descriptors here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, old[1]))
+    s = Server(binary(), {"CRIA_MAX_CONNECTIONS": "1024"}, builtin=True)
+    held = []
+    try:
+        before = rss(s.process.pid)
+        for _ in range(1024):
+            c = raw(s.netloc, GET)
+            assert b" 200 " in c.recv(1000)
+            held.append(c)
+        assert (rss(s.process.pid) - before) / 1024 < 256 * 1024
+        more = [raw(s.netloc, GET) for _ in range(100)]
+        answers = [until_closed(c) for c in more]
+        assert any(a.startswith(b"HTTP/1.1 503 ") for a in answers)
+        assert all(a == b"" or a.startswith(b"HTTP/1.1 503 ") for a in answers)  # reset, when there are very many
+        held[0].sendall(GET)
+        assert b" 200 " in held[0].recv(1000)
+        held.pop().close()
+        wait_until(lambda: until_closed(raw(s.netloc, GET.replace(b"1.1", b"1.0"))).startswith(b"HTTP/1.1 200 "))
+    finally:
+        for c in held:
+            c.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, old)
+        assert s.stop() == 0
+
+
+def test_sec_S_NET_9_per_address():
+    """Of one address that is not this machine's; seen from another network, where one can be made."""
+    address = next((a for a in own_addresses() if not a.startswith("127.")), None)
+    if address is None:
+        pytest.skip("this machine has no address but the loopback's")
+    port = free_port()
+    s = Server(binary(), {"OLLAMA_HOST": f"0.0.0.0:{port}", "CRIA_MAX_CONNECTIONS_PER_ADDRESS": "8", "CRIA_ALLOWED_HOSTS": "localhost"},
+               builtin=True, netloc=f"127.0.0.1:{port}")
+    try:
+        held = [raw(f"{address}:{port}", GET) for _ in range(8)]  # its source is the same address
+        for c in held:
+            assert b" 200 " in c.recv(1000)
+        assert until_closed(raw(f"{address}:{port}", GET)).startswith(b"HTTP/1.1 503 ")
+        assert call(s.netloc, "GET", "/")[0].status == 200  # this machine's own are not counted
+        for c in held:
+            c.close()
+        wait_until(lambda: b" 200 " in until_closed(raw(f"{address}:{port}", GET.replace(b"1.1", b"1.0"))))
+    finally:
+        assert s.stop() == 0
+
+
+@pytest.mark.parametrize("limit", [64, 128, 256])
 def test_sec_S_NET_9_few_descriptors(limit):
-    """Far more connections than descriptors: nothing ends, and it answers when they have gone."""
-    s = Server(binary(), builtin=True, preexec=lambda: __import__("resource").setrlimit(__import__("resource").RLIMIT_NOFILE, (limit, limit)))
+    """Far more connections than descriptors: nothing ends, and models are still found when they have gone."""
+    s = Server(binary(), builtin=True, preexec=limit_descriptors(limit))
     try:
         held = []
         for _ in range(300):
@@ -248,23 +332,47 @@ def test_sec_S_NET_9_few_descriptors(limit):
             c.setblocking(False)
             c.connect_ex((host, int(port)))
             held.append(c)
-        time.sleep(0.5)
+        time.sleep(0.3)
+        assert s.alive()
         for c in held:
             c.close()
-        end = time.time() + 30
-        while call(s.netloc, "GET", "/api/tags")[0].status != 200:
-            assert time.time() < end
+        wait_until(lambda: call(s.netloc, "GET", "/api/tags")[0].status == 200)
+        assert generate_on(s.netloc)["done"]
     finally:
         assert s.stop() == 0
 
 
 def test_sec_S_NET_10_refused(server):
+    """A few of api/http_corpus_test.c, through the whole server."""
     for data, status in ((b"GET / HTTP/1.1\r\n\r\n", b"400"), (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"400"),
                          (b"POST /api/show HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"400"),
                          (b"GET / HTTP/3.0\r\nHost: localhost\r\n\r\n", b"505"),
                          (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", b"414")):
         answer = until_closed(raw(server.netloc, data))
         assert answer.startswith(b"HTTP/1.1 " + status), (data[:60], answer[:60])
+
+
+def test_sec_S_NET_10_methods(server):
+    """Any word may be a method: 405 with those that the path has, 404 where there is no path. HEAD has no body."""
+    for method in ("FOO", "PROPFIND", "PATCH", "TRACE", "get"):
+        answer = until_closed(raw(server.netloc, f"{method} /api/chat HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()))
+        assert answer.startswith(b"HTTP/1.1 405 ") and b"\r\nAllow: POST\r\n" in answer, answer
+        answer = until_closed(raw(server.netloc, f"{method} /nowhere HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()))
+        assert answer.startswith(b"HTTP/1.1 404 "), answer
+    for path in ("/", "/api/tags", "/nowhere", "/api/chat"):
+        answer = until_closed(raw(server.netloc, f"HEAD {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()))
+        assert answer.startswith(b"HTTP/1.1 ") and answer.endswith(b"\r\n\r\n") and answer.count(b"\r\n\r\n") == 1
+
+
+def test_sec_S_NET_2_absolute_targets(server):
+    """Their authority is the host that counts, whatever the header says; another server's end the connection."""
+    port = server.netloc.rsplit(":", 1)[1]
+    for target, host, status in ((f"http://localhost:{port}/", "localhost", b"200"), (f"http://localhost:{port}/", "evil.example", b"200"),
+                                 (f"http://evil.example:{port}/", "localhost", b"403"), (f"http://evil.example:{port}/api/tags", "localhost", b"403"),
+                                 (f"http://127.0.0.1:{port}/api/tags", "evil.example", b"200"), (f"http://u@localhost:{port}/", "localhost", b"400"),
+                                 ("http://evil.example/api/tags", "localhost", None)):
+        answer = until_closed(raw(server.netloc, f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()))
+        assert answer == b"" if status is None else answer.startswith(b"HTTP/1.1 " + status), (target, host, answer[:60])
 
 
 def head(n_headers=0, line=0):

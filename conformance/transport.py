@@ -104,6 +104,7 @@ class Server:
             if k in os.environ:
                 self.env[k] = os.environ[k]
         self.env.update(HOME=self.tmp, OLLAMA_MODELS=self.tmp + "/models", OLLAMA_HOST=self.netloc)
+        self.env["CRIA_MAX_CONNECTIONS"] = "64"  # a thread for each of them
         if not builtin:
             self.env["CRIA_BUILTIN"] = "0"
         self.env.update(extra_env or {})
