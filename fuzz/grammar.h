@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "engine/grammar/grammar.h"
-#include "engine/grammar/token_index.h"
+#include "engine/grammar/testing.h"
 #include "fuzz/fuzz.h"
 
 static const char *const PIECES[] = {
@@ -17,32 +16,7 @@ static const char *const PIECES[] = {
     "z", "A", "0000", "\xC3", "\xA9", "\xC3\xA9", "\"}", "],",  "{\"a\":"};
 enum { N_PIECES = sizeof PIECES / sizeof *PIECES, EOG = N_PIECES, N_TOKENS = N_PIECES + 1 };
 
-static struct token_index *small_index(void) {
-    const char *text[N_TOKENS];
-    size_t len[N_TOKENS];
-    bool eog[N_TOKENS] = {0};
-    struct token_index *ti = NULL;
-    for (size_t i = 0; i < N_PIECES; i++) {
-        text[i] = PIECES[i];
-        len[i] = strlen(PIECES[i]);
-    }
-    text[EOG] = "";
-    len[EOG] = 0;
-    eog[EOG] = true;
-    must(token_index_of_texts(&ti, text, len, eog, N_TOKENS, NULL) == ST_OK);
-    return ti;
-}
-
-/* By text: the token continues what has been read. */
-static bool continues(struct grammar *g, const char *text, size_t len, token_id id) {
-    struct grammar_run *r = NULL;
-    must(grammar_run_open(&r, g, NULL) == ST_OK);
-    must(grammar_run_text(r, text, len) == len);
-    const size_t n = id < N_PIECES ? strlen(PIECES[id]) : 0;
-    bool yes = id == EOG ? grammar_run_accepts(r) : grammar_run_text(r, PIECES[id], n) == n;
-    grammar_run_close(r);
-    return yes;
-}
+static const struct pieces vocabulary = {PIECES, N_PIECES};
 
 /* Walks as `choice` says; every token's bit must be what its text says. */
 static void compare_masks(struct grammar *g, const uint8_t *choice, size_t n_choices) {
@@ -59,7 +33,7 @@ static void compare_masks(struct grammar *g, const uint8_t *choice, size_t n_cho
         for (token_id t = 0; t < N_TOKENS; t++) {
             bool bit = bits[t / 32] >> (t % 32) & 1;
             seen += bit;
-            must(bit == continues(g, text, len, t));
+            must(bit == piece_fits(&vocabulary, g, text, len, t));
             must(bit == grammar_run_allows(r, t));
         }
         must(seen == n);
@@ -82,7 +56,7 @@ static void compare_masks(struct grammar *g, const uint8_t *choice, size_t n_cho
 static int fuzz_source(enum grammar_kind kind, const uint8_t *data, size_t size) {
     static struct token_index *ti;
     enum { STEPS = 6 };
-    if (ti == NULL) ti = small_index();
+    if (ti == NULL) must(pieces_index(&ti, &vocabulary, NULL) == ST_OK);
     if (size < STEPS) return 0;
     const long live = mem_live();
     struct err e = {0};

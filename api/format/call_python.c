@@ -133,9 +133,11 @@ static bool put_literal(struct buf *b, struct reader *r, int depth) {
     return true;
 }
 
-/* ---- P1 ---- */
+/* ---- a call ---- */
 
-static bool olmo_line(struct reader *r, const char **name, size_t *n, struct buf *args) {
+/* name(key=value, ...): the name, and the arguments as a JSON object. */
+static bool read_call(struct reader *r, const char **name, size_t *n, struct buf *args,
+                      bool (*value)(struct reader *r, struct buf *args)) {
     const char *key;
     size_t key_n;
     *n = read_name(r, name);
@@ -145,11 +147,16 @@ static bool olmo_line(struct reader *r, const char **name, size_t *n, struct buf
         if (!first && !take(r, ',')) return false;
         if ((key_n = read_name(r, &key)) == 0 || !take(r, '=')) return false;
         put_key_n(args, key, key_n);
-        if (!put_literal(args, r, MAX_DEPTH)) return false;
+        if (!value(r, args)) return false;
     }
     buf_chr(args, '}');
-    skip_space(r);
     return true;
+}
+
+/* ---- P1 ---- */
+
+static bool olmo_value(struct reader *r, struct buf *args) {
+    return put_literal(args, r, MAX_DEPTH);
 }
 
 bool call_olmo(struct parser *p, const char *s, size_t n) {
@@ -160,7 +167,8 @@ bool call_olmo(struct parser *p, const char *s, size_t n) {
             const char *name;
             size_t name_n;
             struct buf args = {0};
-            bool ok = olmo_line(&r, &name, &name_n, &args);
+            bool ok = read_call(&r, &name, &name_n, &args, olmo_value);
+            skip_space(&r);
             if (ok && pass == 1) parser_call(p, name, name_n, args.data, NULL);
             buf_free(&args);
             if (!ok) return true;
@@ -223,22 +231,6 @@ static bool lfm_value(struct reader *r, struct buf *args) {
     return true;
 }
 
-static bool lfm_call(struct reader *r, const char **name, size_t *n, struct buf *args) {
-    const char *key;
-    size_t key_n;
-    *n = read_name(r, name);
-    if (*n == 0 || !take(r, '(')) return false;
-    buf_chr(args, '{');
-    for (bool first = true; !take(r, ')'); first = false) {
-        if (!first && !take(r, ',')) return false;
-        if ((key_n = read_name(r, &key)) == 0 || !take(r, '=')) return false;
-        put_key_n(args, key, key_n);
-        if (!lfm_value(r, args)) return false;
-    }
-    buf_chr(args, '}');
-    return true;
-}
-
 /* All of s is a list of calls; of declared tools only, if so wanted. Nothing is made on failure. */
 static bool lfm_list(struct parser *p, const char *s, size_t n, bool known) {
     for (int pass = 0; pass < 2; pass++) {
@@ -248,7 +240,7 @@ static bool lfm_list(struct parser *p, const char *s, size_t n, bool known) {
             const char *name;
             size_t name_n;
             struct buf args = {0};
-            bool ok = (first || take(&r, ',')) && lfm_call(&r, &name, &name_n, &args);
+            bool ok = (first || take(&r, ',')) && read_call(&r, &name, &name_n, &args, lfm_value);
             if (ok && known) ok = tool_find(p->tools, name, name_n) != NULL;
             if (ok && pass == 1) parser_call(p, name, name_n, args.data, NULL);
             buf_free(&args);

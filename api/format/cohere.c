@@ -59,18 +59,11 @@ static bool between(struct parser *p) {
     static const char *const tags[] = {"<|START_TEXT|>",   "<|START_RESPONSE|>",
                                        "<|START_ACTION|>", "<|START_THINKING|>",
                                        END_TURN,           NULL};
+    static const int to[] = {S_CONTENT, S_CONTENT, S_ACTION, S_THINK, S_BETWEEN};
     if (!parser_eat_space(p)) return false;
-    for (size_t i = 0; tags[i] != NULL; i++) {
-        if (parser_starts(p, tags[i])) {
-            buf_drop(&p->held, strlen(tags[i]));
-            p->state = i < 2 ? S_CONTENT : i == 2 ? S_ACTION : i == 3 ? S_THINK : S_BETWEEN;
-            return true;
-        }
-        if (!p->done && p->held.len < strlen(tags[i]) &&
-            memcmp(p->held.data, tags[i], p->held.len) == 0)
-            return false;
-    }
-    p->state = S_CONTENT;
+    const int i = parser_eat_tag(p, tags);
+    if (i == TAG_WAIT) return false;
+    p->state = i == TAG_NONE ? S_CONTENT : to[i];
     return true;
 }
 

@@ -72,17 +72,9 @@ static bool gemma4_call(struct parser *p) {
 static bool gemma4_after(struct parser *p) {
     static const char *const tags[] = {"<tool_call|>", "<|tool_response>", NULL};
     if (!parser_eat_space(p)) return false;
-    for (size_t i = 0; tags[i] != NULL; i++) {
-        if (parser_starts(p, tags[i])) {
-            buf_drop(&p->held, strlen(tags[i]));
-            return true;
-        }
-        if (!p->done && p->held.len < strlen(tags[i]) &&
-            memcmp(p->held.data, tags[i], p->held.len) == 0)
-            return false;
-    }
-    p->state = S_CONTENT;
-    return true;
+    const int i = parser_eat_tag(p, tags);
+    if (i == TAG_NONE) p->state = S_CONTENT;
+    return i != TAG_WAIT;
 }
 
 bool gemma4_step(struct parser *p) {

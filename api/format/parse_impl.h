@@ -15,6 +15,8 @@ struct parser_type {
     void (*end)(struct parser *p);  /* NULL: held text is content */
     const struct family *family;
 };
+const struct parser_type *
+parser_type_find(const char *name); /* parser_types.c; NULL: no such parser */
 
 struct parser {
     const struct parser_type *type;
@@ -41,8 +43,11 @@ bool parser_starts(const struct parser *p, const char *tag);
 /* Bytes that can go out now: all but a suffix that begins one of the tags (NULL-terminated) and,
  * with space, the white space before it. */
 size_t parser_free_bytes(const struct parser *p, const char *const *tags, bool space);
-void parser_emit(struct parser *p, struct buf *to,
-                 size_t n); /* the first n held bytes; NULL: away */
+/* Eats the first of the tags (NULL-terminated) that the text begins with; its index, or one of: */
+enum { TAG_NONE = -1, TAG_WAIT = -2 }; /* TAG_WAIT: it may still become one */
+int parser_eat_tag(struct parser *p, const char *const *tags);
+/* The first n held bytes; NULL: away. */
+void parser_emit(struct parser *p, struct buf *to, size_t n);
 void parser_emit_trimmed(struct parser *p, struct buf *to, size_t n);
 bool parser_eat_space(struct parser *p); /* true: something else is there */
 size_t text_rtrim(const char *s, size_t n);
@@ -83,14 +88,13 @@ bool step_deepseek_calls(struct parser *p); /* D1, D2 */
 /* ---- machines ---- */
 
 struct family {
-    bool can_think; /* starts in thinking: by the rule below */
-    enum {
-        THINK_NEVER,
-        THINK_UNLESS_OFF,
-        THINK_IF_ON,
-        THINK_ALWAYS,
-        THINK_LOOK,
-        THINK_LOOK_IF_ON
+    enum { /* in thinking, or in content */
+           THINK_NEVER,
+           THINK_UNLESS_OFF,
+           THINK_IF_ON,
+           THINK_ALWAYS,
+           THINK_LOOK,
+           THINK_LOOK_IF_ON
     } start;
     bool not_if_prefill, not_if_tools; /* then content */
     bool look_if_off;                  /* not thinking: look for the opening tag */

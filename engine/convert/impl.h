@@ -207,6 +207,11 @@ struct rule {
 };
 typedef void rule_fn(struct conversion *c, struct source *s, const struct rule *r,
                      const uint32_t num[2]);
+/* The head of such a function; hardly one uses all four. */
+#define RULE(name)                                                                                 \
+    void name(struct conversion *c MAYBE_UNUSED, struct source *s MAYBE_UNUSED,                    \
+              const struct rule *r MAYBE_UNUSED, const uint32_t num[2] MAYBE_UNUSED)
+#define MAYBE_UNUSED __attribute__((unused))
 
 rule_fn rule_keep;
 rule_fn rule_drop;      /* no output */
@@ -236,7 +241,11 @@ void out_add(struct conversion *c, struct out *o, const struct view *v);
 struct out *out_of(struct conversion *c, const struct view *v, const char *name, uint32_t n_dims,
                    const int64_t *dim);                                         /* both in one */
 struct out *out_keep(struct conversion *c, struct source *s, const char *name); /* as it is */
+struct out *out_mapped(struct conversion *c, struct source *s, const char *name, enum map_fn fn,
+                       float arg);                               /* each value by fn */
 struct out *out_patches(struct conversion *c, struct source *s); /* [C, p*p*3] -> [C, 3, p, p] */
+/* [C, 3, 2, p, p]: a tensor of four dimensions for each of two frames; false: it is none such. */
+bool out_frames(struct conversion *c, struct source *s, const char *first, const char *second);
 void out_values(struct conversion *c, const char *name, const float *values, size_t n); /* F32 */
 void stacks_finish(struct conversion *c);
 void stacks_free(struct conversion *c);
@@ -289,36 +298,12 @@ const struct arch_table *arch_find(struct conversion *c, const char *class);
 /* Names of adapters of models of that architecture; NULL: unknown. */
 const struct arch_table *arch_find_gguf(const char *arch);
 
+/* What ends the three kinds of tables. */
 #define RENAMES_END                                                                                \
     { NULL, NULL }
 #define KEYS_END                                                                                   \
     { NULL, K_U32, NULL }
 #define RULES_END                                                                                  \
     { NULL, NULL, NULL }
-
-/* The keys that nearly all have; spec/safetensors.md 5. */
-#define KEYS_COMMON                                                                                \
-    {"block_count", K_U32, "num_hidden_layers"},                                                   \
-        {"context_length", K_U32, "max_position_embeddings"},                                      \
-        {"embedding_length", K_U32, "hidden_size"},                                                \
-        {"feed_forward_length", K_U32, "intermediate_size"},                                       \
-        {"attention.head_count", K_U32, "num_attention_heads"}, {                                  \
-        "attention.head_count_kv", K_U32, "num_key_value_heads"                                    \
-    }
-#define KEYS_RMS                                                                                   \
-    { "attention.layer_norm_rms_epsilon", K_F32, "rms_norm_eps" }
-#define KEYS_HEAD_DIM                                                                              \
-    {"attention.key_length", K_U32, "head_dim"}, { "attention.value_length", K_U32, "head_dim" }
-
-/* What families share. */
-void llama3_rope_freqs(struct conversion *c);                   /* arch/llama.c */
-uint32_t pooling_type(struct conversion *c, uint32_t fallback); /* arch/bert.c */
-/* arch/qwen3vl.c: a projector file's general and clip.* keys, also from preprocessor_config.json.
- */
-void put_projector(struct conversion *c, const char *type, const struct key_row *keys);
-void put_qwen3vl_projector(struct conversion *c);
-void drop_mtp_blocks(struct conversion *c); /* arch/deepseek.c: blocks behind the last layer */
-rule_fn rule_qwen3vl_projector;
-void put_mrope(struct conversion *c, const char *key, const char *paths); /* padded with 0 to 4 */
 
 #endif

@@ -43,8 +43,7 @@ static struct stack *stack_of(struct conversion *c, const char *name) {
     return &list[c->n_stacks++];
 }
 
-void rule_stack(struct conversion *c, struct source *s, const struct rule *r,
-                const uint32_t num[2]) {
+RULE(rule_stack) {
     const bool layered = strchr(r->arg, '#') != NULL; /* else the only number is the expert's */
     struct stack *k = stack_of(c, names_fill(c, r->arg, num));
     if (k == NULL) return;

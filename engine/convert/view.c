@@ -194,6 +194,42 @@ struct out *out_keep(struct conversion *c, struct source *s, const char *name) {
     return out_of(c, &v, name, s->n_dims, s->dim);
 }
 
+struct out *out_mapped(struct conversion *c, struct source *s, const char *name, enum map_fn fn,
+                       float arg) {
+    struct out *o = out_keep(c, s, name);
+    if (o == NULL || o->n_views == 0) return o;
+    o->views[0].fn = fn;
+    o->views[0].arg = arg;
+    return o;
+}
+
+struct out *out_patches(struct conversion *c, struct source *s) {
+    struct view v = view_of(s);
+    int64_t p = 1;
+    if (s->n_dims != 2) return out_keep(c, s, s->name);
+    while (p < 4096 && p * p * 3 < s->dim[1]) p++;
+    if (p * p * 3 != s->dim[1]) {
+        convert_fail(c, ST_FORMAT, "tensor '%s': %lld columns are no square of pixels", s->orig,
+                     (long long)s->dim[1]);
+        return NULL;
+    }
+    view_reshape(c, &v, 1, p);
+    view_reshape(c, &v, 2, p); /* [C, y, x, channel] */
+    view_swap(&v, 1, 3);
+    view_swap(&v, 2, 3); /* [C, channel, y, x] */
+    return out_of(c, &v, s->name, 4, v.dim);
+}
+
+bool out_frames(struct conversion *c, struct source *s, const char *first, const char *second) {
+    for (int i = 0; i < 2 && s->n_dims == 5; i++) {
+        struct view v = view_of(s);
+        view_slice(c, &v, 2, i, 1, 1);
+        out_of(c, &v, i == 0 ? first : second, 4,
+               (int64_t[]){s->dim[0], s->dim[1], s->dim[3], s->dim[4]});
+    }
+    return s->n_dims == 5;
+}
+
 void out_values(struct conversion *c, const char *name, const float *values, size_t n) {
     struct source *s = convert_zalloc(c, 1, sizeof *s);
     if (s == NULL || values == NULL) return;

@@ -11,8 +11,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/os.h"
-#include "engine/grammar/grammar.h"
-#include "engine/grammar/token_index.h"
+#include "engine/grammar/testing.h"
 
 /* ---- helpers ---- */
 
@@ -400,33 +399,12 @@ static const char *const PIECES[] = {
     "1,2",   "{\"",   "{\"a\"", "a\":", "bb",       "",           "}}",  "y",  "yes"};
 enum { N_PIECES = sizeof PIECES / sizeof *PIECES, EOG = N_PIECES, N_TOKENS = N_PIECES + 1 };
 
-static struct token_index *open_index(void) {
-    const char *text[N_TOKENS];
-    size_t len[N_TOKENS];
-    bool eog[N_TOKENS] = {0};
-    struct token_index *ti = NULL;
-    for (size_t i = 0; i < N_PIECES; i++) {
-        text[i] = PIECES[i];
-        len[i] = strlen(PIECES[i]);
-    }
-    text[EOG] = "</s>";
-    len[EOG] = 4;
-    eog[EOG] = true;
-    assert_int_equal(token_index_of_texts(&ti, text, len, eog, N_TOKENS, NULL), ST_OK);
-    return ti;
-}
+static const struct pieces vocabulary = {PIECES, N_PIECES};
 
-/* By the definition: the text so far and the token's bytes are a beginning of a text. */
-static bool brute_allows(struct grammar *g, const char *so_far, size_t len, int token) {
-    struct grammar_run *r = NULL;
-    assert_int_equal(grammar_run_open(&r, g, NULL), ST_OK);
-    assert_int_equal(grammar_run_text(r, so_far, len), len);
-    bool yes = token == EOG ? grammar_run_accepts(r)
-                            : PIECES[token][0] != '\0' &&
-                                  grammar_run_text(r, PIECES[token], strlen(PIECES[token])) ==
-                                      strlen(PIECES[token]);
-    grammar_run_close(r);
-    return yes;
+static struct token_index *open_index(void) {
+    struct token_index *ti = NULL;
+    assert_int_equal(pieces_index(&ti, &vocabulary, NULL), ST_OK);
+    return ti;
 }
 
 /* Random walks: at each place every token's bit must be right; chooses an allowed token. */
@@ -441,9 +419,9 @@ static void walk_and_compare(struct grammar *g, unsigned seed, int steps) {
         uint32_t bits[(N_TOKENS + 31) / 32];
         assert_non_null(mask);
         memcpy(bits, mask, sizeof bits);
-        for (int t = 0; t < N_TOKENS; t++) {
+        for (token_id t = 0; t < N_TOKENS; t++) {
             bool bit = bits[t / 32] >> (t % 32) & 1;
-            if (bit != brute_allows(g, text.data, text.len, t)) {
+            if (bit != piece_fits(&vocabulary, g, text.data, text.len, t)) {
                 print_error("after '%s': token %d '%s' is %d\n", text.data, t,
                             t < N_PIECES ? PIECES[t] : "end", bit);
                 fail();
@@ -579,18 +557,11 @@ static enum status use_everything(void) {
         "\"not\":{}}";
     static const token_id tokens[] = {5, 7, 0, 8, 7, 4, 9, 7, 1, 8, 21};
     struct grammar_source source = {GRAMMAR_SCHEMA, schema, sizeof schema - 1};
-    const char *text[N_TOKENS];
-    size_t len[N_TOKENS];
-    bool eog[N_TOKENS] = {0};
     struct token_index *ti = NULL;
     struct grammar *g = NULL;
     struct grammar_run *r = NULL;
     struct err e = {0};
-    for (size_t i = 0; i < N_TOKENS; i++) {
-        text[i] = i < N_PIECES ? PIECES[i] : "";
-        len[i] = strlen(text[i]);
-    }
-    enum status st = token_index_of_texts(&ti, text, len, eog, N_TOKENS, &e);
+    enum status st = pieces_index(&ti, &vocabulary, &e);
     if (st == ST_OK) st = grammar_get(&g, &source, ti, &e);
     if (st == ST_OK) st = grammar_run_open(&r, g, &e);
     for (size_t i = 0; st == ST_OK && i < sizeof tokens / sizeof *tokens; i++) {

@@ -5,50 +5,31 @@
 
 #include "engine/convert/arch/tables.h"
 
+/* clang-format off */
+#define NAMES_DEEPSEEK                                                              \
+    NAMES_LM_HEAD, NAMES_MODEL, NAMES_NORMS, NAMES_FFN, NAMES_SHARED_EXPERTS,       \
+    {"self_attn.kv_a_proj_with_mqa", "attn_kv_a_mqa"},                              \
+    {"self_attn.kv_a_layernorm", "attn_kv_a_norm"},                                 \
+    {"self_attn.kv_b_proj", "attn_kv_b"},                                           \
+    {"self_attn.q_a_proj", "attn_q_a"},                                             \
+    {"self_attn.q_a_layernorm", "attn_q_a_norm"},                                   \
+    {"self_attn.q_b_proj", "attn_q_b"},                                             \
+    {"self_attn.o_proj", "attn_output"},                                            \
+    {"mlp.gate.e_score_correction_bias", "exp_probs_b.bias"},                       \
+    {"mlp.gate", "ffn_gate_inp"}
+/* clang-format on */
+
+static const struct rename glm4_names[] = {NAMES_DEEPSEEK, RENAMES_END};
 static const struct rename deepseek_names[] = {
-    {"lm_head", "output"},
-    {"model.embed_tokens", "token_embd"},
-    {"model.norm", "output_norm"},
     {"language_model.", ""},
-    {"model.layers", "blk"},
-    {"input_layernorm", "attn_norm"},
-    {"self_attn.kv_a_proj_with_mqa", "attn_kv_a_mqa"},
-    {"self_attn.kv_a_layernorm", "attn_kv_a_norm"},
-    {"self_attn.kv_b_proj", "attn_kv_b"},
-    {"self_attn.q_a_proj", "attn_q_a"},
-    {"self_attn.q_a_layernorm", "attn_q_a_norm"},
-    {"self_attn.q_b_proj", "attn_q_b"},
-    {"self_attn.o_proj", "attn_output"},
-    {"post_attention_layernorm", "ffn_norm"},
-    {"mlp.shared_experts.down_proj", "ffn_down_shexp"},
-    {"mlp.shared_experts.gate_proj", "ffn_gate_shexp"},
-    {"mlp.shared_experts.up_proj", "ffn_up_shexp"},
-    {"mlp.gate_proj", "ffn_gate"},
-    {"mlp.down_proj", "ffn_down"},
-    {"mlp.up_proj", "ffn_up"},
-    {"mlp.gate.e_score_correction_bias", "exp_probs_b.bias"},
-    {"mlp.gate", "ffn_gate_inp"},
+    NAMES_DEEPSEEK,
     RENAMES_END,
 };
 
 static const struct rename ocr_names[] = {
-    {"model.embed_tokens", "token_embd"},
-    {"model.layers", "blk"},
-    {"input_layernorm", "attn_norm"},
-    {"self_attn.q_proj", "attn_q"},
-    {"self_attn.k_proj", "attn_k"},
-    {"self_attn.v_proj", "attn_v"},
-    {"self_attn.o_proj", "attn_output"},
-    {"post_attention_layernorm", "ffn_norm"},
-    {"mlp.gate_proj", "ffn_gate"},
-    {"mlp.up_proj", "ffn_up"},
-    {"mlp.down_proj", "ffn_down"},
+    NAMES_LLAMA,
+    NAMES_SHARED_EXPERTS,
     {"mlp.gate", "ffn_gate_inp"},
-    {"mlp.shared_experts.gate_proj", "ffn_gate_shexp"},
-    {"mlp.shared_experts.up_proj", "ffn_up_shexp"},
-    {"mlp.shared_experts.down_proj", "ffn_down_shexp"},
-    {"model.norm", "output_norm"},
-    {"lm_head", "output"},
     {"model.vision_model", "v"},
     {"embeddings.patch_embedding", "patch_embd"},
     {"embeddings.class_embedding", "class_embd"},
@@ -65,53 +46,13 @@ static const struct rename ocr_names[] = {
     RENAMES_END,
 };
 
-static const struct rename glm4_names[] = {
-    {"lm_head", "output"},
-    {"model.embed_tokens", "token_embd"},
-    {"model.norm", "output_norm"},
-    {"model.layers", "blk"},
-    {"input_layernorm", "attn_norm"},
-    {"self_attn.kv_a_proj_with_mqa", "attn_kv_a_mqa"},
-    {"self_attn.kv_a_layernorm", "attn_kv_a_norm"},
-    {"self_attn.kv_b_proj", "attn_kv_b"},
-    {"self_attn.q_a_proj", "attn_q_a"},
-    {"self_attn.q_a_layernorm", "attn_q_a_norm"},
-    {"self_attn.q_b_proj", "attn_q_b"},
-    {"self_attn.o_proj", "attn_output"},
-    {"post_attention_layernorm", "ffn_norm"},
-    {"mlp.shared_experts.down_proj", "ffn_down_shexp"},
-    {"mlp.shared_experts.gate_proj", "ffn_gate_shexp"},
-    {"mlp.shared_experts.up_proj", "ffn_up_shexp"},
-    {"mlp.gate_proj", "ffn_gate"},
-    {"mlp.down_proj", "ffn_down"},
-    {"mlp.up_proj", "ffn_up"},
-    {"mlp.gate.e_score_correction_bias", "exp_probs_b.bias"},
-    {"mlp.gate", "ffn_gate_inp"},
-    RENAMES_END,
-};
-
 static const struct rename laguna_names[] = {
-    {"lm_head", "output"},
-    {"model.embed_tokens", "token_embd"},
-    {"model.norm", "output_norm"},
-    {"model.layers", "blk"},
-    {"input_layernorm", "attn_norm"},
-    {"post_attention_layernorm", "ffn_norm"},
-    {"self_attn.q_proj", "attn_q"},
-    {"self_attn.k_proj", "attn_k"},
-    {"self_attn.v_proj", "attn_v"},
-    {"self_attn.o_proj", "attn_output"},
+    NAMES_LLAMA,
+    NAMES_QK_NORM,
     {"self_attn.g_proj", "attn_g"},
-    {"self_attn.q_norm", "attn_q_norm"},
-    {"self_attn.k_norm", "attn_k_norm"},
-    {"mlp.gate_proj", "ffn_gate"},
-    {"mlp.up_proj", "ffn_up"},
-    {"mlp.down_proj", "ffn_down"},
     {"mlp.gate.weight", "ffn_gate_inp.weight"},
     {"mlp.experts.e_score_correction_bias", "exp_probs_b.bias"},
-    {"mlp.shared_expert.gate_proj", "ffn_gate_shexp"},
-    {"mlp.shared_expert.up_proj", "ffn_up_shexp"},
-    {"mlp.shared_expert.down_proj", "ffn_down_shexp"},
+    NAMES_SHARED_EXPERT,
     {"mlp.experts.*.gate_proj", "ffn_gate_exps"},
     {"mlp.experts.*.up_proj", "ffn_up_exps"},
     {"mlp.experts.*.down_proj", "ffn_down_exps"},
@@ -195,12 +136,10 @@ void drop_mtp_blocks(struct conversion *c) {
 }
 
 /* [H * (nope + v), rank]: of each head the rows of k, transposed, and those of v. */
-static void split_kv_b(struct conversion *c, struct source *s, const struct rule *r,
-                       const uint32_t num[2]) {
+static RULE(split_kv_b) {
     const int64_t nope = cfg_u32(c, "qk_nope_head_dim"), vd = cfg_u32(c, "v_head_dim");
     const int64_t rank = s->dim[1], each = nope + vd, heads = each != 0 ? s->dim[0] / each : 0;
     struct view k = view_of(s), v;
-    (void)r, (void)num;
     view_reshape(c, &k, 0, heads);
     if (convert_failed(c)) return;
     v = k;
@@ -210,12 +149,6 @@ static void split_kv_b(struct conversion *c, struct source *s, const struct rule
     view_slice(c, &v, 1, nope, vd, 1);
     out_of(c, &v, names_replace(c, s->name, "kv_b", "v_b"), 3, (int64_t[]){heads, vd, rank});
 }
-
-#define RULES_EXPERTS                                                                              \
-    {"blk.#.mlp.experts.#.gate_proj.weight", rule_stack, "blk.#.ffn_gate_exps.weight"},            \
-        {"blk.#.mlp.experts.#.up_proj.weight", rule_stack, "blk.#.ffn_up_exps.weight"}, {          \
-        "blk.#.mlp.experts.#.down_proj.weight", rule_stack, "blk.#.ffn_down_exps.weight"           \
-    }
 
 static const struct rule expert_rules[] = {RULES_EXPERTS, RULES_END};
 static const struct rule glm4_rules[] = {

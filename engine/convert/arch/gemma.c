@@ -5,64 +5,27 @@
 #include "engine/convert/arch/tables.h"
 
 static const struct rename gemma_names[] = {
-    {"model.embed_tokens", "token_embd"},
-    {"model.norm", "output_norm"},
-    {"model.layers", "blk"},
-    {"input_layernorm", "attn_norm"},
-    {"self_attn.q_proj", "attn_q"},
-    {"self_attn.k_proj", "attn_k"},
-    {"self_attn.v_proj", "attn_v"},
-    {"self_attn.o_proj", "attn_output"},
-    {"mlp.gate_proj", "ffn_gate"},
-    {"mlp.down_proj", "ffn_down"},
-    {"mlp.up_proj", "ffn_up"},
-    {"post_attention_layernorm", "ffn_norm"},
-    RENAMES_END,
+    NAMES_MODEL, NAMES_ATTN, NAMES_FFN, NAMES_NORMS, RENAMES_END,
 };
 
 static const struct rename gemma2_names[] = {
-    {"model.embed_tokens", "token_embd"},
-    {"model.norm", "output_norm"},
-    {"model.layers", "blk"},
-    {"input_layernorm", "attn_norm"},
-    {"self_attn.q_proj", "attn_q"},
-    {"self_attn.k_proj", "attn_k"},
-    {"self_attn.v_proj", "attn_v"},
-    {"self_attn.o_proj", "attn_output"},
-    {"mlp.gate_proj", "ffn_gate"},
-    {"mlp.down_proj", "ffn_down"},
-    {"mlp.up_proj", "ffn_up"},
-    {"post_attention_layernorm", "post_attention_norm"},
-    {"pre_feedforward_layernorm", "ffn_norm"},
-    {"post_feedforward_layernorm", "post_ffw_norm"},
-    RENAMES_END,
+    NAMES_MODEL, NAMES_ATTN, NAMES_FFN, NAMES_NORMS_4, RENAMES_END,
 };
 
 static const struct rename gemma3_names[] = {
-    {"lm_head", "output"},
-    {"model.embed_tokens", "token_embd"},
-    {"model.norm", "output_norm"},
+    NAMES_LM_HEAD,
+    NAMES_MODEL,
+    NAMES_ATTN,
+    NAMES_QK_NORM,
+    NAMES_FFN,
+    NAMES_NORMS_4,
+    {"language_model.", ""},
     {"vision_tower.vision_model.embeddings", "v"},
     {"vision_tower.vision_model", "v"},
     {"vision_model.vision_model.embeddings", "v"},
     {"vision_model.vision_model", "v"},
-    {"language_model.", ""},
-    {"model.layers", "blk"},
     {"encoder.layers", "blk"},
-    {"input_layernorm", "attn_norm"},
-    {"self_attn.q_proj", "attn_q"},
-    {"self_attn.q_norm", "attn_q_norm"},
-    {"self_attn.k_proj", "attn_k"},
-    {"self_attn.k_norm", "attn_k_norm"},
-    {"self_attn.v_proj", "attn_v"},
-    {"self_attn.o_proj", "attn_output"},
     {"self_attn.out_proj", "attn_output"},
-    {"mlp.gate_proj", "ffn_gate"},
-    {"mlp.down_proj", "ffn_down"},
-    {"mlp.up_proj", "ffn_up"},
-    {"post_attention_layernorm", "post_attention_norm"},
-    {"pre_feedforward_layernorm", "ffn_norm"},
-    {"post_feedforward_layernorm", "post_ffw_norm"},
     {"input_projection_weight", "input_projection.weight"},
     {"multi_modal_projector", "mm"},
     RENAMES_END,
@@ -71,19 +34,10 @@ static const struct rename gemma3_names[] = {
 static const struct rename embedding_names[] = {
     {"embed_tokens.", "token_embd."},
     {"layers.", "blk."},
-    {"input_layernorm", "attn_norm"},
-    {"self_attn.q_proj", "attn_q"},
-    {"self_attn.q_norm", "attn_q_norm"},
-    {"self_attn.k_proj", "attn_k"},
-    {"self_attn.k_norm", "attn_k_norm"},
-    {"self_attn.v_proj", "attn_v"},
-    {"self_attn.o_proj", "attn_output"},
-    {"mlp.gate_proj", "ffn_gate"},
-    {"mlp.down_proj", "ffn_down"},
-    {"mlp.up_proj", "ffn_up"},
-    {"post_attention_layernorm", "post_attention_norm"},
-    {"pre_feedforward_layernorm", "ffn_norm"},
-    {"post_feedforward_layernorm", "post_ffw_norm"},
+    NAMES_ATTN,
+    NAMES_QK_NORM,
+    NAMES_FFN,
+    NAMES_NORMS_4,
     RENAMES_END,
 };
 
@@ -132,14 +86,11 @@ static const struct key_row gemma3_vision_keys[] = {
     {"final_logit_softcapping", K_F32_IF, "final_logit_softcapping"},
     {"rope.local.freq_base", K_F32_IF, "rope_local_base_freq"},
     {"rope.freq_base", K_F32_IF, "rope_theta"},
-    {"vision.block_count", K_U32, "@vision_config.num_hidden_layers"},
-    {"vision.embedding_length", K_U32, "@vision_config.hidden_size"},
-    {"vision.feed_forward_length", K_U32, "@vision_config.intermediate_size"},
-    {"vision.image_size", K_U32, "@vision_config.image_size"},
-    {"vision.patch_size", K_U32, "@vision_config.patch_size"},
-    {"vision.num_channels", K_U32, "@vision_config.num_channels|3"},
-    {"vision.attention.head_count", K_U32, "@vision_config.num_attention_heads"},
-    {"vision.attention.layer_norm_epsilon", K_F32, "@vision_config.layer_norm_eps|0.000001"},
+    KEYS_TOWER("vision.", K_U32, VISION),
+    {"vision.image_size", K_U32, VISION "image_size"},
+    {"vision.patch_size", K_U32, VISION "patch_size"},
+    {"vision.num_channels", K_U32, VISION "num_channels|3"},
+    {"vision.attention.layer_norm_epsilon", K_F32, VISION "layer_norm_eps|0.000001"},
     {"mm.tokens_per_image", K_U32_IF, "@mm_tokens_per_image"},
     KEYS_END,
 };
@@ -159,11 +110,9 @@ static const struct key_row embedding_keys[] = {
 };
 
 /* The matrix may have more rows than there are tokens. */
-static void cut_to_tokens(struct conversion *c, struct source *s, const struct rule *r,
-                          const uint32_t num[2]) {
+static RULE(cut_to_tokens) {
     int64_t dim[SFT_MAX_DIMS];
     struct view v = view_of(s);
-    (void)r, (void)num;
     memcpy(dim, s->dim, sizeof dim);
     if (s->n_dims == 2 && dim[0] > (int64_t)c->n_tokens) {
         dim[0] = c->n_tokens;
@@ -184,8 +133,7 @@ static const struct rule gemma3_rules[] = {
     RULES_END,
 };
 
-static void norm_as_output(struct conversion *c, struct source *s, const struct rule *r,
-                           const uint32_t num[2]) {
+static RULE(norm_as_output) {
     s->name = "output_norm.weight";
     rule_add_one(c, s, r, num);
 }

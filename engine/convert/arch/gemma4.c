@@ -14,19 +14,10 @@ static const struct rename gemma3n_names[] = {
     {"model.language_model.altup_unembed_projections", "altup_unembd_proj"},
     {"model.language_model.norm", "output_norm"},
     {"model.language_model.layers", "blk"},
-    {"input_layernorm", "attn_norm"},
-    {"self_attn.q_proj", "attn_q"},
-    {"self_attn.q_norm", "attn_q_norm"},
-    {"self_attn.k_proj", "attn_k"},
-    {"self_attn.k_norm", "attn_k_norm"},
-    {"self_attn.v_proj", "attn_v"},
-    {"self_attn.o_proj", "attn_output"},
-    {"post_attention_layernorm", "post_attention_norm"},
-    {"pre_feedforward_layernorm", "ffn_norm"},
-    {"mlp.gate_proj", "ffn_gate"},
-    {"mlp.up_proj", "ffn_up"},
-    {"mlp.down_proj", "ffn_down"},
-    {"post_feedforward_layernorm", "post_ffw_norm"},
+    NAMES_ATTN,
+    NAMES_QK_NORM,
+    NAMES_FFN,
+    NAMES_NORMS_4,
     {"per_layer_input_gate", "inp_gate"},
     {"per_layer_projection", "proj"},
     {"post_per_layer_input_norm", "post_norm"},
@@ -106,22 +97,13 @@ static const struct rename gemma4_names[] = {
     {"model.language_model.per_layer_projection_norm", "per_layer_proj_norm"},
     {"model.language_model.norm", "output_norm"},
     {"model.language_model.layers", "blk"},
-    {"input_layernorm", "attn_norm"},
-    {"self_attn.q_proj", "attn_q"},
-    {"self_attn.q_norm", "attn_q_norm"},
-    {"self_attn.k_proj", "attn_k"},
-    {"self_attn.k_norm", "attn_k_norm"},
-    {"self_attn.v_proj", "attn_v"},
-    {"self_attn.o_proj", "attn_output"},
-    {"mlp.gate_proj", "ffn_gate"},
-    {"mlp.down_proj", "ffn_down"},
-    {"mlp.up_proj", "ffn_up"},
-    {"post_attention_layernorm", "post_attention_norm"},
     {"pre_feedforward_layernorm_2", "pre_ffw_norm_2"},
-    {"pre_feedforward_layernorm", "ffn_norm"},
     {"post_feedforward_layernorm_1", "post_ffw_norm_1"},
     {"post_feedforward_layernorm_2", "post_ffw_norm_2"},
-    {"post_feedforward_layernorm", "post_ffw_norm"},
+    NAMES_ATTN,
+    NAMES_QK_NORM,
+    NAMES_FFN,
+    NAMES_NORMS_4,
     {"per_layer_input_gate", "inp_gate"},
     {"per_layer_projection", "proj"},
     {"post_per_layer_input_norm", "post_norm"},
@@ -166,14 +148,9 @@ static const struct key_row gemma3n_keys[] = {
     KEYS_END,
 };
 
-static void clamp(struct conversion *c, struct source *s, const struct rule *r,
-                  const uint32_t num[2]) {
+static RULE(clamp) {
     const double limit = cfg_num(c, "altup_coef_clip");
-    struct out *o = out_keep(c, s, s->name);
-    (void)r, (void)num;
-    if (o == NULL || o->n_views == 0 || limit <= 0) return;
-    o->views[0].fn = MAP_CLAMP;
-    o->views[0].arg = (float)limit;
+    out_mapped(c, s, s->name, limit > 0 ? MAP_CLAMP : MAP_NONE, (float)limit);
 }
 
 static const struct rule gemma3n_rules[] = {
@@ -248,16 +225,10 @@ static const struct key_row gemma4_keys[] = {
     {"rope.dimension_count_swa", K_U32, "head_dim"},
     {"final_logit_softcapping", K_F32_IF, "final_logit_softcapping"},
     {"embedding_length_per_layer_input", K_U32, "hidden_size_per_layer_input"},
-    {"vision.block_count", K_U32_IF, "@vision_config.num_hidden_layers"},
-    {"vision.embedding_length", K_U32_IF, "@vision_config.hidden_size"},
-    {"vision.feed_forward_length", K_U32_IF, "@vision_config.intermediate_size"},
-    {"vision.attention.head_count", K_U32_IF, "@vision_config.num_attention_heads"},
-    {"vision.attention.layer_norm_epsilon", K_F32_IF, "@vision_config.rms_norm_eps"},
-    {"vision.patch_size", K_U32_IF, "@vision_config.patch_size"},
-    {"audio.block_count", K_U32_IF, "@audio_config.num_hidden_layers"},
-    {"audio.embedding_length", K_U32_IF, "@audio_config.hidden_size"},
-    {"audio.feed_forward_length", K_U32_IF, "@audio_config.intermediate_size"},
-    {"audio.attention.head_count", K_U32_IF, "@audio_config.num_attention_heads"},
+    KEYS_TOWER("vision.", K_U32_IF, VISION),
+    {"vision.attention.layer_norm_epsilon", K_F32_IF, VISION "rms_norm_eps"},
+    {"vision.patch_size", K_U32_IF, VISION "patch_size"},
+    KEYS_TOWER("audio.", K_U32_IF, "@audio_config."),
     KEYS_END,
 };
 static const struct key_row gemma4_moe_keys[] = {
@@ -268,19 +239,12 @@ static const struct key_row gemma4_moe_keys[] = {
 };
 
 /* [C, p*p*3] -> [C, 3, p, p] as F16. */
-static void patches(struct conversion *c, struct source *s, const struct rule *r,
-                    const uint32_t num[2]) {
+static RULE(patches) {
     struct out *o = out_patches(c, s);
-    (void)r, (void)num;
     if (o != NULL && o->type == DT_BF16) o->type = DT_F16;
 }
 
-static void softplus(struct conversion *c, struct source *s, const struct rule *r,
-                     const uint32_t num[2]) {
-    struct out *o = out_keep(c, s, s->name);
-    (void)r, (void)num;
-    if (o != NULL && o->n_views != 0) o->views[0].fn = MAP_SOFTPLUS;
-}
+static RULE(softplus) { out_mapped(c, s, s->name, MAP_SOFTPLUS, 0); }
 
 static const struct rule gemma4_rules[] = {
     {"*embedding_post_projection_norm*", rule_drop, NULL},

@@ -5,20 +5,15 @@
 #include "engine/convert/arch/tables.h"
 
 static const struct rename gptoss_names[] = {
-    {"lm_head", "output"},
-    {"model.embed_tokens", "token_embd"},
-    {"model.layers", "blk"},
+    NAMES_LM_HEAD,
+    NAMES_MODEL,
+    NAMES_ATTN,
     {"input_layernorm", "attn_norm"},
-    {"self_attn.q_proj", "attn_q"},
-    {"self_attn.k_proj", "attn_k"},
-    {"self_attn.v_proj", "attn_v"},
-    {"self_attn.o_proj", "attn_output"},
     {"self_attn.sinks", "attn_sinks.weight"},
     {"post_attention_layernorm", "post_attention_norm"},
     {"mlp.router", "ffn_gate_inp"},
     {"mlp.experts.gate_up_proj_", "ffn_gate_up_exps."},
     {"mlp.experts.down_proj_", "ffn_down_exps."},
-    {"model.norm", "output_norm"},
     RENAMES_END,
 };
 
@@ -80,14 +75,9 @@ static void meta(struct conversion *c) {
     put_bool(c, "tokenizer.ggml.add_eos_token", false);
 }
 
-#define RULE(name)                                                                                 \
-    static void name(struct conversion *c, struct source *s, const struct rule *r,                 \
-                     const uint32_t num[2])
-
 /* Even entries of the last dimension are gate, odd ones up. */
-RULE(bias) {
+static RULE(bias) {
     static const char *const to[] = {"gate_exps", "up_exps"};
-    (void)r, (void)num;
     for (int i = 0; i < 2 && s->n_dims == 2; i++) {
         struct view v = view_of(s);
         view_slice(c, &v, 1, i, s->dim[1] / 2, 2);
@@ -130,8 +120,7 @@ static void put_blocks(struct conversion *c, struct source *s, const char *name,
     out_add(c, o, &v);
 }
 
-RULE(blocks) {
-    (void)r, (void)num;
+static RULE(blocks) {
     if (strstr(s->name, "gate_up_exps") != NULL) {
         put_blocks(c, s, names_replace(c, s->name, "gate_up", "gate"), 0, 2);
         put_blocks(c, s, names_replace(c, s->name, "gate_up", "up"), 1, 2);

@@ -3,55 +3,39 @@
 
 #include "engine/convert/arch/tables.h"
 
-static const struct rename lfm2_names[] = {
-    {"model.embed_tokens", "token_embd"},
-    {"model.embedding_norm", "token_embd_norm"},
-    {"model.layers", "blk"},
-    {"operator_norm", "attn_norm"},
-    {"self_attn.q_proj", "attn_q"},
-    {"self_attn.k_proj", "attn_k"},
-    {"self_attn.v_proj", "attn_v"},
-    {"self_attn.out_proj", "attn_output"},
-    {"self_attn.q_layernorm", "attn_q_norm"},
-    {"self_attn.k_layernorm", "attn_k_norm"},
-    {"conv.conv", "shortconv.conv"},
-    {"conv.in_proj", "shortconv.in_proj"},
-    {"conv.out_proj", "shortconv.out_proj"},
-    {"feed_forward.gate", "ffn_gate_inp"},
-    {"feed_forward.expert_bias", "exp_probs_b.bias"},
-    {"feed_forward.w1", "ffn_gate"},
-    {"feed_forward.w2", "ffn_down"},
-    {"feed_forward.w3", "ffn_up"},
-    {"ffn_norm", "ffn_norm"},
-    RENAMES_END,
-};
+/* clang-format off */
+#define NAMES_LFM2                                                  \
+    {"model.embed_tokens", "token_embd"},                           \
+    {"model.embedding_norm", "token_embd_norm"},                    \
+    {"model.layers", "blk"},                                        \
+    {"operator_norm", "attn_norm"},                                 \
+    {"self_attn.q_proj", "attn_q"},                                 \
+    {"self_attn.k_proj", "attn_k"},                                 \
+    {"self_attn.v_proj", "attn_v"},                                 \
+    {"self_attn.out_proj", "attn_output"},                          \
+    {"self_attn.q_layernorm", "attn_q_norm"},                       \
+    {"self_attn.k_layernorm", "attn_k_norm"},                       \
+    {"conv.conv", "shortconv.conv"},                                \
+    {"conv.in_proj", "shortconv.in_proj"},                          \
+    {"conv.out_proj", "shortconv.out_proj"},                        \
+    {"feed_forward.gate", "ffn_gate_inp"},                          \
+    {"feed_forward.expert_bias", "exp_probs_b.bias"},               \
+    {"feed_forward.w1", "ffn_gate"},                                \
+    {"feed_forward.w2", "ffn_down"},                                \
+    {"feed_forward.w3", "ffn_up"},                                  \
+    {"ffn_norm", "ffn_norm"}
+/* clang-format on */
+
+static const struct rename lfm2_names[] = {NAMES_LFM2, RENAMES_END};
 
 static const struct rename lfm2vl_names[] = {
-    {"model.embed_tokens", "token_embd"},
+    NAMES_LFM2,
     {"model.language_model.embed_tokens", "token_embd"},
     {"model.language_model.model.embed_tokens", "token_embd"},
-    {"model.embedding_norm", "token_embd_norm"},
     {"model.language_model.embedding_norm", "token_embd_norm"},
     {"model.language_model.model.embedding_norm", "token_embd_norm"},
-    {"model.layers", "blk"},
     {"model.language_model.layers", "blk"},
     {"model.language_model.model.layers", "blk"},
-    {"operator_norm", "attn_norm"},
-    {"self_attn.q_proj", "attn_q"},
-    {"self_attn.k_proj", "attn_k"},
-    {"self_attn.v_proj", "attn_v"},
-    {"self_attn.out_proj", "attn_output"},
-    {"self_attn.q_layernorm", "attn_q_norm"},
-    {"self_attn.k_layernorm", "attn_k_norm"},
-    {"conv.conv", "shortconv.conv"},
-    {"conv.in_proj", "shortconv.in_proj"},
-    {"conv.out_proj", "shortconv.out_proj"},
-    {"feed_forward.gate", "ffn_gate_inp"},
-    {"feed_forward.expert_bias", "exp_probs_b.bias"},
-    {"feed_forward.w1", "ffn_gate"},
-    {"feed_forward.w2", "ffn_down"},
-    {"feed_forward.w3", "ffn_up"},
-    {"ffn_norm", "ffn_norm"},
     {"model.vision_tower.vision_model.embeddings.patch_embedding", "v.patch_embd"},
     {"model.vision_tower.vision_model.embeddings.position_embedding", "v.position_embd"},
     {"model.vision_tower.vision_model.encoder.layers", "v.blk"},
@@ -59,10 +43,6 @@ static const struct rename lfm2vl_names[] = {
     {"model.multi_modal_projector.layer_norm", "mm.layer_norm"},
     {"model.multi_modal_projector.linear_1", "mm.1"},
     {"model.multi_modal_projector.linear_2", "mm.2"},
-    {"self_attn.q_proj", "attn_q"},
-    {"self_attn.k_proj", "attn_k"},
-    {"self_attn.v_proj", "attn_v"},
-    {"self_attn.out_proj", "attn_out"},
     {"layer_norm1", "ln1"},
     {"layer_norm2", "ln2"},
     {"mlp.fc1", "ffn_up"},
@@ -89,15 +69,11 @@ static const struct key_row expert_keys[] = {
     {"expert_weights_scale", K_F32, "routed_scaling_factor|1"},
     KEYS_END,
 };
-#define V "@vision_config."
 static const struct key_row vision_keys[] = {
-    {"vision.block_count", K_U32, V "num_hidden_layers"},
-    {"vision.embedding_length", K_U32, V "hidden_size"},
-    {"vision.feed_forward_length", K_U32, V "intermediate_size"},
-    {"vision.attention.head_count", K_U32, V "num_attention_heads"},
-    {"vision.attention.layer_norm_epsilon", K_F32, V "layer_norm_eps|0.000001"},
-    {"vision.patch_size", K_U32, V "patch_size"},
-    {"vision.num_channels", K_U32, V "num_channels|3"},
+    KEYS_TOWER("vision.", K_U32, VISION),
+    {"vision.attention.layer_norm_epsilon", K_F32, VISION "layer_norm_eps|0.000001"},
+    {"vision.patch_size", K_U32, VISION "patch_size"},
+    {"vision.num_channels", K_U32, VISION "num_channels|3"},
     KEYS_END,
 };
 
@@ -141,11 +117,7 @@ static void prepare(struct conversion *c) {
     if (has_experts(c)) c->arch_name = "lfm2moe";
 }
 
-static void patches(struct conversion *c, struct source *s, const struct rule *r,
-                    const uint32_t num[2]) {
-    (void)r, (void)num;
-    out_patches(c, s);
-}
+static RULE(patches) { out_patches(c, s); }
 
 /* w1 is the gate, w2 leads down, w3 up. */
 static const struct rule rules[] = {

@@ -4,57 +4,20 @@
 
 #include "engine/convert/arch/tables.h"
 
-const struct rename llama_names[] = {
-    {"lm_head", "output"},
-    {"model.embed_tokens", "token_embd"},
-    {"model.norm", "output_norm"},
-    {"model.layers", "blk"},
-    {"input_layernorm", "attn_norm"},
-    {"self_attn.q_proj", "attn_q"},
-    {"self_attn.k_proj", "attn_k"},
-    {"self_attn.v_proj", "attn_v"},
-    {"self_attn.o_proj", "attn_output"},
-    {"mlp.gate_proj", "ffn_gate"},
-    {"mlp.down_proj", "ffn_down"},
-    {"mlp.up_proj", "ffn_up"},
-    {"post_attention_layernorm", "ffn_norm"},
+static const struct rename llama_names[] = {
+    NAMES_LLAMA,
     RENAMES_END,
 };
 
 static const struct rename mixtral_names[] = {
-    {"lm_head", "output"},
-    {"model.embed_tokens", "token_embd"},
-    {"model.norm", "output_norm"},
-    {"model.layers", "blk"},
-    {"input_layernorm", "attn_norm"},
-    {"self_attn.q_proj", "attn_q"},
-    {"self_attn.k_proj", "attn_k"},
-    {"self_attn.v_proj", "attn_v"},
-    {"self_attn.o_proj", "attn_output"},
-    {"mlp.gate_proj", "ffn_gate"},
-    {"mlp.down_proj", "ffn_down"},
-    {"mlp.up_proj", "ffn_up"},
-    {"post_attention_layernorm", "ffn_norm"},
-    {"model.layers", "blk"},
+    NAMES_LLAMA,
     {"block_sparse_moe.gate", "ffn_gate_inp"},
     {"block_sparse_moe.experts.", "."},
     RENAMES_END,
 };
 
 static const struct rename llama4_names[] = {
-    {"lm_head", "output"},
-    {"model.embed_tokens", "token_embd"},
-    {"model.norm", "output_norm"},
-    {"model.layers", "blk"},
-    {"input_layernorm", "attn_norm"},
-    {"self_attn.q_proj", "attn_q"},
-    {"self_attn.k_proj", "attn_k"},
-    {"self_attn.v_proj", "attn_v"},
-    {"self_attn.o_proj", "attn_output"},
-    {"mlp.gate_proj", "ffn_gate"},
-    {"mlp.down_proj", "ffn_down"},
-    {"mlp.up_proj", "ffn_up"},
-    {"post_attention_layernorm", "ffn_norm"},
+    NAMES_LLAMA,
     {"language_model.", ""},
     {"vision_model", "v"},
     {"multi_modal_projector", "mm"},
@@ -120,30 +83,22 @@ static const struct key_row llama4_keys[] = {
     {"interleave_moe_layer_step", K_U32, "interleave_moe_layer_step"},
     {"use_qk_norm", K_BOOL, "use_qk_norm"},
     {"attention.chunk_size", K_U32, "attention_chunk_size"},
-    {"vision.block_count", K_U32, "@vision_config.num_hidden_layers"},
-    {"vision.embedding_length", K_U32, "@vision_config.hidden_size"},
-    {"vision.feed_forward_length", K_U32, "@vision_config.intermediate_size"},
-    {"vision.attention.head_count", K_U32, "@vision_config.num_attention_heads"},
-    {"vision.image_size", K_U32, "@vision_config.image_size"},
-    {"vision.patch_size", K_U32, "@vision_config.patch_size"},
-    {"vision.rope.freq_base", K_F32, "@vision_config.rope_theta"},
-    {"vision.layer_norm_epsilon", K_F32, "@vision_config.norm_eps"},
-    {"vision.pixel_shuffle_ratio", K_F32, "@vision_config.pixel_shuffle_ratio"},
+    KEYS_TOWER("vision.", K_U32, VISION),
+    {"vision.image_size", K_U32, VISION "image_size"},
+    {"vision.patch_size", K_U32, VISION "patch_size"},
+    {"vision.rope.freq_base", K_F32, VISION "rope_theta"},
+    {"vision.layer_norm_epsilon", K_F32, VISION "norm_eps"},
+    {"vision.pixel_shuffle_ratio", K_F32, VISION "pixel_shuffle_ratio"},
     KEYS_END,
 };
 
-#define RULES_HEADS                                                                                \
-    {"*attn_q.weight", rule_heads, HEADS}, {"*attn_k.weight", rule_heads, KV_HEADS},               \
-        {"*attn_q.bias", rule_heads, HEADS}, {                                                     \
-        "*attn_k.bias", rule_heads, KV_HEADS                                                       \
-    }
-static const struct rule llama_rules[] = {RULES_HEADS, RULES_END};
+static const struct rule llama_rules[] = {RULES_HEADS(HEADS, KV_HEADS), RULES_END};
 /* w1 is the gate, w2 leads down, w3 up. */
 static const struct rule mixtral_rules[] = {
     {"blk.#..#.w1.weight", rule_stack, "blk.#.ffn_gate_exps.weight"},
     {"blk.#..#.w2.weight", rule_stack, "blk.#.ffn_down_exps.weight"},
     {"blk.#..#.w3.weight", rule_stack, "blk.#.ffn_up_exps.weight"},
-    RULES_HEADS,
+    RULES_HEADS(HEADS, KV_HEADS),
     RULES_END,
 };
 static const struct rule llama4_rules[] = {

@@ -3,34 +3,31 @@
 
 #include "engine/convert/arch/tables.h"
 
+/* clang-format off */
+/* What both classes have behind their different beginnings. */
+#define NAMES_MISTRAL3                                                          \
+    NAMES_LM_HEAD, NAMES_ATTN, NAMES_FFN, NAMES_NORMS,                          \
+    {"layers", "blk"},                                                          \
+    {"transformer.layers", "blk"},                                              \
+    {"vision_tower", "v"},                                                      \
+    {"ln_pre", "encoder_norm"},                                                 \
+    {"embed_tokens", "token_embd"},                                             \
+    {"attention.q_proj", "attn_q"},                                             \
+    {"attention.k_proj", "attn_k"},                                             \
+    {"attention.v_proj", "attn_v"},                                             \
+    {"attention.o_proj", "attn_output"},                                        \
+    {"attention_norm", "attn_norm"},                                            \
+    {"feed_forward.gate_proj", "ffn_gate"},                                     \
+    {"feed_forward.down_proj", "ffn_down"},                                     \
+    {"feed_forward.up_proj", "ffn_up"},                                         \
+    {"multi_modal_projector", "mm"},                                            \
+    {"ffn_norm", "ffn_norm"}
+/* clang-format on */
+
 static const struct rename ministral3_names[] = {
     {"model.norm", "output_norm"},
     {"model.", ""},
-    {"layers", "blk"},
-    {"transformer.layers", "blk"},
-    {"vision_tower", "v"},
-    {"ln_pre", "encoder_norm"},
-    {"input_layernorm", "attn_norm"},
-    {"post_attention_layernorm", "ffn_norm"},
-    {"embed_tokens", "token_embd"},
-    {"self_attn.q_proj", "attn_q"},
-    {"self_attn.k_proj", "attn_k"},
-    {"self_attn.v_proj", "attn_v"},
-    {"self_attn.o_proj", "attn_output"},
-    {"mlp.down_proj", "ffn_down"},
-    {"mlp.gate_proj", "ffn_gate"},
-    {"mlp.up_proj", "ffn_up"},
-    {"attention.q_proj", "attn_q"},
-    {"attention.k_proj", "attn_k"},
-    {"attention.v_proj", "attn_v"},
-    {"attention.o_proj", "attn_output"},
-    {"attention_norm", "attn_norm"},
-    {"feed_forward.gate_proj", "ffn_gate"},
-    {"feed_forward.down_proj", "ffn_down"},
-    {"feed_forward.up_proj", "ffn_up"},
-    {"multi_modal_projector", "mm"},
-    {"ffn_norm", "ffn_norm"},
-    {"lm_head", "output"},
+    NAMES_MISTRAL3,
     RENAMES_END,
 };
 
@@ -38,31 +35,7 @@ static const struct rename mistral3_names[] = {
     {"language_model.model.norm", "output_norm"},
     {"language_model.model.", ""},
     {"language_model.", ""},
-    {"layers", "blk"},
-    {"transformer.layers", "blk"},
-    {"vision_tower", "v"},
-    {"ln_pre", "encoder_norm"},
-    {"input_layernorm", "attn_norm"},
-    {"post_attention_layernorm", "ffn_norm"},
-    {"embed_tokens", "token_embd"},
-    {"self_attn.q_proj", "attn_q"},
-    {"self_attn.k_proj", "attn_k"},
-    {"self_attn.v_proj", "attn_v"},
-    {"self_attn.o_proj", "attn_output"},
-    {"mlp.down_proj", "ffn_down"},
-    {"mlp.gate_proj", "ffn_gate"},
-    {"mlp.up_proj", "ffn_up"},
-    {"attention.q_proj", "attn_q"},
-    {"attention.k_proj", "attn_k"},
-    {"attention.v_proj", "attn_v"},
-    {"attention.o_proj", "attn_output"},
-    {"attention_norm", "attn_norm"},
-    {"feed_forward.gate_proj", "ffn_gate"},
-    {"feed_forward.down_proj", "ffn_down"},
-    {"feed_forward.up_proj", "ffn_up"},
-    {"multi_modal_projector", "mm"},
-    {"ffn_norm", "ffn_norm"},
-    {"lm_head", "output"},
+    NAMES_MISTRAL3,
     RENAMES_END,
 };
 
@@ -84,16 +57,12 @@ static const struct rename mistral3_names[] = {
 static const struct key_row ministral3_keys[] = {KEYS_TEXT, KEYS_END};
 static const struct key_row mistral3_keys[] = {
     KEYS_TEXT,
-    {"vision.block_count", K_U32, "@vision_config.num_hidden_layers"},
-    {"vision.embedding_length", K_U32, "@vision_config.hidden_size"},
-    {"vision.feed_forward_length", K_U32, "@vision_config.intermediate_size"},
-    {"vision.attention.head_count", K_U32, "@vision_config.num_attention_heads"},
-    {"vision.attention.key_length", K_U32, "@vision_config.head_dim"},
-    {"vision.image_size", K_U32, "@vision_config.image_size"},
-    {"vision.patch_size", K_U32, "@vision_config.patch_size"},
-    {"vision.num_channels", K_U32, "@vision_config.num_channels"},
-    {"vision.rope.freq_base", K_F32,
-     "@vision_config.rope_theta|@vision_config.rope_parameters.rope_theta"},
+    KEYS_TOWER("vision.", K_U32, VISION),
+    {"vision.attention.key_length", K_U32, VISION "head_dim"},
+    {"vision.image_size", K_U32, VISION "image_size"},
+    {"vision.patch_size", K_U32, VISION "patch_size"},
+    {"vision.num_channels", K_U32, VISION "num_channels"},
+    {"vision.rope.freq_base", K_F32, VISION "rope_theta|" VISION "rope_parameters.rope_theta"},
     {"image_token_index", K_U32, "@image_token_index"},
     {"spatial_merge_size", K_U32, "@spatial_merge_size"},
     {"mm.projector_bias", K_BOOL, "@multimodal_projector_bias"},
@@ -105,10 +74,7 @@ static const struct key_row mistral3_keys[] = {
 #define KV_HEADS "num_key_value_heads|num_attention_heads"
 static const struct rule rules[] = {
     {"v.*", rule_keep, NULL}, /* the tower keeps its own order */
-    {"*attn_q.weight", rule_heads, HEADS},
-    {"*attn_k.weight", rule_heads, KV_HEADS},
-    {"*attn_q.bias", rule_heads, HEADS},
-    {"*attn_k.bias", rule_heads, KV_HEADS},
+    RULES_HEADS(HEADS, KV_HEADS),
     RULES_END,
 };
 

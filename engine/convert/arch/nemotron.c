@@ -4,31 +4,36 @@
 
 #include "engine/convert/arch/tables.h"
 
+/* clang-format off */
+#define NAMES_NEMOTRON                                                              \
+    NAMES_LM_HEAD,                                                                  \
+    {"backbone.embeddings", "token_embd"},                                          \
+    {"backbone.norm_f", "output_norm"},                                             \
+    {"backbone.layers", "blk"},                                                     \
+    {"mixer.in_proj", "ssm_in"},                                                    \
+    {"mixer.out_proj", "ssm_out"},                                                  \
+    {"mixer.dt_bias", "ssm_dt.bias"},                                               \
+    {"mixer.A_log", "ssm_a"},                                                       \
+    {"mixer.D", "ssm_d"},                                                           \
+    {"mixer.conv1d", "ssm_conv1d"},                                                 \
+    {"mixer.norm.weight", "ssm_norm.weight"},                                       \
+    {"mixer.q_proj", "attn_q"},                                                     \
+    {"mixer.k_proj", "attn_k"},                                                     \
+    {"mixer.v_proj", "attn_v"},                                                     \
+    {"mixer.o_proj", "attn_output"},                                                \
+    {"mixer.gate.e_score_correction_bias", "exp_probs_b.bias"},                     \
+    {"mixer.gate", "ffn_gate_inp"},                                                 \
+    {"mixer.fc1_latent_proj", "ffn_latent_in"},                                     \
+    {"mixer.fc2_latent_proj", "ffn_latent_out"},                                    \
+    {"mixer.shared_experts.up_proj", "ffn_up_shexp"},                               \
+    {"mixer.shared_experts.down_proj", "ffn_down_shexp"},                           \
+    {"mixer.up_proj", "ffn_up"},                                                    \
+    {"mixer.down_proj", "ffn_down"},                                                \
+    {".norm.weight", ".attn_norm.weight"}
+/* clang-format on */
+
 static const struct rename nemotron_names[] = {
-    {"lm_head", "output"},
-    {"backbone.embeddings", "token_embd"},
-    {"backbone.norm_f", "output_norm"},
-    {"backbone.layers", "blk"},
-    {"mixer.in_proj", "ssm_in"},
-    {"mixer.out_proj", "ssm_out"},
-    {"mixer.dt_bias", "ssm_dt.bias"},
-    {"mixer.A_log", "ssm_a"},
-    {"mixer.D", "ssm_d"},
-    {"mixer.conv1d", "ssm_conv1d"},
-    {"mixer.norm.weight", "ssm_norm.weight"},
-    {"mixer.q_proj", "attn_q"},
-    {"mixer.k_proj", "attn_k"},
-    {"mixer.v_proj", "attn_v"},
-    {"mixer.o_proj", "attn_output"},
-    {"mixer.gate.e_score_correction_bias", "exp_probs_b.bias"},
-    {"mixer.gate", "ffn_gate_inp"},
-    {"mixer.fc1_latent_proj", "ffn_latent_in"},
-    {"mixer.fc2_latent_proj", "ffn_latent_out"},
-    {"mixer.shared_experts.up_proj", "ffn_up_shexp"},
-    {"mixer.shared_experts.down_proj", "ffn_down_shexp"},
-    {"mixer.up_proj", "ffn_up"},
-    {"mixer.down_proj", "ffn_down"},
-    {".norm.weight", ".attn_norm.weight"},
+    NAMES_NEMOTRON,
     RENAMES_END,
 };
 
@@ -79,30 +84,7 @@ static const struct rename omni_names[] = {
     {"sound_projection.norm", "mm.a.norm"},
     {"sound_projection.linear1", "mm.a.1"},
     {"sound_projection.linear2", "mm.a.2"},
-    {"lm_head", "output"},
-    {"backbone.embeddings", "token_embd"},
-    {"backbone.norm_f", "output_norm"},
-    {"backbone.layers", "blk"},
-    {"mixer.in_proj", "ssm_in"},
-    {"mixer.out_proj", "ssm_out"},
-    {"mixer.dt_bias", "ssm_dt.bias"},
-    {"mixer.A_log", "ssm_a"},
-    {"mixer.D", "ssm_d"},
-    {"mixer.conv1d", "ssm_conv1d"},
-    {"mixer.norm.weight", "ssm_norm.weight"},
-    {"mixer.q_proj", "attn_q"},
-    {"mixer.k_proj", "attn_k"},
-    {"mixer.v_proj", "attn_v"},
-    {"mixer.o_proj", "attn_output"},
-    {"mixer.gate.e_score_correction_bias", "exp_probs_b.bias"},
-    {"mixer.gate", "ffn_gate_inp"},
-    {"mixer.fc1_latent_proj", "ffn_latent_in"},
-    {"mixer.fc2_latent_proj", "ffn_latent_out"},
-    {"mixer.shared_experts.up_proj", "ffn_up_shexp"},
-    {"mixer.shared_experts.down_proj", "ffn_down_shexp"},
-    {"mixer.up_proj", "ffn_up"},
-    {"mixer.down_proj", "ffn_down"},
-    {".norm.weight", ".attn_norm.weight"},
+    NAMES_NEMOTRON,
     RENAMES_END,
 };
 
@@ -183,56 +165,43 @@ static void meta(struct conversion *c) {
     if (has_experts(c)) keys_put(c, expert_keys);
 }
 
-#define RULE(name)                                                                                 \
-    static void name(struct conversion *c, struct source *s, const struct rule *r,                 \
-                     const uint32_t num[2])
-
-RULE(column) { /* [H] -> [H, 1] */
+static RULE(column) { /* [H] -> [H, 1] */
     const struct view v = view_of(s);
-    (void)r, (void)num;
     out_of(c, &v, s->name, 2, (int64_t[]){s->n_elems, 1});
 }
 
-RULE(column_a) { /* -exp(A_log), as a column */
+static RULE(column_a) { /* -exp(A_log), as a column */
     struct view v = view_of(s);
-    (void)r, (void)num;
     v.fn = MAP_NEG_EXP;
     out_of(c, &v, s->name, 2, (int64_t[]){s->n_elems, 1});
 }
 
-RULE(groups) { /* [inner] -> [g, inner/g] */
+static RULE(groups) { /* [inner] -> [g, inner/g] */
     const struct view v = view_of(s);
     const int64_t g = cfg_u32(c, "n_groups|1");
-    (void)r, (void)num;
     out_of(c, &v, s->name, 2, (int64_t[]){g, g != 0 ? s->n_elems / g : 0});
 }
 
-static const struct rule rules[] = {
-    {"*.ssm_a", column_a, NULL},
-    {"*.ssm_d", column, NULL},
-    {"*.ssm_norm.weight", groups, NULL},
-    {"*.ssm_conv1d.weight", rule_squeeze, NULL},
-    {"blk.#.mixer.experts.#.up_proj.weight", rule_stack, "blk.#.ffn_up_exps.weight"},
-    {"blk.#.mixer.experts.#.down_proj.weight", rule_stack, "blk.#.ffn_down_exps.weight"},
-    RULES_END,
-};
+/* clang-format off */
+#define RULES_NEMOTRON                                                                      \
+    {"*.ssm_a", column_a, NULL},                                                            \
+    {"*.ssm_d", column, NULL},                                                              \
+    {"*.ssm_norm.weight", groups, NULL},                                                    \
+    {"*.ssm_conv1d.weight", rule_squeeze, NULL},                                            \
+    {"blk.#.mixer.experts.#.up_proj.weight", rule_stack, "blk.#.ffn_up_exps.weight"},       \
+    {"blk.#.mixer.experts.#.down_proj.weight", rule_stack, "blk.#.ffn_down_exps.weight"}
+/* clang-format on */
+
+static const struct rule rules[] = {RULES_NEMOTRON, RULES_END};
 
 /* ---- with eyes and ears: all in one file ---- */
 
-#define V "@vision_config."
-#define A "@sound_config."
 static const struct key_row omni_keys[] = {
-    {"vision.block_count", K_U32_IF, V "num_hidden_layers"},
-    {"vision.embedding_length", K_U32_IF, V "hidden_size"},
-    {"vision.feed_forward_length", K_U32_IF, V "intermediate_size"},
-    {"vision.attention.head_count", K_U32_IF, V "num_attention_heads"},
-    {"vision.attention.layer_norm_epsilon", K_F32_IF, V "layer_norm_eps"},
-    {"vision.image_size", K_U32_IF, V "image_size|@force_image_size"},
-    {"vision.patch_size", K_U32_IF, V "patch_size|@patch_size"},
-    {"audio.block_count", K_U32_IF, A "num_hidden_layers"},
-    {"audio.embedding_length", K_U32_IF, A "hidden_size"},
-    {"audio.feed_forward_length", K_U32_IF, A "intermediate_size"},
-    {"audio.attention.head_count", K_U32_IF, A "num_attention_heads"},
+    KEYS_TOWER("vision.", K_U32_IF, VISION),
+    {"vision.attention.layer_norm_epsilon", K_F32_IF, VISION "layer_norm_eps"},
+    {"vision.image_size", K_U32_IF, VISION "image_size|@force_image_size"},
+    {"vision.patch_size", K_U32_IF, VISION "patch_size|@patch_size"},
+    KEYS_TOWER("audio.", K_U32_IF, "@sound_config."),
     KEYS_END,
 };
 
@@ -248,9 +217,8 @@ static void omni_meta(struct conversion *c) {
 }
 
 /* [C, D, 1] -> [C, D]: convolutions of one step and depthwise ones. */
-RULE(squeeze_last) {
+static RULE(squeeze_last) {
     const struct view v = view_of(s);
-    (void)r, (void)num;
     if (s->n_dims == 3 && s->dim[2] == 1)
         out_of(c, &v, s->name, 2, s->dim);
     else if (s->n_dims == 3 && s->dim[1] == 1)
@@ -262,12 +230,7 @@ RULE(squeeze_last) {
 static const struct rule omni_rules[] = {
     {"v.*attn_qkv.*", rule_third, "attn_q|attn_k|attn_v"},
     {"a.*.conv_*.weight", squeeze_last, NULL},
-    {"*.ssm_a", column_a, NULL},
-    {"*.ssm_d", column, NULL},
-    {"*.ssm_norm.weight", groups, NULL},
-    {"*.ssm_conv1d.weight", rule_squeeze, NULL},
-    {"blk.#.mixer.experts.#.up_proj.weight", rule_stack, "blk.#.ffn_up_exps.weight"},
-    {"blk.#.mixer.experts.#.down_proj.weight", rule_stack, "blk.#.ffn_down_exps.weight"},
+    RULES_NEMOTRON,
     RULES_END,
 };
 

@@ -3,80 +3,20 @@
 
 #include "engine/convert/arch/tables.h"
 
-static const struct rename qwen2_names[] = {
-    {"lm_head", "output"},          {"model.embed_tokens", "token_embd"},
-    {"model.layers", "blk"},        {"input_layernorm", "attn_norm"},
-    {"self_attn.k_proj", "attn_k"}, {"self_attn.v_proj", "attn_v"},
-    {"self_attn.q_proj", "attn_q"}, {"self_attn.o_proj", "attn_output"},
-    {"mlp.down_proj", "ffn_down"},  {"mlp.gate_proj", "ffn_gate"},
-    {"mlp.up_proj", "ffn_up"},      {"post_attention_layernorm", "ffn_norm"},
-    {"model.norm", "output_norm"},  RENAMES_END,
-};
+static const struct rename qwen2_names[] = {NAMES_LLAMA, RENAMES_END};
 
 static const struct rename qwen25vl_names[] = {
-    {"lm_head", "output"},
-    {"model.embed_tokens", "token_embd"},
-    {"model.layers", "blk"},
-    {"input_layernorm", "attn_norm"},
-    {"self_attn.k_proj", "attn_k"},
-    {"self_attn.v_proj", "attn_v"},
-    {"self_attn.q_proj", "attn_q"},
-    {"self_attn.o_proj", "attn_output"},
-    {"mlp.down_proj", "ffn_down"},
-    {"mlp.gate_proj", "ffn_gate"},
-    {"mlp.up_proj", "ffn_up"},
-    {"post_attention_layernorm", "ffn_norm"},
-    {"model.norm", "output_norm"},
-    {"visual", "v"},
-    {"blocks", "blk"},
-    {"attn.proj", "attn_out"},
-    {"norm1", "ln1"},
-    {"norm2", "ln2"},
-    RENAMES_END,
+    NAMES_LLAMA,      {"visual", "v"},  {"blocks", "blk"}, {"attn.proj", "attn_out"},
+    {"norm1", "ln1"}, {"norm2", "ln2"}, RENAMES_END,
 };
 
-static const struct rename qwen3_names[] = {
-    {"lm_head", "output"},
-    {"model.embed_tokens", "token_embd"},
-    {"model.layers", "blk"},
-    {"input_layernorm", "attn_norm"},
-    {"self_attn.k_proj", "attn_k"},
-    {"self_attn.k_norm", "attn_k_norm"},
-    {"self_attn.v_proj", "attn_v"},
-    {"self_attn.q_proj", "attn_q"},
-    {"self_attn.q_norm", "attn_q_norm"},
-    {"self_attn.o_proj", "attn_output"},
-    {"mlp.down_proj", "ffn_down"},
-    {"mlp.gate_proj", "ffn_gate"},
-    {"mlp.up_proj", "ffn_up"},
-    {"mlp.gate.weight", "ffn_gate_inp.weight"},
-    {"mlp.experts.down_proj", "ffn_down_exps.weight"},
-    {"mlp.experts.gate_up_proj", "ffn_gate_up_exps.weight"},
-    {"post_attention_layernorm", "ffn_norm"},
-    {"model.norm", "output_norm"},
-    RENAMES_END,
-};
+static const struct rename qwen3_names[] = {NAMES_QWEN3, RENAMES_END};
 
-/* Qwen2Moe: the names of Qwen 3, and shared experts. */
 static const struct rename qwen2moe_names[] = {
-    {"lm_head", "output"},
-    {"model.embed_tokens", "token_embd"},
-    {"model.layers", "blk"},
-    {"input_layernorm", "attn_norm"},
-    {"self_attn.k_proj", "attn_k"},
-    {"self_attn.v_proj", "attn_v"},
-    {"self_attn.q_proj", "attn_q"},
-    {"self_attn.o_proj", "attn_output"},
-    {"mlp.shared_expert.down_proj", "ffn_down_shexp"},
-    {"mlp.shared_expert.gate_proj", "ffn_gate_shexp"},
-    {"mlp.shared_expert.up_proj", "ffn_up_shexp"},
+    NAMES_LLAMA,
+    NAMES_SHARED_EXPERT,
     {"mlp.shared_expert_gate", "ffn_gate_inp_shexp"},
-    {"mlp.down_proj", "ffn_down"},
-    {"mlp.gate_proj", "ffn_gate"},
-    {"mlp.up_proj", "ffn_up"},
     {"mlp.gate.weight", "ffn_gate_inp.weight"},
-    {"post_attention_layernorm", "ffn_norm"},
-    {"model.norm", "output_norm"},
     RENAMES_END,
 };
 
@@ -98,24 +38,22 @@ static const struct key_row qwen2moe_keys[] = {
 };
 static const struct key_row qwen25vl_keys[] = {
     KEYS_QWEN,
-    {"vision.block_count", K_U32, "@vision_config.depth|32"},
-    {"vision.embedding_length", K_U32, "@vision_config.hidden_size"},
-    {"vision.attention.head_count", K_U32, "@vision_config.num_heads|16"},
-    {"vision.num_channels", K_U32, "@vision_config.in_chans"},
-    {"vision.patch_size", K_U32, "@vision_config.patch_size|14"},
-    {"vision.spatial_merge_size", K_U32, "@vision_config.spatial_merge_size|2"},
-    {"vision.spatial_patch_size", K_U32, "@vision_config.spatial_patch_size"},
-    {"vision.window_size", K_U32, "@vision_config.window_size|112"},
-    {"vision.attention.layer_norm_epsilon", K_F32, "@vision_config.layer_norm_epsilon|0.000001"},
-    {"vision.rope.freq_base", K_F32, "@vision_config.rope_theta|10000"},
-    {"vision.temporal_patch_size", K_U32, "@vision_config.temporal_patch_size|2"},
+    {"vision.block_count", K_U32, VISION "depth|32"},
+    {"vision.embedding_length", K_U32, VISION "hidden_size"},
+    {"vision.attention.head_count", K_U32, VISION "num_heads|16"},
+    {"vision.num_channels", K_U32, VISION "in_chans"},
+    {"vision.patch_size", K_U32, VISION "patch_size|14"},
+    {"vision.spatial_merge_size", K_U32, VISION "spatial_merge_size|2"},
+    {"vision.spatial_patch_size", K_U32, VISION "spatial_patch_size"},
+    {"vision.window_size", K_U32, VISION "window_size|112"},
+    {"vision.attention.layer_norm_epsilon", K_F32, VISION "layer_norm_epsilon|0.000001"},
+    {"vision.rope.freq_base", K_F32, VISION "rope_theta|10000"},
+    {"vision.temporal_patch_size", K_U32, VISION "temporal_patch_size|2"},
     KEYS_END,
 };
 
 static const struct rule expert_rules[] = {
-    {"blk.#.mlp.experts.#.gate_proj.weight", rule_stack, "blk.#.ffn_gate_exps.weight"},
-    {"blk.#.mlp.experts.#.up_proj.weight", rule_stack, "blk.#.ffn_up_exps.weight"},
-    {"blk.#.mlp.experts.#.down_proj.weight", rule_stack, "blk.#.ffn_down_exps.weight"},
+    RULES_EXPERTS,
     {"blk.#.ffn_gate_up_exps.weight", rule_split_cols, NULL},
     {"blk.#.ffn_down_exps.weight", rule_transpose, NULL},
     RULES_END,
@@ -140,7 +78,7 @@ static void qwen2_meta(struct conversion *c) {
 
 static void qwen25vl_meta(struct conversion *c) {
     static const struct key_row blocks[] = {
-        {"vision.fullatt_block_indexes", K_I32S_IF, "@vision_config.fullatt_block_indexes"},
+        {"vision.fullatt_block_indexes", K_I32S_IF, VISION "fullatt_block_indexes"},
         KEYS_END,
     };
     static const int32_t usual[] = {7, 15, 23, 31};
@@ -151,22 +89,10 @@ static void qwen25vl_meta(struct conversion *c) {
         put_array(c, blocks[0].key, GGUF_I32, 4, usual);
 }
 
-/* [C, 3, 2, p, p]: a tensor for each of two frames. */
-static void frames(struct conversion *c, struct source *s, const struct rule *r,
-                   const uint32_t num[2]) {
-    (void)r, (void)num;
-    if (s->n_dims != 5) {
+static RULE(frames) {
+    if (!out_frames(c, s, names_replace(c, s->name, "patch_embed.proj", "patch_embd_0"),
+                    names_replace(c, s->name, "patch_embed.proj", "patch_embd_1")))
         convert_fail(c, ST_FORMAT, "tensor '%s' has %u dimensions, not 5", s->orig, s->n_dims);
-        return;
-    }
-    for (int i = 0; i < 2; i++) {
-        struct view v = view_of(s);
-        view_slice(c, &v, 2, i, 1, 1);
-        out_of(
-            c, &v,
-            names_replace(c, s->name, "patch_embed.proj", i == 0 ? "patch_embd_0" : "patch_embd_1"),
-            4, (int64_t[]){s->dim[0], s->dim[1], s->dim[3], s->dim[4]});
-    }
 }
 
 static const struct rule qwen25vl_rules[] = {

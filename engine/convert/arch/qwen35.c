@@ -9,13 +9,15 @@
 #include "engine/convert/arch/tables.h"
 
 static const struct rename qwen35_names[] = {
-    {"lm_head", "output"},
+    NAMES_LM_HEAD,
+    NAMES_MODEL,
+    NAMES_ATTN,
+    NAMES_QK_NORM,
+    NAMES_FFN,
+    NAMES_SHARED_EXPERT,
     {"model.language_model.embed_tokens", "token_embd"},
     {"model.language_model.norm", "output_norm"},
     {"model.language_model.layers", "blk"},
-    {"model.embed_tokens", "token_embd"},
-    {"model.norm", "output_norm"},
-    {"model.layers", "blk"},
     {"model.visual", "v"},
     {"patch_embed.proj", "patch_embed"},
     {"blocks", "blk"},
@@ -24,12 +26,6 @@ static const struct rename qwen35_names[] = {
     {"deepstack_merger_list", "deepstack_merger"},
     {"input_layernorm", "attn_norm"},
     {"post_attention_layernorm", "post_attention_norm"},
-    {"self_attn.q_proj", "attn_q"},
-    {"self_attn.q_norm", "attn_q_norm"},
-    {"self_attn.k_proj", "attn_k"},
-    {"self_attn.k_norm", "attn_k_norm"},
-    {"self_attn.v_proj", "attn_v"},
-    {"self_attn.o_proj", "attn_output"},
     {"linear_attn.in_proj_qkvz", "ssm_in"},
     {"linear_attn.in_proj_ba", "ssm_ba"},
     {"linear_attn.in_proj_qkv", "attn_qkv"},
@@ -43,13 +39,7 @@ static const struct rename qwen35_names[] = {
     {"linear_attn.norm", "ssm_norm"},
     {"linear_attn.out_proj", "ssm_out"},
     {"mlp.gate.weight", "ffn_gate_inp.weight"},
-    {"mlp.shared_expert.down_proj", "ffn_down_shexp"},
-    {"mlp.shared_expert.gate_proj", "ffn_gate_shexp"},
-    {"mlp.shared_expert.up_proj", "ffn_up_shexp"},
     {"mlp.shared_expert_gate", "ffn_gate_inp_shexp"},
-    {"mlp.down_proj", "ffn_down"},
-    {"mlp.gate_proj", "ffn_gate"},
-    {"mlp.up_proj", "ffn_up"},
     RENAMES_END,
 };
 
@@ -195,38 +185,30 @@ static void tile(struct conversion *c, struct view *v, uint32_t axis) {
     view_swap(v, axis, axis + 1);
 }
 
-#define RULE(name)                                                                                 \
-    static void name(struct conversion *c, struct source *s, const struct rule *r,                 \
-                     const uint32_t num[2])
-
-RULE(tile_rows) {
+static RULE(tile_rows) {
     struct view v = view_of(s);
-    (void)r, (void)num;
     tile(c, &v, 0);
     out_of(c, &v, s->name, s->n_dims, s->dim);
 }
 
-RULE(tile_columns) {
+static RULE(tile_columns) {
     struct view v = view_of(s);
-    (void)r, (void)num;
     tile(c, &v, 1);
     out_of(c, &v, s->name, s->n_dims, s->dim);
 }
 
-RULE(tile_a) { /* -exp(A_log) */
+static RULE(tile_a) { /* -exp(A_log) */
     struct view v = view_of(s);
-    (void)r, (void)num;
     v.fn = MAP_NEG_EXP;
     tile(c, &v, 0);
     out_of(c, &v, s->name, s->n_dims, s->dim);
 }
 
 /* Rows of q and k as they are, then those of v tiled; for the convolution [C, 1, K] -> [C, K]. */
-RULE(tile_qkv) {
+static RULE(tile_qkv) {
     const int64_t qk = 2 * (int64_t)cfg_u32(c, K_HEADS) * cfg_u32(c, "linear_key_head_dim");
     struct view head = view_of(s), tail = head;
     const int64_t rows = head.dim[0], cols = rows != 0 ? s->n_elems / rows : 0;
-    (void)r, (void)num;
     view_slice(c, &head, 0, 0, qk, 1);
     view_slice(c, &tail, 0, qk, rows - qk, 1);
     tile(c, &tail, 0);
@@ -235,46 +217,40 @@ RULE(tile_qkv) {
 }
 
 /* Experts in one tensor: the halves of the rows are gate and up. */
-RULE(experts_gate_up) {
+static RULE(experts_gate_up) {
     const struct rule halves = {NULL, NULL,
                                 ".mlp.experts.gate_up_proj|.ffn_gate_exps.weight|"
                                 ".ffn_up_exps.weight"};
-    (void)r;
     if (ends_with(s->name, ".weight"))
         s->name = convert_text(c, "%.*s", (int)(strlen(s->name) - 7), s->name);
     rule_split_rows(c, s, &halves, num);
 }
 
 /* mtp.fc and its like: in every block of further tokens. */
-RULE(nextn) {
-    const bool norm = strstr(r->arg, "norm") != NULL;
-    (void)num;
-    for (uint32_t i = 0; i < c->n_mtp_layers; i++) {
-        struct out *o =
-            out_keep(c, s, convert_text(c, "blk.%u.nextn.%s.weight", cfg_layers(c) + i, r->arg));
-        if (o == NULL || o->n_views == 0 || !norm) continue;
-        o->views[0].fn = MAP_ADD;
-        o->views[0].arg = 1;
-    }
+static RULE(nextn) {
+    const enum map_fn fn = strstr(r->arg, "norm") != NULL ? MAP_ADD : MAP_NONE;
+    for (uint32_t i = 0; i < c->n_mtp_layers; i++)
+        out_mapped(c, s, convert_text(c, "blk.%u.nextn.%s.weight", cfg_layers(c) + i, r->arg), fn,
+                   1);
 }
 
-#define RULES_MTP                                                                                  \
-    {"mtp.fc.weight", nextn, "eh_proj"}, {"mtp.pre_fc_norm_embedding.weight", nextn, "enorm"},     \
-        {"mtp.pre_fc_norm_hidden.weight", nextn, "hnorm"},                                         \
-        {"mtp.norm.weight", nextn, "shared_head_norm"},                                            \
-        {"mtp.shared_head.norm.weight", nextn, "shared_head_norm"},                                \
-        {"mtp.embed_tokens.weight", nextn, "embed_tokens"}, {                                      \
-        "mtp.shared_head.head.weight", nextn, "shared_head_head"                                   \
-    }
-#define RULES_REST                                                                                 \
-    {"*.ssm_norm.weight", rule_keep, NULL}, {"*_norm.weight", rule_add_one, NULL},                 \
-        {"*.mlp.experts.gate_up_proj*", experts_gate_up, NULL},                                    \
-        {"blk.#.mlp.experts.down_proj", rule_rename, "blk.#.ffn_down_exps.weight"},                \
-        {"blk.#.mlp.experts.down_proj.weight", rule_rename, "blk.#.ffn_down_exps.weight"},         \
-        {"blk.#.mlp.experts.#.gate_proj.weight", rule_stack, "blk.#.ffn_gate_exps.weight"},        \
-        {"blk.#.mlp.experts.#.up_proj.weight", rule_stack, "blk.#.ffn_up_exps.weight"}, {          \
-        "blk.#.mlp.experts.#.down_proj.weight", rule_stack, "blk.#.ffn_down_exps.weight"           \
-    }
+/* clang-format off */
+#define RULES_MTP                                                                           \
+    {"mtp.fc.weight", nextn, "eh_proj"},                                                    \
+    {"mtp.pre_fc_norm_embedding.weight", nextn, "enorm"},                                   \
+    {"mtp.pre_fc_norm_hidden.weight", nextn, "hnorm"},                                      \
+    {"mtp.norm.weight", nextn, "shared_head_norm"},                                         \
+    {"mtp.shared_head.norm.weight", nextn, "shared_head_norm"},                             \
+    {"mtp.embed_tokens.weight", nextn, "embed_tokens"},                                     \
+    {"mtp.shared_head.head.weight", nextn, "shared_head_head"}
+#define RULES_REST                                                                          \
+    {"*.ssm_norm.weight", rule_keep, NULL},                                                 \
+    {"*_norm.weight", rule_add_one, NULL},                                                  \
+    {"*.mlp.experts.gate_up_proj*", experts_gate_up, NULL},                                 \
+    {"blk.#.mlp.experts.down_proj", rule_rename, "blk.#.ffn_down_exps.weight"},             \
+    {"blk.#.mlp.experts.down_proj.weight", rule_rename, "blk.#.ffn_down_exps.weight"},      \
+    RULES_EXPERTS
+/* clang-format on */
 
 static const struct rule qwen35_rules[] = {
     {"v.*", rule_qwen3vl_projector, NULL},
@@ -293,14 +269,13 @@ static const struct rule qwen35_rules[] = {
 
 /* Qwen 3 Next: ssm_in has for each key head its q, k, then v and z of its r value heads. The output
  * has all q, all k, all v in attn_qkv and all z in attn_gate. */
-RULE(regroup) {
+static RULE(regroup) {
     const uint32_t hk = cfg_u32(c, K_HEADS), hv = cfg_u32(c, V_HEADS);
     const int64_t dk = cfg_u32(c, "linear_key_head_dim");
     const int64_t rv = hk != 0 ? (int64_t)hv / hk * cfg_u32(c, "linear_value_head_dim") : 0;
     const int64_t part[4] = {dk, dk, rv, rv};
     struct out *qkv = NULL;
     int64_t at = 0;
-    (void)r, (void)num;
     for (int i = 0; i < 4 && !convert_failed(c); at += part[i++]) {
         struct view v = view_of(s);
         view_reshape(c, &v, 0, hk);

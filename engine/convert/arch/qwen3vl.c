@@ -6,24 +6,7 @@
 #include "engine/convert/arch/tables.h"
 
 static const struct rename qwen3vl_names[] = {
-    {"lm_head", "output"},
-    {"model.embed_tokens", "token_embd"},
-    {"model.layers", "blk"},
-    {"input_layernorm", "attn_norm"},
-    {"self_attn.k_proj", "attn_k"},
-    {"self_attn.k_norm", "attn_k_norm"},
-    {"self_attn.v_proj", "attn_v"},
-    {"self_attn.q_proj", "attn_q"},
-    {"self_attn.q_norm", "attn_q_norm"},
-    {"self_attn.o_proj", "attn_output"},
-    {"mlp.down_proj", "ffn_down"},
-    {"mlp.gate_proj", "ffn_gate"},
-    {"mlp.up_proj", "ffn_up"},
-    {"mlp.gate.weight", "ffn_gate_inp.weight"},
-    {"mlp.experts.down_proj", "ffn_down_exps.weight"},
-    {"mlp.experts.gate_up_proj", "ffn_gate_up_exps.weight"},
-    {"post_attention_layernorm", "ffn_norm"},
-    {"model.norm", "output_norm"},
+    NAMES_QWEN3,
     {"model.language_", ""},
     {"model.visual", "v"},
     {"patch_embed.proj", "patch_embd"},
@@ -54,37 +37,37 @@ static const struct key_row expert_keys[] = {
 
 /* ---- the projector ---- */
 
-#define V "@vision_config."
 static const struct key_row projector_keys[] = {
-    {"clip.vision.block_count", K_U32, V "depth"},
-    {"clip.vision.embedding_length", K_U32, V "hidden_size"},
-    {"clip.vision.attention.head_count", K_U32, V "num_heads|16"},
-    {"clip.vision.attention.layer_norm_epsilon", K_F32, V "layer_norm_epsilon|0.000001"},
-    {"clip.vision.num_channels", K_U32, V "in_channels|" V "in_chans"},
-    {"clip.vision.patch_size", K_U32, V "patch_size|14"},
-    {"clip.vision.spatial_merge_size", K_U32, V "spatial_merge_size|2"},
-    {"clip.vision.projection_dim", K_U32, V "out_hidden_size|hidden_size"},
-    {"clip.vision.temporal_patch_size", K_U32, V "temporal_patch_size|2"},
-    {"clip.vision.rope.freq_base", K_F32, V "rope_theta|10000"},
+    {"clip.vision.block_count", K_U32, VISION "depth"},
+    {"clip.vision.embedding_length", K_U32, VISION "hidden_size"},
+    {"clip.vision.attention.head_count", K_U32, VISION "num_heads|16"},
+    {"clip.vision.attention.layer_norm_epsilon", K_F32, VISION "layer_norm_epsilon|0.000001"},
+    {"clip.vision.num_channels", K_U32, VISION "in_channels|" VISION "in_chans"},
+    {"clip.vision.patch_size", K_U32, VISION "patch_size|14"},
+    {"clip.vision.spatial_merge_size", K_U32, VISION "spatial_merge_size|2"},
+    {"clip.vision.projection_dim", K_U32, VISION "out_hidden_size|hidden_size"},
+    {"clip.vision.temporal_patch_size", K_U32, VISION "temporal_patch_size|2"},
+    {"clip.vision.rope.freq_base", K_F32, VISION "rope_theta|10000"},
     KEYS_END,
 };
 
 /* A square of positions, each one patch. */
 static uint32_t image_size(struct conversion *c) {
-    const uint32_t n = cfg_u32(c, V "num_position_embeddings"), p = cfg_u32(c, V "patch_size|14");
+    const uint32_t n = cfg_u32(c, VISION "num_position_embeddings"),
+                   p = cfg_u32(c, VISION "patch_size|14");
     const uint32_t side = (uint32_t)lround(sqrt((double)n));
     return n != 0 && (uint64_t)side * side == n && p < 65536 && side < 65536 ? side * p : 768;
 }
 
 static void put_deepstack(struct conversion *c) {
-    const uint32_t n = cfg_u32(c, V "depth");
+    const uint32_t n = cfg_u32(c, VISION "depth");
     bool *is = n <= 10000 ? convert_zalloc(c, n, sizeof *is) : NULL;
     int64_t at;
     if (is == NULL) {
         convert_fail(c, ST_INVALID, "config.json: a vision tower of %u blocks", n);
         return;
     }
-    const json *list = cfg(c, V "deepstack_visual_indexes");
+    const json *list = cfg(c, VISION "deepstack_visual_indexes");
     for (const json *v = json_first(list); v != NULL; v = json_next(v)) {
         if (json_int(v, &at) && at >= 0 && at < n)
             is[at] = true;
@@ -140,7 +123,8 @@ void put_qwen3vl_projector(struct conversion *c) {
     if (convert_failed(c)) return;
     c->target = CONVERT_PROJECTOR;
     put_bool(c, "clip.use_gelu", true);
-    const uint32_t ff = cfg_u32(c, V "intermediate_size"), embd = cfg_u32(c, V "hidden_size");
+    const uint32_t ff = cfg_u32(c, VISION "intermediate_size"),
+                   embd = cfg_u32(c, VISION "hidden_size");
     put_u32(c, "clip.vision.feed_forward_length", ff != 0 ? ff : 4 * embd);
     put_u32(c, "clip.vision.image_size", image_size(c));
     put_deepstack(c);
@@ -153,7 +137,7 @@ static const char *deepstack_name(struct conversion *c, const char *name) {
     int64_t block = 0;
     const bool merger = names_match("v.deepstack_merger.#.*", name, num); /* Qwen 3.5's spelling */
     if (!merger && !names_match("v.deepstack.#.*", name, num)) return name;
-    const json *v = json_first(cfg(c, V "deepstack_visual_indexes"));
+    const json *v = json_first(cfg(c, VISION "deepstack_visual_indexes"));
     for (uint32_t i = 0; i < num[0] && v != NULL; i++) v = json_next(v);
     if (!json_int(v, &block))
         convert_fail(c, ST_FORMAT, "%s: deepstack_visual_indexes has no element %u", name, num[0]);
@@ -163,18 +147,7 @@ static const char *deepstack_name(struct conversion *c, const char *name) {
                          "linear_", "");
 }
 
-/* [C, 3, 2, h, w]: one tensor for each frame. */
-static void put_frames(struct conversion *c, struct source *s, const char *name) {
-    for (int i = 0; i < 2; i++) {
-        struct view v = view_of(s);
-        view_slice(c, &v, 2, i, 1, 1);
-        out_of(c, &v, i == 0 ? name : convert_text(c, "%s.1", name), 4,
-               (int64_t[]){s->dim[0], s->dim[1], s->dim[3], s->dim[4]});
-    }
-}
-
-void rule_qwen3vl_projector(struct conversion *c, struct source *s, const struct rule *r,
-                            const uint32_t num[2]) {
+RULE(rule_qwen3vl_projector) {
     static const struct rename merger[] = {
         {"v.merger.linear_fc1", "mm.0"},
         {"v.merger.linear_fc2", "mm.2"},
@@ -187,14 +160,10 @@ void rule_qwen3vl_projector(struct conversion *c, struct source *s, const struct
         {"norm2", "ln2"},
         RENAMES_END,
     };
-    (void)r, (void)num;
     c->target = CONVERT_PROJECTOR;
     convert_open_projector(c);
     const char *name = deepstack_name(c, names_rename(c, merger, s->name));
-    if (s->n_dims == 5)
-        put_frames(c, s, name);
-    else
-        out_keep(c, s, name);
+    if (!out_frames(c, s, name, convert_text(c, "%s.1", name))) out_keep(c, s, name);
     c->target = CONVERT_MODEL;
 }
 
@@ -221,7 +190,7 @@ static void meta(struct conversion *c) {
     if (cfg_num(c, "num_experts") != 0) keys_put(c, expert_keys);
     put_mrope(c, "rope.dimension_sections",
               "rope_scaling.mrope_section|rope_parameters.mrope_section");
-    put_u32(c, "n_deepstack_layers", (uint32_t)json_len(cfg(c, V "deepstack_visual_indexes")));
+    put_u32(c, "n_deepstack_layers", (uint32_t)json_len(cfg(c, VISION "deepstack_visual_indexes")));
     put_qwen3vl_projector(c);
 }
 

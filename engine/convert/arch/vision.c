@@ -5,19 +5,7 @@
 #include "engine/convert/arch/tables.h"
 
 static const struct rename mllama_names[] = {
-    {"lm_head", "output"},
-    {"model.embed_tokens", "token_embd"},
-    {"model.norm", "output_norm"},
-    {"model.layers", "blk"},
-    {"input_layernorm", "attn_norm"},
-    {"self_attn.q_proj", "attn_q"},
-    {"self_attn.k_proj", "attn_k"},
-    {"self_attn.v_proj", "attn_v"},
-    {"self_attn.o_proj", "attn_output"},
-    {"mlp.gate_proj", "ffn_gate"},
-    {"mlp.down_proj", "ffn_down"},
-    {"mlp.up_proj", "ffn_up"},
-    {"post_attention_layernorm", "ffn_norm"},
+    NAMES_LLAMA,
     {"language_model.", ""},
     {"gate_attn", "attn_gate"},
     {"gate_ffn", "ffn_gate"},
@@ -53,9 +41,6 @@ static const struct rename glmocr_names[] = {
     {"attn.k_norm", "attn_k_norm"},
     {"norm1", "ln1"},
     {"norm2", "ln2"},
-    {"mlp.gate_proj", "ffn_gate"},
-    {"mlp.up_proj", "ffn_up"},
-    {"mlp.down_proj", "ffn_down"},
     {"model.visual.merger.proj", "mm.model.fc"},
     {"model.visual.merger.post_projection_norm", "mm.post_norm"},
     {"model.visual.merger.gate_proj", "mm.gate"},
@@ -64,24 +49,15 @@ static const struct rename glmocr_names[] = {
     {"model.language_model.embed_tokens", "token_embd"},
     {"model.language_model.layers", "blk"},
     {"model.language_model.norm", "output_norm"},
-    {"lm_head", "output"},
-    {"self_attn.q_proj", "attn_q"},
-    {"self_attn.k_proj", "attn_k"},
-    {"self_attn.v_proj", "attn_v"},
-    {"self_attn.o_proj", "attn_output"},
-    {"input_layernorm", "attn_norm"},
-    {"post_attention_layernorm", "ffn_norm"},
+    NAMES_LM_HEAD,
+    NAMES_ATTN,
+    NAMES_FFN,
+    NAMES_NORMS,
     {"post_self_attn_layernorm", "post_attention_norm"},
     {"post_mlp_layernorm", "post_ffw_norm"},
     {"mlp.gate_up_proj", "ffn_up"},
-    {"mlp.down_proj", "ffn_down"},
     RENAMES_END,
 };
-
-#define V "@vision_config."
-#define RULE(name)                                                                                 \
-    static void name(struct conversion *c, struct source *s, const struct rule *r,                 \
-                     const uint32_t num[2])
 
 /* ---- Llama 3.2 Vision: both parts in one file ---- */
 
@@ -96,17 +72,17 @@ static const struct key_row mllama_keys[] = {
     {"attention.layer_norm_rms_epsilon", K_F32_IF, "rms_norm_eps"},
     {"vocab_size", K_U32, "vocab_size"},
     {"attention.cross_attention_layers", K_I32S_IF, "cross_attention_layers"},
-    {"vision.block_count", K_U32, V "num_hidden_layers"},
-    {"vision.global.block_count", K_U32, V "num_global_layers"},
-    {"vision.embedding_length", K_U32, V "hidden_size"},
-    {"vision.feed_forward_length", K_U32, V "intermediate_size"},
-    {"vision.attention.head_count", K_U32, V "attention_heads|" V "num_attention_heads"},
-    {"vision.attention.layer_norm_epsilon", K_F32, V "norm_eps"},
-    {"vision.image_size", K_U32, V "image_size"},
-    {"vision.patch_size", K_U32, V "patch_size"},
-    {"vision.max_num_tiles", K_U32, V "max_num_tiles"},
-    {"vision.num_channels", K_U32, V "num_channels"},
-    {"vision.intermediate_layers_indices", K_I32S_IF, V "intermediate_layers_indices"},
+    {"vision.block_count", K_U32, VISION "num_hidden_layers"},
+    {"vision.global.block_count", K_U32, VISION "num_global_layers"},
+    {"vision.embedding_length", K_U32, VISION "hidden_size"},
+    {"vision.feed_forward_length", K_U32, VISION "intermediate_size"},
+    {"vision.attention.head_count", K_U32, VISION "attention_heads|" VISION "num_attention_heads"},
+    {"vision.attention.layer_norm_epsilon", K_F32, VISION "norm_eps"},
+    {"vision.image_size", K_U32, VISION "image_size"},
+    {"vision.patch_size", K_U32, VISION "patch_size"},
+    {"vision.max_num_tiles", K_U32, VISION "max_num_tiles"},
+    {"vision.num_channels", K_U32, VISION "num_channels"},
+    {"vision.intermediate_layers_indices", K_I32S_IF, VISION "intermediate_layers_indices"},
     KEYS_END,
 };
 
@@ -115,24 +91,15 @@ static void mllama_meta(struct conversion *c) {
     put_u32(c, "rope.dimension_count", heads != 0 ? cfg_u32(c, "hidden_size") / heads : 0);
 }
 
-static void keep_mapped(struct conversion *c, struct source *s, const char *name, enum map_fn fn) {
-    struct out *o = out_keep(c, s, name);
-    if (o != NULL && o->n_views != 0) o->views[0].fn = fn;
-}
-
-RULE(gate) {
-    (void)r, (void)num;
-    keep_mapped(c, s, s->name, MAP_TANH);
-}
+static RULE(gate) { out_mapped(c, s, s->name, MAP_TANH, 0); }
 
 /* One gate blends the two kinds of positions. */
-RULE(position_gate) {
-    (void)r, (void)num;
-    keep_mapped(c, s, s->name, MAP_ONE_MINUS_TANH);
-    keep_mapped(c, s, "v.tile_position_embd.gate", MAP_TANH);
+static RULE(position_gate) {
+    out_mapped(c, s, s->name, MAP_ONE_MINUS_TANH, 0);
+    out_mapped(c, s, "v.tile_position_embd.gate", MAP_TANH, 0);
 }
 
-#define V_HEADS V "attention_heads|" V "num_attention_heads"
+#define V_HEADS VISION "attention_heads|" VISION "num_attention_heads"
 static const struct rule mllama_rules[] = {
     {"v.position_embd.gate", position_gate, NULL},
     {"v.*attn_gate", gate, NULL},
@@ -153,16 +120,16 @@ static const struct key_row glmocr_keys[] = {
     KEYS_END,
 };
 static const struct key_row glmocr_tower_keys[] = {
-    {"clip.vision.block_count", K_U32, V "depth|" V "num_hidden_layers"},
-    {"clip.vision.embedding_length", K_U32, V "hidden_size"},
-    {"clip.vision.feed_forward_length", K_U32, V "intermediate_size"},
-    {"clip.vision.attention.head_count", K_U32, V "num_heads|" V "num_attention_heads"},
-    {"clip.vision.attention.layer_norm_epsilon", K_F32, V "rms_norm_eps|0.00001"},
-    {"clip.vision.image_size", K_U32, V "image_size"},
-    {"clip.vision.patch_size", K_U32, V "patch_size|14"},
-    {"clip.vision.spatial_merge_size", K_U32, V "spatial_merge_size|2"},
-    {"clip.vision.temporal_patch_size", K_U32, V "temporal_patch_size|2"},
-    {"clip.vision.projection_dim", K_U32, V "out_hidden_size|hidden_size"},
+    {"clip.vision.block_count", K_U32, VISION "depth|" VISION "num_hidden_layers"},
+    {"clip.vision.embedding_length", K_U32, VISION "hidden_size"},
+    {"clip.vision.feed_forward_length", K_U32, VISION "intermediate_size"},
+    {"clip.vision.attention.head_count", K_U32, VISION "num_heads|" VISION "num_attention_heads"},
+    {"clip.vision.attention.layer_norm_epsilon", K_F32, VISION "rms_norm_eps|0.00001"},
+    {"clip.vision.image_size", K_U32, VISION "image_size"},
+    {"clip.vision.patch_size", K_U32, VISION "patch_size|14"},
+    {"clip.vision.spatial_merge_size", K_U32, VISION "spatial_merge_size|2"},
+    {"clip.vision.temporal_patch_size", K_U32, VISION "temporal_patch_size|2"},
+    {"clip.vision.projection_dim", K_U32, VISION "out_hidden_size|hidden_size"},
     KEYS_END,
 };
 
@@ -181,11 +148,10 @@ static void glmocr_meta(struct conversion *c) {
 
 /* Rows of each head from pairs to halves: the even ones of the rotated part, the odd ones, then
  * what is not rotated. */
-RULE(halves) {
+static RULE(halves) {
     const int64_t hd = cfg_u32(c, "head_dim"), n = rotary(c);
     const int64_t heads = hd != 0 ? s->dim[0] / hd : 0;
     struct view all = view_of(s);
-    (void)r, (void)num;
     view_reshape(c, &all, 0, heads);
     if (heads * hd != s->dim[0])
         convert_fail(c, ST_FORMAT, "tensor '%s': %lld rows are no heads of %lld", s->orig,
@@ -205,22 +171,11 @@ RULE(halves) {
     }
 }
 
-static void put_in_projector(struct conversion *c, struct source *s) {
-    for (int i = 0; i < 2 && s->n_dims == 5; i++) { /* [C, 3, 2, p, p]: two frames */
-        struct view v = view_of(s);
-        view_slice(c, &v, 2, i, 1, 1);
-        out_of(c, &v,
-               i == 0 ? s->name : names_replace(c, s->name, "v.patch_embd", "v.patch_embd_1"), 4,
-               (int64_t[]){s->dim[0], s->dim[1], s->dim[3], s->dim[4]});
-    }
-    if (s->n_dims != 5) out_keep(c, s, s->name);
-}
-
-RULE(to_projector) {
-    (void)r, (void)num;
+static RULE(to_projector) {
     convert_open_projector(c);
     c->target = CONVERT_PROJECTOR;
-    put_in_projector(c, s);
+    if (!out_frames(c, s, s->name, names_replace(c, s->name, "v.patch_embd", "v.patch_embd_1")))
+        out_keep(c, s, s->name);
     c->target = CONVERT_MODEL;
 }
 
