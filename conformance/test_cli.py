@@ -245,3 +245,16 @@ def test_what_there_is_not(env):
     for args in (["signin"], ["login"], ["signout"], ["launch"], ["launch", "claude", "--model", "m"]):
         done = cria(env, *args)
         assert done.returncode == 1 and re.match("Error: (cria has no cloud|launch is not supported)", done.stderr)
+
+
+@pytest.mark.parametrize("line, message", [
+    ("PARAMETER bogus 1", "unknown parameter 'bogus'"), ("PARAMETER num_ctx x", "invalid int value [x]"),
+    ("PARAMETER temperature inf", "json: unsupported value: +Inf"), ("REQUIRES x", "requires must be a valid semver (e.g. 0.14.0)"),
+    ("ADAPTER /nowhere.gguf", "stat /nowhere.gguf: no such file or directory"), ("TEMPLATE {{", None)])
+def test_an_error_of_create_has_a_line_of_its_own(env, scripted, tmp_path, line, message):
+    file = tmp_path / "Modelfile"
+    file.write_text(f"FROM {scripted}\n{line}\n")
+    done = cria(env, "create", "cli/bad", "-f", str(file))
+    assert done.returncode == 1 and done.stdout == ""
+    last = done.stderr.split("\n")[-2]
+    assert last.startswith("Error: ") and (message is None or last == "Error: " + message)
