@@ -16,6 +16,8 @@ struct openai_chat { /* members: see request.h */
 };
 extern const struct fields openai_usage_fields; /* of stream_options */
 enum status check_n(const json *n, struct err *e);
+/* A text or a list; its entries, if they are looked at, must be texts. */
+enum status openai_check_stop(const json *v, bool entries, struct err *e);
 
 /* ---- answers of one or more choices ---- */
 

@@ -363,7 +363,7 @@ static enum status put_all_tools(struct buf *b, const struct responses_request *
         add_tool(&tools, t);
     if (tools.len > 0) buf_chr(&tools, ']');
     if (tools.failed) b->failed = true;
-    if (st == ST_OK) put_tools(b, &tools, &choice);
+    if (st == ST_OK) st = put_tools(b, &tools, &choice, e);
     buf_free(&tools);
     return st;
 }
