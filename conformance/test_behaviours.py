@@ -363,3 +363,11 @@ def test_a_client_that_goes_away_frees_its_place(server, ask):
         c.sock.close()
         c.close()
     assert generate(ask)["response"] == TEXT
+
+
+def test_the_search_takes_the_place_of_a_function_of_its_name(ask):
+    """spec/api-behaviours.md, Responses."""
+    def tokens(*tools):
+        return ask("POST", "/v1/responses", {"model": "fix/both", "input": "1", "tools": list(tools)})["usage"]["input_tokens"]
+    search, mine = {"type": "web_search"}, {"type": "function", "name": "web_search", "parameters": {"type": "object", "properties": {}}}
+    assert tokens(search, mine) == tokens(mine, search) == tokens(search) != tokens(mine)
