@@ -43,6 +43,10 @@ enum status openai_send(struct openai_answer *a, struct buf *chunk) {
     return st;
 }
 
+enum status openai_wait(void *answer) {
+    return stream_wait(&((struct openai_answer *)answer)->stream);
+}
+
 static void send_whole(struct openai_answer *a) {
     struct buf b = {0};
     openai_put_head(&b, a, a->object);
