@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import urllib.request
 
 import pytest
 
@@ -258,3 +259,22 @@ def test_an_error_of_create_has_a_line_of_its_own(env, scripted, tmp_path, line,
     assert done.returncode == 1 and done.stdout == ""
     last = done.stderr.split("\n")[-2]
     assert last.startswith("Error: ") and (message is None or last == "Error: " + message)
+
+
+def test_called_ollama(env, server, tmp_path):
+    """Scripts read what the API can do from `ollama --version`; the name stands in help and errors."""
+    name = tmp_path / "ollama"
+    name.symlink_to(binary())
+
+    def ollama(*args, **more):
+        return subprocess.run([name, *args], env=env | more, capture_output=True, text=True, timeout=60)
+
+    with urllib.request.urlopen(f"http://{server.netloc}/api/version") as r:
+        version = json.load(r)["version"]
+    assert ollama("--version").stdout == f"ollama version is {version}\n"
+    lost = ollama("-v", OLLAMA_HOST="127.0.0.1:1").stdout
+    assert lost == f"Warning: could not connect to a running Ollama instance\nWarning: client version is {version}\n"
+    lost = ollama("list", OLLAMA_HOST="127.0.0.1:1")
+    assert lost.stderr == "Error: could not connect to ollama server, run 'ollama serve' to start it\n"
+    assert ollama("nonsense").stderr == 'Error: unknown command "nonsense" for "ollama"\n'
+    assert "  ollama [command]" in ollama("help").stdout and "  ollama show MODEL [flags]" in ollama("help", "show").stdout
