@@ -95,12 +95,22 @@ void answer_err(struct http_exchange *x, enum dialect d, const struct err *e) {
 
 /* ---- streams ---- */
 
+static void begin(struct stream *s) {
+    if (!s->started) http_stream(s->x, 200, table[s->dialect].stream_type);
+    s->started = true;
+}
+
+enum status stream_wait(struct stream *s) {
+    static const char comment[] = ": ping\n\n";
+    begin(s);
+    return s->dialect == DIALECT_NATIVE ? ST_OK : http_write(s->x, comment, sizeof comment - 1);
+}
+
 enum status stream_event(struct stream *s, const char *name, const struct buf *item) {
     struct buf b = {0};
     bool sse = s->dialect != DIALECT_NATIVE;
     if (item->failed) return ST_NO_MEMORY;
-    if (!s->started) http_stream(s->x, 200, table[s->dialect].stream_type);
-    s->started = true;
+    begin(s);
     if (name != NULL) buf_printf(&b, "event: %s\n", name);
     if (sse) buf_str(&b, "data: ");
     buf_add(&b, item->data, item->len);

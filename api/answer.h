@@ -43,6 +43,9 @@ struct stream {
 enum status stream_item(struct stream *s, const struct buf *item); /* one JSON object */
 /* The same with a name: `event: NAME`; NULL: none. */
 enum status stream_event(struct stream *s, const char *name, const struct buf *item);
+/* Nothing to say, but the client shall know that somebody is there: the head goes out, and in SSE a
+ * comment; NDJSON has none. */
+enum status stream_wait(struct stream *s);
 void stream_error(struct stream *s, int status, const char *message);
 void stream_end(struct stream *s);
 

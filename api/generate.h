@@ -60,6 +60,9 @@ struct gen_piece { /* valid during the call */
 struct gen_sink {
     void *arg;
     enum status (*piece)(void *arg, const struct gen_piece *p); /* ST_IO: the client has gone */
+    /* A stream has had nothing to send for a while: in the queue, in a long prompt, inside of a
+     * call. ST_IO as above. NULL: nothing is said. */
+    enum status (*wait)(void *arg);
 };
 
 struct gen_failure {

@@ -32,6 +32,7 @@ struct gen {
     struct pictures pictures; /* its images, encoded */
     struct token_list tokens;
     int64_t start_ns, ready_ns;
+    int64_t sent_ns; /* when the client last got something */
 
     /* output; see generate_out.c */
     struct parser *parser;         /* of the model's format; NULL: the two generic ones below */

@@ -8,6 +8,8 @@
 
 #include "api/generate_impl.h"
 #include "api/learn_jinja.h"
+#include "base/config.h"
+#include "base/duration.h"
 #include "base/os.h"
 #include "base/utf8.h"
 
@@ -79,6 +81,7 @@ static enum status send(struct gen *g, struct gen_piece *p, struct err *e) {
     p->logprobs = text_of(&g->logprobs);
     p->n_prompt = g->tokens.len;
     enum status st = g->sink->piece(g->sink->arg, p);
+    g->sent_ns = os_time_mono_ns();
     for (size_t i = 0; i < sizeof b / sizeof *b; i++) buf_clear(b[i]);
     return st == ST_OK ? ST_OK : err_set(e, ST_CANCELLED, "request canceled");
 }
@@ -317,13 +320,29 @@ static enum status finish(struct gen *g, enum cria_done done, struct err *e) {
     return st;
 }
 
+/* Clients and what stands between give up on a connection in which nothing happens. */
+static enum status keep_alive(struct gen *g, struct err *e) {
+    const int64_t beat = config_ns(SET_heartbeat);
+    if (!g->r->stream || g->sink->wait == NULL || beat == DURATION_FOREVER) return ST_OK;
+    for (;;) {
+        const int64_t left = g->sent_ns + beat - os_time_mono_ns();
+        if (left > 0 && cria_generation_wait(g->generation, left)) return ST_OK;
+        if (left > 0) continue;
+        if (g->sink->wait(g->sink->arg) != ST_OK)
+            return err_set(e, ST_CANCELLED, "request canceled");
+        g->sent_ns = os_time_mono_ns();
+    }
+}
+
 enum status gen_output(struct gen *g, struct err *e) {
     struct cria_chunk chunk;
     enum status st = ST_OK;
     int64_t last_ns = 0;
     begin(g);
+    g->sent_ns = os_time_mono_ns();
     do {
-        st = cria_generation_next(g->generation, &chunk, e);
+        st = keep_alive(g, e);
+        if (st == ST_OK) st = cria_generation_next(g->generation, &chunk, e);
         if (st != ST_OK) return st;
         const int64_t now = os_time_mono_ns();
         if (last_ns == 0)

@@ -1,6 +1,7 @@
 /* request.c - see request.h. */
 #include "api/request.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -24,13 +25,13 @@ static void put_path(struct buf *b, const struct where *w) {
     buf_printf(b, "%s%s", b->len > 0 ? "." : "", w->key);
 }
 
-/* "number 1.5": an integer field wants the number's text, too. */
-static enum status wrong_type(const json *v, const struct where *w, const char *type, bool is_int,
-                              struct err *e) {
+/* "number 1.5": what wants a number tells the number's text, too. */
+static enum status wrong_type(const json *v, const struct where *w, const char *type,
+                              bool is_number, struct err *e) {
     struct buf path = {0}, value = {0};
     put_path(&path, w);
     buf_str(&value, json_kind_name(v));
-    if (is_int && json_kind(v) == JSON_NUMBER) {
+    if (is_number && json_kind(v) == JSON_NUMBER) {
         buf_chr(&value, ' ');
         json_print(&value, v);
     }
@@ -44,6 +45,12 @@ static enum status wrong_type(const json *v, const struct where *w, const char *
 
 static enum status decode_struct(const struct fields *f, const json *v, void *out,
                                  const struct where *w, struct err *e);
+
+/* 1e400 is a number of JSON, and of no type of Go's. */
+static bool is_finite(const json *v) {
+    double x;
+    return json_kind(v) == JSON_NUMBER && json_number(v, &x) && isfinite(x);
+}
 
 /* A number without fraction that fits; Go does not take "1.0" for an integer either. */
 static bool is_integer(const json *v) {
@@ -65,8 +72,11 @@ static enum status check_scalar(enum field_kind kind, const json *v, const struc
                [FIELD_FLAG] = {JSON_BOOL, "bool"},
                [FIELD_INT] = {JSON_NUMBER, "int"},
                [FIELD_FLOAT] = {JSON_NUMBER, "float64"}};
-    bool ok = kind == FIELD_INT ? is_integer(v) : json_kind(v) == row[kind].kind;
-    return ok ? ST_OK : wrong_type(v, w, row[kind].type, kind == FIELD_INT, e);
+    bool ok = kind == FIELD_INT     ? is_integer(v)
+              : kind == FIELD_FLOAT ? is_finite(v)
+                                    : json_kind(v) == row[kind].kind;
+    return ok ? ST_OK
+              : wrong_type(v, w, row[kind].type, kind != FIELD_TEXT && kind != FIELD_FLAG, e);
 }
 
 static enum status check_text_map(const struct field *f, const json *v, const struct where *w,
@@ -83,6 +93,20 @@ static enum status check_struct(const struct fields *sub, const char *type, cons
     if (json_kind(v) != JSON_OBJECT) return wrong_type(v, w, type, false, e);
     struct where inner = {sub->name != NULL ? sub->name : w->name, w, NULL};
     return decode_struct(sub, v, NULL, &inner, e);
+}
+
+/* Objects by names that are the client's own. They are schemas of JSON, and so are true and false.
+ */
+static enum status check_struct_map(const struct field *f, const json *v, const struct where *w,
+                                    struct err *e) {
+    enum status st = ST_OK;
+    if (json_kind(v) != JSON_OBJECT) return wrong_type(v, w, f->type, false, e);
+    for (const json *m = json_first(v); m != NULL && st == ST_OK; m = json_next(m)) {
+        struct where here = {w->name, w, json_key(m)};
+        if (json_kind(m) != JSON_NULL && json_kind(m) != JSON_BOOL)
+            st = check_struct(f->sub, f->elem_type, m, &here, e);
+    }
+    return st;
 }
 
 /* check() tells with an empty message that the type alone is wrong. */
@@ -122,6 +146,8 @@ static enum status check_value(const struct field *f, const json *v, const struc
         return check_text_map(f, v, w, e);
     case FIELD_STRUCT:
         return check_struct(f->sub, f->type, v, w, e);
+    case FIELD_STRUCT_MAP:
+        return check_struct_map(f, v, w, e);
     case FIELD_LIST:
         return check_list(f, v, w, e);
     case FIELD_CHECK:
@@ -260,13 +286,43 @@ static const struct field message_field[] = {
 };
 const struct fields message_fields = {NULL, NULL, message_field, N(message_field)};
 
+/* A text or a list of texts. */
+static enum status check_schema_type(const json *v, struct err *e) {
+    (void)e;
+    bool ok = json_kind(v) == JSON_STRING || json_kind(v) == JSON_ARRAY;
+    for (const json *m = json_kind(v) == JSON_ARRAY ? json_first(v) : NULL; m != NULL;
+         m = json_next(m))
+        ok = ok && json_kind(m) == JSON_STRING;
+    return ok ? ST_OK : ST_INVALID;
+}
+
+static const struct fields tool_property_fields;
+#define PROPERTIES                                                                                 \
+    {                                                                                              \
+        "properties", FIELD_STRUCT_MAP, FIELD_NOT_STORED, "map[string]api.ToolProperty",           \
+            FIELD_ANY, "api.ToolProperty", &tool_property_fields, NULL                             \
+    }
+#define REQUIRED                                                                                   \
+    { "required", FIELD_LIST, FIELD_NOT_STORED, "[]string", FIELD_TEXT, NULL, NULL, NULL }
+static const struct field tool_property_field[] = {
+    {"type", FIELD_CHECK, FIELD_NOT_STORED, "api.PropertyType", FIELD_ANY, NULL, NULL,
+     check_schema_type},
+    PLAIN("description", FIELD_TEXT),
+    PLAIN("items", FIELD_ANY),
+    {"enum", FIELD_LIST, FIELD_NOT_STORED, "[]interface {}", FIELD_ANY, NULL, NULL, NULL},
+    {"anyOf", FIELD_LIST, FIELD_NOT_STORED, "[]api.ToolProperty", FIELD_STRUCT, "api.ToolProperty",
+     &tool_property_fields, NULL},
+    PROPERTIES,
+    REQUIRED,
+};
+static const struct fields tool_property_fields = {"ToolProperty", NULL, tool_property_field,
+                                                   N(tool_property_field)};
 static const struct field tool_parameters_field[] = {
     PLAIN("type", FIELD_TEXT),
     PLAIN("$defs", FIELD_ANY),
     PLAIN("items", FIELD_ANY),
-    {"required", FIELD_LIST, FIELD_NOT_STORED, "[]string", FIELD_TEXT, NULL, NULL, NULL},
-    {"properties", FIELD_MAP, FIELD_NOT_STORED, "map[string]api.ToolProperty", FIELD_ANY, NULL,
-     NULL, NULL},
+    REQUIRED,
+    PROPERTIES,
 };
 const struct fields tool_parameters_fields = {"ToolFunctionParameters",
                                               "api.ToolFunctionParameters", tool_parameters_field,

@@ -21,12 +21,13 @@ enum field_kind {
     FIELD_FLAG,
     FIELD_INT,
     FIELD_FLOAT,
-    FIELD_ANY,      /* any value */
-    FIELD_MAP,      /* an object; `type` is its Go type */
-    FIELD_TEXT_MAP, /* an object of strings */
-    FIELD_STRUCT,   /* an object with `sub` fields */
-    FIELD_LIST,     /* `type`: Go type of the list; elements are `elem`, `sub` */
-    FIELD_CHECK,    /* check() decides */
+    FIELD_ANY,        /* any value */
+    FIELD_MAP,        /* an object; `type` is its Go type */
+    FIELD_TEXT_MAP,   /* an object of strings */
+    FIELD_STRUCT,     /* an object with `sub` fields */
+    FIELD_STRUCT_MAP, /* an object of such objects, or of true and false: schemas of JSON */
+    FIELD_LIST,       /* `type`: Go type of the list; elements are `elem`, `sub` */
+    FIELD_CHECK,      /* check() decides */
 };
 
 struct fields;
@@ -36,8 +37,8 @@ struct field {
     size_t offset;            /* of a `const json *`; FIELD_NOT_STORED */
     const char *type;         /* MAP, LIST, CHECK: Go type of the field */
     enum field_kind elem;     /* LIST */
-    const char *elem_type;    /* LIST of STRUCT or CHECK: Go type of an element */
-    const struct fields *sub; /* STRUCT, LIST of STRUCT */
+    const char *elem_type;    /* STRUCT_MAP, LIST of STRUCT or CHECK: Go type of an element */
+    const struct fields *sub; /* STRUCT, STRUCT_MAP, LIST of STRUCT */
     enum status (*check)(const json *v, struct err *e); /* CHECK; null is never passed */
 };
 #define FIELD_NOT_STORED ((size_t)-1)

@@ -57,6 +57,23 @@ static void test_errors(void **state) {
          "Value looks like object, but can't find closing '}' symbol"},
         {"{\"tools\":[{\"function\":{\"name\":5}}]}",
          CANNOT "number into Go struct field ToolFunction.tools.function.name of type string"},
+#define PROPERTIES "{\"tools\":[{\"function\":{\"parameters\":{\"properties\":"
+#define PROPERTY                                                                                   \
+    CANNOT "number into Go struct field ToolProperty.tools.function.parameters.properties."
+        {PROPERTIES "5}}}]}", CANNOT
+         "number into Go struct field ToolFunctionParameters.tools.function.parameters.properties "
+         "of type map[string]api.ToolProperty"},
+        {PROPERTIES "{\"ok\":true,\"city\":5}}}}]}",
+         CANNOT "number into Go struct field "
+                "ToolFunctionParameters.tools.function.parameters.properties.city of type "
+                "api.ToolProperty"},
+        {PROPERTIES "{\"c\":{\"type\":[\"a\",1]}}}}}]}", CANNOT
+         "array into Go struct field ToolProperty.tools.function.parameters.properties.c.type of "
+         "type api.PropertyType"},
+        {PROPERTIES "{\"c\":{\"properties\":{\"d\":{\"description\":5}}}}}}}]}",
+         PROPERTY "c.properties.d.description of type string"},
+        {PROPERTIES "{\"c\":{\"anyOf\":[{\"enum\":5}]}}}}}]}",
+         PROPERTY "c.anyOf.enum of type []interface {}"},
         {"{\"options\":[]}",
          CANNOT "array into Go struct field ChatRequest.options of type map[string]interface {}"},
         {"{\"keep_alive\":\"5\"}", "time: missing unit in duration \"5\""},

@@ -63,6 +63,7 @@ struct create {
     struct work work;
     struct store_create_spec spec;
     struct model_name name, from;
+    bool pull_failed; /* that of `from` */
 };
 
 /* ---- the spec ---- */
@@ -157,7 +158,9 @@ static bool pull_item(void *arg, const char *status, const char *digest, uint64_
 static enum status pull_base(void *arg, const struct model_name *name, struct err *e) {
     struct create *c = arg;
     const struct registry_options o = {.insecure = false};
-    return registry_pull(c->call->server->store, name, &o, pull_item, &c->work, e);
+    enum status st = registry_pull(c->call->server->store, name, &o, pull_item, &c->work, e);
+    c->pull_failed = st != ST_OK;
+    return st;
 }
 
 static const char *or_null(const json *v) {
@@ -192,6 +195,9 @@ static enum status fill(struct create *c, const struct create_request *r, struct
     if (from != NULL) {
         if (name_parse_ref(&c->from, from, &source, NULL) != ST_OK)
             c->from = (struct model_name){.model = ""};
+        else if (source ==
+                 NAME_SOURCE_CLOUD) /* not the local model that has the rest of the name */
+            return err_set(e, ST_DENIED, "ollama cloud is disabled: remote model is unavailable");
         s->from = &c->from;
     }
     enum status st = read_files(c, r->files, &s->files, &s->n_files, e);
@@ -217,7 +223,7 @@ static void run(struct create *c, const struct create_request *r) {
     st = read_licenses(c, r->license, &e);
     if (st == ST_OK) st = store_spell(s->store, &c->name, &e);
     if (st == ST_OK) st = store_create(s->store, &c->spec, work_progress, &c->work, &e);
-    work_finish(&c->work, st, answer_status(st), &e);
+    work_finish(&c->work, st, c->pull_failed ? 500 : answer_status(st), &e); /* as /api/pull does */
     json_free(messages);
 }
 

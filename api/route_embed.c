@@ -45,7 +45,9 @@ static const struct field openai_field[] = {
     PLAIN(model, FIELD_TEXT),
     PLAIN(input, FIELD_ANY),
     PLAIN(dimensions, FIELD_INT),
+    PLAIN(truncate, FIELD_FLAG),
     PLAIN(lora, FIELD_ANY),
+    OPTIONS,
     {"encoding_format", FIELD_TEXT, offsetof(struct embed_request, encoding), NULL, FIELD_ANY, NULL,
      NULL, NULL},
 };

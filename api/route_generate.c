@@ -179,9 +179,11 @@ static enum status send_piece(void *arg, const struct gen_piece *p) {
     return st;
 }
 
+static enum status wait_more(void *arg) { return stream_wait(&((struct sink *)arg)->stream); }
+
 static void answer(const struct route_call *c, const struct gen_request *r) {
     struct sink s = {r, {.x = c->x, .dialect = DIALECT_NATIVE}};
-    struct gen_sink sink = {&s, send_piece};
+    struct gen_sink sink = {&s, send_piece, wait_more};
     struct gen_failure f;
     bool ok = gen_run(c->server, c->x, r, &sink, &f);
     if (s.stream.started && ok)

@@ -8,7 +8,7 @@
 #include "api/request.h"
 #include "base/mem.h"
 
-route_fn route_rerank;
+route_fn route_rerank, route_openai_rerank;
 
 struct rerank_request {
     const json *model, *query, *documents, *top_n, *return_documents, *options, *keep_alive;
@@ -106,20 +106,24 @@ static enum status put_answer(struct buf *b, const struct embed_job *j,
     return ST_OK;
 }
 
-void route_rerank(const struct route_call *c) {
+static void answer(const struct route_call *c, enum dialect d) {
     struct rerank_request r = {0};
     struct embed_job j;
     struct err e = {.msg = ""};
     struct buf b = {0};
     json *root;
-    if (!route_body(c, DIALECT_NATIVE, &rerank_fields, &r, &root)) return;
+    if (!route_body(c, d, &rerank_fields, &r, &root)) return;
     embed_begin(&j, c->server, c->x);
     enum status st = rank(&j, &r, &e);
     if (st == ST_OK) st = put_answer(&b, &j, &r, &e);
     if (st == ST_OK)
         answer_json(c->x, 200, TYPE_JSON_UTF8, &b);
     else
-        answer_err(c->x, DIALECT_NATIVE, &e);
+        answer_err(c->x, d, &e);
     embed_end(&j);
     json_free(root);
 }
+
+void route_rerank(const struct route_call *c) { answer(c, DIALECT_NATIVE); }
+/* The same; errors as everywhere below /v1. */
+void route_openai_rerank(const struct route_call *c) { answer(c, DIALECT_OPENAI); }

@@ -176,7 +176,7 @@ void route_apply_template(const struct route_call *c) {
     struct gen_request r = native_to_gen(&n, true, false);
     r.stream = false;
     r.count = true;
-    if (!gen_run(c->server, c->x, &r, &(struct gen_sink){c->x, send_prompt}, &f))
+    if (!gen_run(c->server, c->x, &r, &(struct gen_sink){c->x, send_prompt, NULL}, &f))
         answer_error(c->x, DIALECT_NATIVE, f.http_status, TYPE_JSON_UTF8, f.err.msg);
     json_free(root);
 }

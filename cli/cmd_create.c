@@ -125,7 +125,10 @@ static enum status request(struct create *c, const struct args *a, struct err *e
     if (draft != NULL) json_put_field(&body, "draft_quantize", draft);
     enum status st = modelfile_put_request(&body, &c->modelfile, warn, NULL, e);
     buf_chr(&body, '}');
-    if (st == ST_OK) st = statuses_post(c->client, "/api/create", &body, c->progress, e);
+    if (st == ST_OK)
+        st = statuses_post(c->client, "/api/create", &body, c->progress, e);
+    else
+        progress_stop(c->progress);
     buf_free(&body);
     return st;
 }

@@ -104,6 +104,15 @@ def run_step(netloc, folder, step, opt):
         return [repr(e)]
 
 
+def why_not(opt, level, chosen, excepted):
+    """Why a step that ran is not counted; None: it is."""
+    if not chosen:
+        return "not among the chosen ones (--only), but later steps need it"
+    if excepted:
+        return "a difference on purpose (--except)"
+    return None if level in opt.levels else f"of level {level} (--levels)"
+
+
 def run_scenario(netloc, fixtures, scenario, counted, opt, count):
     registry = None
     if scenario.get("registry"):
@@ -124,8 +133,9 @@ def run_scenario(netloc, fixtures, scenario, counted, opt, count):
         areas = areas_of(case_of(step))
         if i in excepted and not problems:
             count.note(f"{where} passes: it need not be excepted any more")
-        if i not in counted or level not in opt.levels or i in excepted:
-            count.skipped(where, areas=areas)
+        why = why_not(opt, level, i in counted, i in excepted)
+        if why:
+            count.skipped(where, why, areas=areas)
         elif problems:
             count.failed(where, problems, areas)
         else:
@@ -133,6 +143,10 @@ def run_scenario(netloc, fixtures, scenario, counted, opt, count):
     if registry:
         registry.close()
     fixtures.installed -= set(scenario.get("forget", []))
+
+
+def settings(env):
+    return ", ".join(f"{k}={v}" for k, v in env.items()) or "no settings"
 
 
 def run(folder, opt, count, start_server):
@@ -148,7 +162,7 @@ def run(folder, opt, count, start_server):
             continue
         if opt.url and name != opt.env:
             for s, steps in group:
-                count.skipped(f"{s['id']}: needs a server with the environment '{name}'", len(steps))
+                count.skipped(s["id"], f"needs a server with the environment '{name}' (--env): {settings(env)}", len(steps))
             continue
         server, fixtures, failed_before = start_server(env), Fixtures(folder), count.n_failed
         for s, steps in group:

@@ -100,7 +100,7 @@ def run_scenario(netloc, name, scenario, steps, opt, count):
             problems = [repr(e)]
         areas = areas_of(case_of(recorded))
         if i not in steps:
-            count.skipped(where, areas=areas)
+            count.skipped(where, "not among the chosen ones (--only)", areas=areas)
         elif problems:
             count.failed(where, problems, areas)
         else:

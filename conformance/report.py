@@ -16,6 +16,7 @@ class Count:
         self.verbose = verbose
         self.n = {PASSED: 0, FAILED: 0, SKIPPED: 0}
         self.by_area = {}  # name -> counts as n
+        self.why = {}  # reason -> how many were skipped for it
         self.failures, self.notes = [], []
 
     def add(self, outcome, areas, n=1):
@@ -35,10 +36,11 @@ class Count:
         for p in problems[:6]:
             print("    ", p)
 
-    def skipped(self, where, n=1, areas=None):
+    def skipped(self, where, why, n=1, areas=None):
         self.add(SKIPPED, areas, n)
+        self.why[why] = self.why.get(why, 0) + n
         if self.verbose:
-            print("skip", where, flush=True)
+            print("skip", f"{where}: {why}", flush=True)
 
     def note(self, text):
         self.notes.append(text)
@@ -73,6 +75,8 @@ def table(count):
     for heading, found in rows(count):
         out += ["", f"{heading:20} {'passed':>7} {'failed':>7} {'skipped':>8} {'conform':>9}"]
         out += [f"{name:20} {p:7} {f:7} {s:8} {percent:>9}" for name, p, f, s, percent in found]
+    if count.why:
+        out += ["", "skipped"] + [f"{n:7}  {why}" for why, n in sorted(count.why.items())]
     return "\n".join(out[1:])
 
 
@@ -83,6 +87,8 @@ def markdown(count, facts):
     for heading, found in rows(count):
         out += ["", f"| {heading} | passed | failed | skipped | conform |", "|---|---:|---:|---:|---:|"]
         out += ["| " + " | ".join(map(str, r)) + " |" for r in found]
+    if count.why:
+        out += ["", "## Skipped", ""] + [f"- {n}: {why}" for why, n in sorted(count.why.items())]
     if count.failures:
         out += ["", "## Failures", ""]
         out += [f"- `{f['case']}`: " + "; ".join(f["problems"][:3]).replace("\n", " ") for f in count.failures]
@@ -92,7 +98,8 @@ def markdown(count, facts):
 def as_json(count, facts):
     areas = [{"group": heading, "area": name, PASSED: p, FAILED: f, SKIPPED: s}
              for heading, found in rows(count) for name, p, f, s, _ in found]
-    return json.dumps(dict(facts, total=count.n, areas=areas, failures=count.failures, notes=count.notes),
+    return json.dumps(dict(facts, total=count.n, areas=areas, skipped=count.why, failures=count.failures,
+                           notes=count.notes),
                       indent=1, ensure_ascii=False) + "\n"
 
 

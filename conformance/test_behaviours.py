@@ -264,6 +264,75 @@ def test_bodies_have_limits(ask):
     assert "depth" in ask("POST", "/api/generate", status=400, raw=b'{"format":' + b'{"a":' * 200 + b"1" + b"}" * 201)["error"]
 
 
+# ---- what a request must not be silent about --------------------------------------------------------------
+
+
+def test_a_required_call_needs_tools(ask):
+    chat = {"model": "fix/both", "messages": SAY_1}
+    named = {"type": "function", "function": {"name": "f"}}
+    for path, body, choices in (("/v1/chat/completions", chat, ("required", named)),
+                                ("/v1/responses", {"model": "fix/both", "input": "1"}, ("required", {"type": "function", "name": "f"})),
+                                ("/v1/messages", dict(chat, max_tokens=9), ({"type": "any"}, {"type": "tool", "name": "f"}))):
+        for choice in choices:
+            error = ask("POST", path, dict(body, tool_choice=choice), 400)["error"]
+            assert error["message"] == "tool_choice: a call is required, and there are no tools"
+    for choice in ("auto", "none", None):
+        assert TEXT in json.dumps(ask("POST", "/v1/chat/completions", dict(chat, tool_choice=choice)))
+
+
+@pytest.mark.parametrize("path, fields, words", [
+    ("/v1/chat/completions", {"stop": 5}, "invalid type for 'stop' field: float64"),
+    ("/v1/chat/completions", {"response_format": {"type": "json_schema", "json_schema": 5}}, "ResponseFormat.response_format.json_schema"),
+    ("/v1/messages", {"system": 5}, "system must be a string or a list of blocks"),
+    ("/v1/messages", {"system": ["x"]}, "system must be"),
+    ("/v1/messages", {"output_config": {"format": "x"}}, "OutputConfig.output_config.format"),
+    ("/v1/messages", {"messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": 5}]}]},
+     "tool_result content must be"),
+    ("/api/chat", {"tools": [{"function": {"name": "f", "parameters": {"properties": {"city": {"type": 5}}}}}]}, "properties.city.type"),
+    ("/v1/messages", {"tools": [{"name": "f", "input_schema": {"properties": {"city": "string"}}}]}, "properties.city of type"),
+])
+def test_wrong_types_deep_inside(ask, path, fields, words):
+    error = ask("POST", path, dict({"model": "fix/both", "max_tokens": 9, "messages": SAY_1}, **fields), 400)["error"]
+    assert words in (error if path.startswith("/api") else error["message"])
+
+
+def test_numbers_beyond_all_numbers(server, ask):
+    for path, field in (("/v1/chat/completions", "temperature"), ("/v1/messages", "top_p")):
+        raw = json.dumps({"model": "fix/chat", "max_tokens": 9, "messages": SAY_1})[:-1].encode() + f',"{field}":1e400}}'.encode()
+        message = ask("POST", path, raw=raw, status=400)["error"]["message"]
+        assert "cannot unmarshal number 1e400 into Go struct field" in message and message.endswith(field + " of type float64")
+
+
+def test_schemas_of_tools_may_be_true(ask):
+    """Boolean schemas are schemas; null is nothing."""
+    parameters = {"type": "object", "properties": {"any": True, "none": None, "one": {"type": ["string", "null"], "enum": ["a", 1]}}}
+    tools = [{"type": "function", "function": {"name": "f", "parameters": parameters}}]
+    assert ask("POST", "/api/chat", {"model": "fix/both", "messages": SAY_1, "tools": tools, "stream": False})["message"]["content"] == TEXT
+
+
+def test_a_cloud_model_is_no_base(ask):
+    """`from` a:cloud is not the local model a."""
+    for name in ("fix/chat:cloud", "chat:8b-cloud"):
+        error = ask("POST", "/api/create", {"model": "eleven/c", "from": name, "stream": False}, 403)["error"]
+        assert error == "ollama cloud is disabled: remote model is unavailable"
+    ask("POST", "/api/show", {"model": "eleven/c"}, 404)
+
+
+def test_a_pull_inside_of_create_fails_as_a_pull(ask):
+    body = {"model": "eleven/p", "from": "127.0.0.1:9/no/body", "stream": False}
+    assert ask("POST", "/api/create", body, 500)["error"].startswith("pull model manifest: ")
+
+
+def test_embeddings_of_openai_take_options(ask):
+    body = {"model": "fix/embed", "input": "cat " * 100, "dimensions": 2}
+    assert ask("POST", "/v1/embeddings", body)["usage"]["prompt_tokens"] == 64
+    assert ask("POST", "/v1/embeddings", dict(body, options={"num_ctx": 16}))["usage"]["prompt_tokens"] == 16
+    assert ask("POST", "/v1/embeddings", dict(body, truncate=False), 400)["error"]["message"] == "the input length exceeds the context length"
+    ask("POST", "/v1/embeddings", dict(body, options={"num_ctx": "x"}), 400)
+    ask("POST", "/v1/embeddings", dict(body, keep_alive=0))
+    assert all(m["name"] != "fix/embed:latest" for m in ask("GET", "/api/ps")["models"])
+
+
 # ---- cria's own routes: their answers are as described ------------------------------------------------------
 
 
@@ -294,3 +363,11 @@ def test_a_client_that_goes_away_frees_its_place(server, ask):
         c.sock.close()
         c.close()
     assert generate(ask)["response"] == TEXT
+
+
+def test_the_search_takes_the_place_of_a_function_of_its_name(ask):
+    """spec/api-behaviours.md, Responses."""
+    def tokens(*tools):
+        return ask("POST", "/v1/responses", {"model": "fix/both", "input": "1", "tools": list(tools)})["usage"]["input_tokens"]
+    search, mine = {"type": "web_search"}, {"type": "function", "name": "web_search", "parameters": {"type": "object", "properties": {}}}
+    assert tokens(search, mine) == tokens(mine, search) == tokens(search) != tokens(mine)

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import urllib.request
 
 import pytest
 
@@ -245,3 +246,35 @@ def test_what_there_is_not(env):
     for args in (["signin"], ["login"], ["signout"], ["launch"], ["launch", "claude", "--model", "m"]):
         done = cria(env, *args)
         assert done.returncode == 1 and re.match("Error: (cria has no cloud|launch is not supported)", done.stderr)
+
+
+@pytest.mark.parametrize("line, message", [
+    ("PARAMETER bogus 1", "unknown parameter 'bogus'"), ("PARAMETER num_ctx x", "invalid int value [x]"),
+    ("PARAMETER temperature inf", "json: unsupported value: +Inf"), ("REQUIRES x", "requires must be a valid semver (e.g. 0.14.0)"),
+    ("ADAPTER /nowhere.gguf", "stat /nowhere.gguf: no such file or directory"), ("TEMPLATE {{", None)])
+def test_an_error_of_create_has_a_line_of_its_own(env, scripted, tmp_path, line, message):
+    file = tmp_path / "Modelfile"
+    file.write_text(f"FROM {scripted}\n{line}\n")
+    done = cria(env, "create", "cli/bad", "-f", str(file))
+    assert done.returncode == 1 and done.stdout == ""
+    last = done.stderr.split("\n")[-2]
+    assert last.startswith("Error: ") and (message is None or last == "Error: " + message)
+
+
+def test_called_ollama(env, server, tmp_path):
+    """Scripts read what the API can do from `ollama --version`; the name stands in help and errors."""
+    name = tmp_path / "ollama"
+    name.symlink_to(binary())
+
+    def ollama(*args, **more):
+        return subprocess.run([name, *args], env=env | more, capture_output=True, text=True, timeout=60)
+
+    with urllib.request.urlopen(f"http://{server.netloc}/api/version") as r:
+        version = json.load(r)["version"]
+    assert ollama("--version").stdout == f"ollama version is {version}\n"
+    lost = ollama("-v", OLLAMA_HOST="127.0.0.1:1").stdout
+    assert lost == f"Warning: could not connect to a running Ollama instance\nWarning: client version is {version}\n"
+    lost = ollama("list", OLLAMA_HOST="127.0.0.1:1")
+    assert lost.stderr == "Error: could not connect to ollama server, run 'ollama serve' to start it\n"
+    assert ollama("nonsense").stderr == 'Error: unknown command "nonsense" for "ollama"\n'
+    assert "  ollama [command]" in ollama("help").stdout and "  ollama show MODEL [flags]" in ollama("help", "show").stdout

@@ -80,6 +80,10 @@ def test_rerank_refused(server, tiny, body, message):
         post(server, "/api/rerank", model=tiny, **body)
     assert caught.value.code == 400
     assert re.search(message, json.load(caught.value)["error"])
+    with pytest.raises(urllib.error.HTTPError) as caught:  # below /v1 in the words of /v1
+        post(server, "/v1/rerank", model=tiny, **body)
+    error = json.load(caught.value)["error"]
+    assert caught.value.code == 400 and error["type"] == "invalid_request_error" and re.search(message, error["message"])
 
 
 def test_run_of_an_embedding_model(server):

@@ -52,6 +52,7 @@ BASE = {
     "/tokenize": {"model": "@fix/both", "content": "a"},
     "/detokenize": {"model": "@fix/both", "tokens": [1]},
     "/api/rerank": {"model": "@fix/embed", "query": "a", "documents": ["a"]},
+    "/v1/rerank": {"model": "@fix/embed", "query": "a", "documents": ["a"]},
     "/api/experimental/web_search": {},
     "/api/experimental/web_fetch": {},
 }
@@ -98,6 +99,9 @@ def fields(description, schema, seen, path=()):
     for name, sub in schema.get("properties", {}).items():
         yield path + (name,), description.resolve(sub)
         yield from fields(description, sub, seen, path + (name,))
+    if "additionalProperties" in schema and isinstance(schema["additionalProperties"], dict):
+        yield path + ("anything",), description.resolve(schema["additionalProperties"])
+        yield from fields(description, schema["additionalProperties"], seen, path + ("anything",))
     for sub in [schema.get("items")] + [description.resolve(s).get("items") for s in schema.get("anyOf", [])]:
         if isinstance(sub, dict):
             yield path + (0,), description.resolve(sub)
@@ -120,9 +124,23 @@ def put(body, path, value):
     return text.replace(json.dumps(mark).encode(), value)
 
 
-def must_refuse(schema, kind):
+def kinds_of(description, schema):
+    """The kinds of JSON that the schema takes; None: it does not say."""
+    parts = schema.get("anyOf")
+    if parts:
+        inner = [kinds_of(description, description.resolve(p)) for p in parts]
+        return None if None in inner else set().union(*inner)
+    if "enum" in schema or "const" in schema:
+        return None if "type" not in schema else {schema["type"]}
     want = schema.get("type")
-    return kind is None or (isinstance(want, str) and kind not in ("null", want) and kind not in FITS.get(want, ()))
+    if want is None:
+        return None
+    return set().union(*({t} | FITS.get(t, set()) for t in ([want] if isinstance(want, str) else want)))
+
+
+def must_refuse(description, schema, kind):
+    want = kinds_of(description, schema)
+    return kind is None or (want is not None and kind != "null" and kind not in want)
 
 
 class Sender:
@@ -178,7 +196,7 @@ def test_every_field_with_every_kind_of_value(server, description, all_fields, p
     for place, sub in places:
         for name, (text, kind) in VALUES.items():
             cases.append((method, path, put(BASE[path], place, text)))
-            names.append((".".join(map(str, place)), name, must_refuse(sub, kind)))
+            names.append((".".join(map(str, place)), name, must_refuse(description, sub, kind)))
     answers = Sender(server.netloc).send_all(cases)
     wrong = [f"{place} = {name}: {problem}" for (place, name, refuse), answer in zip(names, answers)
              for problem in [judge(description, method, path, answer, refuse)] if problem]

@@ -275,6 +275,8 @@ enum status cria_grammar_check(struct cria_engine *eng, const struct grammar_sou
  * end. After the last chunk further calls repeat it. */
 enum status cria_generation_next(struct cria_generation *g, struct cria_chunk *chunk,
                                  struct err *e);
+/* Waits until that would not wait, or for ns nanoseconds: then false. */
+bool cria_generation_wait(struct cria_generation *g, int64_t ns);
 void cria_generation_cancel(
     struct cria_generation *g); /* from any thread; takes effect at the next step */
 const struct cria_stats *cria_generation_stats(const struct cria_generation *g); /* after the end */

@@ -636,6 +636,15 @@ static void generation_drop(struct cria_generation *g) {
     mem_free(g);
 }
 
+/* On the monotonic clock, for cria_generation_wait(). */
+static void init_cond(pthread_cond_t *c) {
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(c, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
 enum status cria_generation_start(struct cria_generation **out, struct cria_engine *eng,
                                   const struct cria_request *r, struct err *e) {
     enum status st = check_request(eng, r, e);
@@ -645,7 +654,7 @@ enum status cria_generation_start(struct cria_generation **out, struct cria_engi
     g->eng = eng;
     g->slot = SLOT_NONE;
     atomic_init(&g->cancelled, false);
-    pthread_cond_init(&g->changed, NULL);
+    init_cond(&g->changed);
     st = generation_fill(g, r, e);
     if (st != ST_OK) {
         generation_drop(g);
@@ -680,6 +689,19 @@ static enum status copy_chunk(struct cria_generation *g, size_t i, struct cria_c
                              .logprobs = g->chunk_lps,
                              .done = r->done};
     return ST_OK;
+}
+
+bool cria_generation_wait(struct cria_generation *g, int64_t ns) {
+    struct sched *s = g->eng->sched;
+    const int64_t end = os_time_mono_ns() + ns;
+    const struct timespec t = {end / 1000000000, end % 1000000000};
+    int late = 0;
+    pthread_mutex_lock(&s->lock);
+    while (g->n_read == g->n_records && !g->done && late == 0)
+        late = pthread_cond_timedwait(&g->changed, &s->lock, &t);
+    const bool ready = g->n_read != g->n_records || g->done;
+    pthread_mutex_unlock(&s->lock);
+    return ready;
 }
 
 enum status cria_generation_next(struct cria_generation *g, struct cria_chunk *chunk,

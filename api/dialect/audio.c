@@ -137,7 +137,7 @@ void route_transcriptions(const struct route_call *c) {
                      e.msg);
     } else {
         struct gen_request r = native_to_gen(&n, true, false);
-        if (gen_run(c->server, c->x, &r, &(struct gen_sink){&text, take_piece}, &f))
+        if (gen_run(c->server, c->x, &r, &(struct gen_sink){&text, take_piece, NULL}, &f))
             send_transcript(c->x, &text, as_text);
         else
             dialect_answer_failure(c->x, DIALECT_OPENAI, &f);

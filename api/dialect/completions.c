@@ -14,22 +14,6 @@ struct completion { /* members: see request.h */
         *logit_bias, *options, *lora, *debug;
 };
 
-/* A list is looked at element by element, and null among them is a wrong type, too. */
-static enum status check_stop(const json *v, struct err *e) {
-    static const char *const go_type[] = {
-        [JSON_NULL] = "<nil>",           [JSON_BOOL] = "bool",
-        [JSON_NUMBER] = "float64",       [JSON_STRING] = "string",
-        [JSON_ARRAY] = "[]interface {}", [JSON_OBJECT] = "map[string]interface {}"};
-    const json *bad = NULL;
-    if (json_kind(v) == JSON_STRING) return ST_OK;
-    if (json_kind(v) != JSON_ARRAY) bad = v;
-    for (const json *m = bad == NULL ? json_first(v) : NULL; m != NULL && bad == NULL;
-         m = json_next(m))
-        if (json_kind(m) != JSON_STRING) bad = m;
-    if (bad == NULL) return ST_OK;
-    return err_set(e, ST_INVALID, "invalid type for 'stop' field: %s", go_type[json_kind(bad)]);
-}
-
 #define AT(name) offsetof(struct completion, name)
 #define PLAIN(name, kind)                                                                          \
     { #name, kind, AT(name), NULL, FIELD_ANY, NULL, NULL, NULL }
@@ -67,7 +51,7 @@ static const json *nonzero(const json *v) {
 
 static enum status translate(const void *request, struct buf *b, struct err *e) {
     const struct completion *r = request;
-    enum status st = r->stop == NULL ? ST_OK : check_stop(r->stop, e);
+    enum status st = openai_check_stop(r->stop, true, e);
     if (st == ST_OK) st = check_n(r->n, e);
     if (st != ST_OK) return st;
     buf_chr(b, '{');
@@ -140,6 +124,6 @@ void route_completions(const struct route_call *c) {
                               .chunk_object = "text_completion",
                               .usage =
                                   field_flag(json_get(o.stream_options, "include_usage"), false)};
-    openai_run(c, &a, &r.gen, field_int(o.n, 1), &(struct gen_sink){&a, take_piece});
+    openai_run(c, &a, &r.gen, field_int(o.n, 1), &(struct gen_sink){&a, take_piece, openai_wait});
     dialect_free(&r);
 }

@@ -162,16 +162,20 @@ void add_web_search(struct buf *tools) {
                    "\"description\":\"The search query\"}}}}}");
 }
 
-void put_tools(struct buf *b, const struct buf *tools, const struct tool_choice *c) {
-    if (c->use == TOOLS_NONE || tools->len == 0) return;
+enum status put_tools(struct buf *b, const struct buf *tools, const struct tool_choice *c,
+                      struct err *e) {
+    if (tools->len == 0 && (c->use == TOOLS_REQUIRED || c->use == TOOLS_NAMED))
+        return err_set(e, ST_INVALID, "tool_choice: a call is required, and there are no tools");
+    if (c->use == TOOLS_NONE || tools->len == 0) return ST_OK;
     json_put_key(b, "tools");
     buf_add(b, tools->data, tools->len);
     if (c->use == TOOLS_REQUIRED) json_put_field(b, "tool_choice", "required");
-    if (c->use != TOOLS_NAMED) return;
+    if (c->use != TOOLS_NAMED) return ST_OK;
     json_put_key(b, "tool_choice");
     buf_str(b, "{\"type\":\"function\",\"function\":{");
     json_put_field(b, "name", c->name);
     buf_str(b, "}}");
+    return ST_OK;
 }
 
 enum status read_tool_choice(const json *v, struct tool_choice *out, struct err *e) {

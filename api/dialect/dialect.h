@@ -64,13 +64,15 @@ void add_list(struct buf *list);
 /* The function that stands for the peer's built-in search, as an element of `tools`. */
 void add_web_search(struct buf *tools);
 
-/* `tools` (a JSON list as text) and `tool_choice`, both left out for TOOLS_NONE. */
+/* `tools` (a JSON list as text) and `tool_choice`, both left out for TOOLS_NONE. ST_INVALID: a call
+ * is required, and there are no tools. */
 enum tool_use { TOOLS_AUTO, TOOLS_NONE, TOOLS_REQUIRED, TOOLS_NAMED };
 struct tool_choice {
     enum tool_use use;
     const char *name; /* TOOLS_NAMED */
 };
-void put_tools(struct buf *b, const struct buf *tools, const struct tool_choice *c);
+enum status put_tools(struct buf *b, const struct buf *tools, const struct tool_choice *c,
+                      struct err *e);
 /* "auto", "none", "required", {"type":"function","name"} or {.., "function":{"name"}}; absent:
  * auto. ST_INVALID for anything else. */
 enum status read_tool_choice(const json *v, struct tool_choice *out, struct err *e);

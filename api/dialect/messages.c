@@ -20,6 +20,7 @@ struct answer {
     enum block open; /* of a stream: the block that takes text */
     unsigned index;  /* of the next block, or of the open one */
     bool called;     /* tools were */
+    bool begun;      /* message_start is out */
 };
 
 /* ---- parts of both forms ---- */
@@ -216,12 +217,15 @@ static enum status take_piece(void *arg, const struct gen_piece *p) {
         send_whole(a, p);
         return ST_OK;
     }
-    if (!a->stream.started) st = send_start(a, p);
+    if (!a->begun) st = send_start(a, p);
+    a->begun = true;
     if (st == ST_OK) st = send_text(a, BLOCK_THINKING, p->thinking, p->thinking_len);
     if (st == ST_OK) st = send_text(a, BLOCK_TEXT, p->content, p->content_len);
     if (st == ST_OK) st = send_calls(a, p);
     return st == ST_OK && p->done ? send_finish(a, p) : st;
 }
+
+static enum status wait_more(void *arg) { return stream_wait(&((struct answer *)arg)->stream); }
 
 /* ---- routes ---- */
 
@@ -231,7 +235,7 @@ static void run(const struct route_call *c, struct answer *a, struct gen_request
     r->any_think = true;
     put_random_id(&a->id, "msg_");
     if (r->stream) http_add_header(c->x, "Cache-Control", "no-cache");
-    bool ok = gen_run(c->server, c->x, r, &(struct gen_sink){a, take_piece}, &f);
+    bool ok = gen_run(c->server, c->x, r, &(struct gen_sink){a, take_piece, wait_more}, &f);
     if (ok && a->stream.started)
         stream_end(&a->stream);
     else if (a->stream.started)
@@ -273,7 +277,7 @@ void route_count_tokens(const struct route_call *c) {
     if (!dialect_read(c, &dialect_count_tokens, &m, &r)) return;
     r.gen.stream = false;
     r.gen.count = r.gen.any_think = true;
-    bool ok = gen_run(c->server, c->x, &r.gen, &(struct gen_sink){c->x, take_count}, &f);
+    bool ok = gen_run(c->server, c->x, &r.gen, &(struct gen_sink){c->x, take_count, NULL}, &f);
     if (!ok && f.err.code == ST_NOT_FOUND)
         http_answer_text(c->x, 404, TYPE_TEXT, "404 page not found");
     else if (!ok)

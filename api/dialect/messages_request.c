@@ -59,7 +59,9 @@ static enum status check_message(const json *m, struct err *e) {
 static const struct field thinking_field[] = {INNER(type, FIELD_TEXT),
                                               INNER(budget_tokens, FIELD_INT)};
 static const struct fields thinking_fields = {"ThinkingConfig", NULL, thinking_field, 2};
-static const struct field output_field[] = {INNER(effort, FIELD_TEXT), INNER(format, FIELD_ANY)};
+static const struct field output_field[] = {
+    INNER(effort, FIELD_TEXT),
+    {"format", FIELD_MAP, FIELD_NOT_STORED, "anthropic.OutputFormat", FIELD_ANY, NULL, NULL, NULL}};
 static const struct fields output_fields = {"OutputConfig", NULL, output_field, 2};
 static const struct field tool_field[] = {INNER(type, FIELD_TEXT), INNER(name, FIELD_TEXT),
                                           INNER(description, FIELD_TEXT)};
@@ -133,10 +135,20 @@ static enum status add_image(struct buf *images, const json *source, const char 
     return ST_OK;
 }
 
+/* A text or a list of blocks; what kind of blocks they are, is looked at where they are used. */
+static enum status check_blocks(const json *v, const char *name, struct err *e) {
+    bool ok =
+        json_kind(v) == JSON_NULL || json_kind(v) == JSON_STRING || json_kind(v) == JSON_ARRAY;
+    for (const json *m = json_kind(v) == JSON_ARRAY ? json_first(v) : NULL; m != NULL;
+         m = json_next(m))
+        ok = ok && (json_kind(m) == JSON_OBJECT || json_kind(m) == JSON_NULL);
+    return ok ? ST_OK : err_set(e, ST_INVALID, "%s must be a string or a list of blocks", name);
+}
+
 /* A text, or the texts (and images) of a list of blocks. */
 static enum status add_result(const json *content, struct buf *text, struct buf *images,
                               struct err *e) {
-    enum status st = ST_OK;
+    enum status st = check_blocks(content, "tool_result content", e);
     buf_str(text, field_text(content));
     for (const json *m = json_kind(content) == JSON_ARRAY ? json_first(content) : NULL;
          m != NULL && st == ST_OK; m = json_next(m)) {
@@ -236,8 +248,9 @@ static enum status put_message(struct writer *w, const json *m, struct err *e) {
     return st;
 }
 
-static void put_system(struct writer *w, const json *system) {
+static enum status put_system(struct writer *w, const json *system, struct err *e) {
     struct buf text = {0};
+    enum status st = check_blocks(system, "system", e);
     buf_str(&text, field_text(system));
     for (const json *b = json_kind(system) == JSON_ARRAY ? json_first(system) : NULL; b != NULL;
          b = json_next(b))
@@ -249,6 +262,7 @@ static void put_system(struct writer *w, const json *system) {
         buf_chr(w->out, '}');
     }
     buf_free(&text);
+    return st;
 }
 
 static enum status put_messages(struct buf *b, const struct messages_request *r, struct err *e) {
@@ -256,7 +270,7 @@ static enum status put_messages(struct buf *b, const struct messages_request *r,
     enum status st = find_names(&w, r->messages, e);
     json_put_key(b, "messages");
     buf_chr(b, '[');
-    put_system(&w, r->system);
+    if (st == ST_OK) st = put_system(&w, r->system, e);
     for (const json *m = json_first(r->messages); m != NULL && st == ST_OK; m = json_next(m)) {
         if (json_kind(m) == JSON_OBJECT) st = put_message(&w, m, e);
         w.place++;
@@ -319,7 +333,7 @@ static enum status put_all_tools(struct buf *b, const struct messages_request *r
         if (json_kind(t) == JSON_OBJECT) st = add_tool(&tools, t, e);
     if (tools.len > 0) buf_chr(&tools, ']');
     if (st == ST_OK && tools.failed) st = err_no_memory(e);
-    if (st == ST_OK) put_tools(b, &tools, &choice);
+    if (st == ST_OK) st = put_tools(b, &tools, &choice, e);
     buf_free(&tools);
     return st;
 }

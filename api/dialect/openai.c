@@ -3,6 +3,20 @@
 
 #include <time.h>
 
+enum status openai_check_stop(const json *v, bool entries, struct err *e) {
+    static const char *const go_type[] = {
+        [JSON_NULL] = "<nil>",           [JSON_BOOL] = "bool",
+        [JSON_NUMBER] = "float64",       [JSON_STRING] = "string",
+        [JSON_ARRAY] = "[]interface {}", [JSON_OBJECT] = "map[string]interface {}"};
+    const bool list = json_kind(v) == JSON_ARRAY;
+    const json *bad = v == NULL || list || json_kind(v) == JSON_STRING ? NULL : v;
+    for (const json *m = list && entries ? json_first(v) : NULL; m != NULL && bad == NULL;
+         m = json_next(m))
+        if (json_kind(m) != JSON_STRING) bad = m;
+    if (bad == NULL) return ST_OK;
+    return err_set(e, ST_INVALID, "invalid type for 'stop' field: %s", go_type[json_kind(bad)]);
+}
+
 void openai_put_head(struct buf *b, const struct openai_answer *a, const char *object) {
     buf_printf(b, "{\"id\":\"%s-%lu\",\"object\":\"%s\",\"created\":%lld", a->prefix, a->id, object,
                a->created);
@@ -27,6 +41,10 @@ enum status openai_send(struct openai_answer *a, struct buf *chunk) {
     buf_free(chunk);
     a->sent = true;
     return st;
+}
+
+enum status openai_wait(void *answer) {
+    return stream_wait(&((struct openai_answer *)answer)->stream);
 }
 
 static void send_whole(struct openai_answer *a) {

@@ -16,6 +16,8 @@ struct openai_chat { /* members: see request.h */
 };
 extern const struct fields openai_usage_fields; /* of stream_options */
 enum status check_n(const json *n, struct err *e);
+/* A text or a list; its entries, if they are looked at, must be texts. */
+enum status openai_check_stop(const json *v, bool entries, struct err *e);
 
 /* ---- answers of one or more choices ---- */
 
@@ -38,6 +40,7 @@ void openai_put_usage(struct buf *b, const struct openai_answer *a);
 /* Takes the counts of a choice that is complete. */
 void openai_count(struct openai_answer *a, const struct gen_stats *s);
 enum status openai_send(struct openai_answer *a, struct buf *chunk); /* frees it */
+enum status openai_wait(void *answer);                               /* as gen_sink.wait */
 /* Makes n choices, one after the other: they share the prompt in the prefix cache. Answers. */
 void openai_run(const struct route_call *c, struct openai_answer *a, struct gen_request *r,
                 int64_t n, const struct gen_sink *sink);

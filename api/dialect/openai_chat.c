@@ -119,6 +119,6 @@ void route_openai_chat(const struct route_call *c) {
                               .chunk_object = "chat.completion.chunk",
                               .usage =
                                   field_flag(json_get(o.stream_options, "include_usage"), false)};
-    openai_run(c, &a, &r.gen, field_int(o.n, 1), &(struct gen_sink){&a, take_piece});
+    openai_run(c, &a, &r.gen, field_int(o.n, 1), &(struct gen_sink){&a, take_piece, openai_wait});
     dialect_free(&r);
 }

@@ -43,7 +43,9 @@ static const struct field effort_field[] = {INNER(effort, FIELD_TEXT)};
 static const struct fields effort_fields = {"Reasoning", NULL, effort_field, 1};
 static const struct field usage_field[] = {INNER(include_usage, FIELD_FLAG)};
 const struct fields openai_usage_fields = {"StreamOptions", NULL, usage_field, 1};
-static const struct field format_field[] = {INNER(type, FIELD_TEXT), INNER(json_schema, FIELD_ANY)};
+static const struct field format_field[] = {
+    INNER(type, FIELD_TEXT),
+    {"json_schema", FIELD_MAP, FIELD_NOT_STORED, "openai.JsonSchema", FIELD_ANY, NULL, NULL, NULL}};
 static const struct fields format_fields = {"ResponseFormat", NULL, format_field, 2};
 
 static const struct field chat_field[] = {
@@ -274,6 +276,7 @@ static enum status translate(const void *request, struct buf *b, struct err *e) 
     if (st == ST_OK) st = check_n(r->n, e);
     if (st == ST_OK) st = put_think(b, r, e);
     if (st == ST_OK) st = read_tool_choice(r->tool_choice, &choice, e);
+    if (st == ST_OK) st = openai_check_stop(r->stop, false, e);
     if (st != ST_OK) return st;
     put_options(b, &(struct dialect_options){.options = r->options,
                                              .temperature = r->temperature,
@@ -290,12 +293,12 @@ static enum status translate(const void *request, struct buf *b, struct err *e) 
     put_value(b, "lora", r->lora);
     put_format(b, r->response_format);
     if (json_len(r->tools) > 0) json_print(&tools, r->tools);
-    put_tools(b, &tools, &choice);
+    st = put_tools(b, &tools, &choice, e);
     put_value(b, "logprobs", r->logprobs);
     put_value(b, "top_logprobs", r->top_logprobs);
     put_value(b, "_debug_render_only", r->debug);
     buf_str(b, field_flag(r->stream, false) ? ",\"stream\":true}" : ",\"stream\":false}");
-    st = tools.failed ? err_no_memory(e) : ST_OK;
+    if (tools.failed) st = err_no_memory(e);
     buf_free(&tools);
     return st;
 }

@@ -26,6 +26,7 @@ struct answer {
     unsigned long item_id;
     struct buf text; /* of the open item */
     bool called;     /* text behind a call is not sent */
+    bool begun;      /* response.created is out */
 };
 
 static struct responses_state state_of(const struct answer *a, const char *status) {
@@ -257,16 +258,20 @@ static enum status take_piece(void *arg, const struct gen_piece *p) {
     struct answer *a = arg;
     bool hide = a->called || (!a->r->stream && *p->tool_calls != '\0');
     enum status st = ST_OK;
-    if (a->r->stream && !a->stream.started) st = send_start(a);
+    if (a->r->stream && !a->begun) st = send_start(a);
+    a->begun = true;
     if (st == ST_OK) st = add_text(a, ITEM_REASONING, p->thinking, p->thinking_len);
     if (st == ST_OK && !hide) st = add_text(a, ITEM_MESSAGE, p->content, p->content_len);
     if (st == ST_OK) st = add_calls(a, p);
     return st == ST_OK && p->done ? finish(a, p) : st;
 }
 
+static enum status wait_more(void *arg) { return stream_wait(&((struct answer *)arg)->stream); }
+
 static void send_failed(struct answer *a, const struct gen_failure *f) {
     struct responses_state s = state_of(a, "failed");
     s.error = f->err.msg;
+    if (!a->begun) send_start(a);
     send_response(a, "response.failed", &s);
 }
 
@@ -282,7 +287,7 @@ void route_responses(const struct route_call *c) {
                        .id = dialect_id(c),
                        .created = (long long)time(NULL)};
     if (r.gen.stream) http_add_header(c->x, "Cache-Control", "no-cache");
-    bool ok = gen_run(c->server, c->x, &r.gen, &(struct gen_sink){&a, take_piece}, &f);
+    bool ok = gen_run(c->server, c->x, &r.gen, &(struct gen_sink){&a, take_piece, wait_more}, &f);
     if (!ok && a.stream.started) send_failed(&a, &f);
     if (a.stream.started)
         stream_end(&a.stream);

@@ -345,11 +345,17 @@ static void add_function(struct buf *b, const char *space, const json *tool) {
     buf_free(&name);
 }
 
-/* Functions, also those of namespaces, and the search; others are dropped, as in the peer. */
-static void add_tool(struct buf *b, const json *tool) {
+static bool is_search(const json *tool) {
+    return strncmp(field_text(json_get(tool, "type")), "web_search", 10) == 0;
+}
+
+/* Functions, also those of namespaces, and the search; others are dropped, as in the peer. The
+ * search takes the place of a function of the same name. */
+static void add_tool(struct buf *b, const json *tool, bool search) {
     const char *type = field_text(json_get(tool, "type"));
-    if (strcmp(type, "function") == 0) add_function(b, "", tool);
-    if (strncmp(type, "web_search", 10) == 0) add_web_search(b);
+    const bool hidden = search && strcmp(field_text(json_get(tool, "name")), "web_search") == 0;
+    if (strcmp(type, "function") == 0 && !hidden) add_function(b, "", tool);
+    if (is_search(tool)) add_web_search(b);
     if (strcmp(type, "namespace") != 0) return;
     for (const json *t = json_first(json_get(tool, "tools")); t != NULL; t = json_next(t))
         if (json_kind(t) == JSON_OBJECT) add_function(b, field_text(json_get(tool, "name")), t);
@@ -359,11 +365,14 @@ static enum status put_all_tools(struct buf *b, const struct responses_request *
     struct buf tools = {0};
     struct tool_choice choice;
     enum status st = read_tool_choice(r->tool_choice, &choice, e);
+    bool search = false;
+    for (const json *t = json_first(r->tools); t != NULL; t = json_next(t))
+        search = search || is_search(t);
     for (const json *t = json_first(r->tools); t != NULL && st == ST_OK; t = json_next(t))
-        add_tool(&tools, t);
+        add_tool(&tools, t, search);
     if (tools.len > 0) buf_chr(&tools, ']');
     if (tools.failed) b->failed = true;
-    if (st == ST_OK) put_tools(b, &tools, &choice);
+    if (st == ST_OK) st = put_tools(b, &tools, &choice, e);
     buf_free(&tools);
     return st;
 }
