@@ -5,8 +5,8 @@
  * stands in a file, FAULT_CONTROL, which is mapped and shared with the test: so one server can be
  * told again and again. Each counted call leaves its kind, one letter, in the control's trace.
  *
- * Only what cria calls is here: write pwrite fsync fdatasync rename link unlink ftruncate open
- * (with O_CREAT) mkdir utimensat, and ioctl(FICLONE). */
+ * Only what cria calls is here: write pwrite fsync fdatasync rename link unlink ftruncate mkdir
+ * (each also as ...at), open and openat (with O_CREAT), futimens, and ioctl(FICLONE). */
 #undef _FORTIFY_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -142,6 +142,18 @@ int open(const char *path, int flags, ...) {
     va_end(args);
     CALL('o', (flags & O_CREAT) != 0 && is_below(path), open, path, flags, mode);
 }
+
+int openat(int dir, const char *path, int flags, ...) {
+    va_list args;
+    va_start(args, flags);
+    mode_t mode = (flags & O_CREAT) != 0 ? va_arg(args, mode_t) : 0;
+    va_end(args);
+    CALL('o', (flags & O_CREAT) != 0 && at_is_below(dir, path), openat, dir, path, flags, mode);
+}
+int mkdirat(int dir, const char *path, mode_t mode) {
+    CALL('m', at_is_below(dir, path), mkdirat, dir, path, mode);
+}
+int futimens(int fd, const struct timespec t[2]) { CALL('a', fd_is_below(fd), futimens, fd, t); }
 
 int ioctl(int fd, unsigned long request, ...) {
     va_list args;

@@ -113,13 +113,14 @@ static enum status check_room(const struct pull *p, struct err *e) {
     uint64_t need = 0;
     for (size_t i = 0; i <= m->n_layers; i++) {
         const struct store_layer *l = i < m->n_layers ? &m->layers[i] : &m->config;
-        char path[PATH_ROOM], partial[PATH_ROOM + 16];
+        char partial[STORE_DIGEST_TEXT + 16];
         struct stat info;
         if (l->digest[0] == '\0' || (i < m->n_layers && seen_before(m, i))) continue;
         if (store_blob_stat(p->store, l->digest, NULL, NULL) == ST_OK) continue;
-        if (blob_path(p->store, l->digest, path, NULL) != ST_OK) continue;
-        snprintf(partial, sizeof partial, "%s-partial", path);
-        const uint64_t have = stat(partial, &info) == 0 ? (uint64_t)info.st_blocks * 512 : 0;
+        if (place_of_digest(l->digest, partial, NULL) != ST_OK) continue;
+        strcat(partial, "-partial");
+        const bool begun = place_stat(p->store, PLACE_BLOBS, partial, &info, NULL) == ST_OK;
+        const uint64_t have = begun ? (uint64_t)info.st_blocks * 512 : 0;
         need += l->size > have ? l->size - have : 0;
     }
     return need > 0 ? store_make_room(p->store, need, e) : ST_OK;
