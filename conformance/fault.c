@@ -7,6 +7,8 @@
  * the file FAULT_LOG, if there is one, goes all that the calls did, in their order: what power.py
  * makes disks of that lost their power.
  *
+ * The clock of the day can be set, too: only for this process, and not for the kernel.
+ *
  * Only what cria calls is here: write pwrite fsync fdatasync rename link unlink ftruncate mkdir
  * (each also as ...at), open and openat (with O_CREAT), futimens, and ioctl(FICLONE). */
 #undef _FORTIFY_SOURCE
@@ -27,12 +29,14 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { TRACE = 65536, NONE = 0, KILL = 1, FAIL = 2, TEAR = 3, FAIL_FROM = 4 };
 
 struct control {
     _Atomic uint32_t armed, at, action, error, count, hits;
+    _Atomic int64_t clock; /* seconds that the clock of the day goes ahead */
     char trace[TRACE];
 };
 
@@ -167,6 +171,19 @@ static void log_names(bool logs, bool done, char kind, int a, const char *from, 
 }
 
 /* ---- the calls ---- */
+
+int clock_gettime(clockid_t id, struct timespec *t) {
+    const int result = REAL(clock_gettime)(id, t);
+    if (control != NULL && id == CLOCK_REALTIME) t->tv_sec += atomic_load(&control->clock);
+    return result;
+}
+
+time_t time(time_t *out) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    if (out != NULL) *out = t.tv_sec;
+    return t.tv_sec;
+}
 
 /* The usual call: fails, or goes through to be logged. */
 #define CALL(kind, below, name, log, ...)                                                          \

@@ -74,10 +74,10 @@ struct download {
 static pthread_mutex_t downloads_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct download *downloads; /* those that run; under downloads_lock */
 
-/* The end of a timed wait that begins now. */
+/* The end of a timed wait that begins now; the clock of the day may jump. */
 static struct timespec next_tick(void) {
     struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
+    clock_gettime(CLOCK_MONOTONIC, &t);
     t.tv_nsec += TICK_MS * 1000000L;
     if (t.tv_nsec >= 1000000000L) t.tv_sec++, t.tv_nsec -= 1000000000L;
     return t;
@@ -545,6 +545,7 @@ static enum status new_download(struct download **out, struct store *s,
                                 const struct session *session, const char *digest, uint64_t size,
                                 struct err *e) {
     pthread_attr_t attr;
+    pthread_condattr_t monotonic;
     pthread_t thread;
     struct download *d = mem_zalloc(1, sizeof *d);
     if (d == NULL) return err_no_memory(e);
@@ -554,9 +555,12 @@ static enum status new_download(struct download **out, struct store *s,
     d->total = size;
     d->users = 1;
     pthread_mutex_init(&d->lock, NULL);
-    pthread_cond_init(&d->changed, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&d->changed, &monotonic);
     pthread_mutex_init(&d->keeper_lock, NULL);
-    pthread_cond_init(&d->keeper_wake, NULL);
+    pthread_cond_init(&d->keeper_wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     snprintf(d->digest, sizeof d->digest, "%s", digest);
     enum status st = session_open(&d->session, &session->name, &o, e);
     if (st == ST_OK) {
