@@ -1,10 +1,13 @@
 """One store and many: several servers on one folder, cria as a registry for its peers, and the commands that
 keep a store in order. sec_S_ST_*: spec/security.md."""
 import concurrent.futures
+import fcntl
 import http.client
 import json
 import os
 import random
+import shutil
+import struct
 import subprocess
 import threading
 import time
@@ -13,7 +16,7 @@ import pytest
 
 from conftest import SCRIPTED_FILE, binary
 from hostile_registry import HostileRegistry, digest_of
-from test_faults import request, snapshot
+from test_faults import LIBRARY, SANITIZED, request, snapshot
 from transport import Server, send
 
 MEGA = 1 << 20
@@ -505,6 +508,79 @@ def test_create_links_files(folder, server, tmp_path):
     source.write_bytes(GGUF[:-1] + b"!")  # the promise that --link asks for is broken: fsck sees it
     run = cli(folder, "fsck", "--json", check=False)
     assert {x["code"] for x in json.loads(run.stdout)["findings"]} == {"blob-damaged", "model-damaged"}
+
+
+@pytest.fixture(params=["xfs", "btrfs"])
+def clone_disk(request, tmp_path):
+    """A disk that can share blocks between files, if we may mount one and there is a tool to make it."""
+    mkfs, image, path = shutil.which("mkfs." + request.param), str(tmp_path / "image"), str(tmp_path / "disk")
+    if mkfs is None:
+        pytest.skip(f"no mkfs.{request.param}")
+    with open(image, "wb") as f:
+        f.truncate(400 * MEGA)
+    os.mkdir(path)
+    subprocess.run([mkfs, "-q", image], check=True, capture_output=True)
+    if subprocess.run(["mount", "-o", "loop", image, path], capture_output=True).returncode != 0:
+        pytest.skip("no right to mount a file system")
+    yield path
+    subprocess.run(["umount", "-l", path], check=True)
+
+
+def shares_blocks(path):
+    """FIEMAP: the first extent is shared with another file."""
+    room = bytearray(struct.pack("=QQLLLL", 0, 1 << 62, 1, 0, 1, 0) + bytes(56))  # FLAG_SYNC, one extent
+    with open(path, "rb") as f:
+        fcntl.ioctl(f, 0xC020660B, room)
+    return struct.unpack_from("=L", room, 20)[0] == 1 and struct.unpack_from("=L", room, 32 + 40)[0] & 0x2000 != 0
+
+
+def test_clones(clone_disk):
+    """create and cp share the blocks of files on the same disk; who then writes into one does not change the other."""
+    folder, source = clone_disk + "/models", clone_disk + "/m.gguf"
+    with open(source, "wb") as f:
+        f.write(GGUF)
+    with open(clone_disk + "/Modelfile", "w") as f:
+        f.write("FROM ./m.gguf\n")
+    blob = blob_path(folder, digest_of(GGUF))
+    s = Server(binary(), {"OLLAMA_MODELS": folder})
+    try:
+        cli(folder, "create", "cloned", "-f", clone_disk + "/Modelfile", OLLAMA_HOST=s.netloc)
+        assert shares_blocks(blob) and shares_blocks(source)
+        with open(source, "r+b") as f:
+            f.write(b"no GGUF any more")
+        with open(blob, "rb") as f:
+            assert f.read() == GGUF
+        cli(folder, "create", "uploaded", "-f", clone_disk + "/Modelfile", "--copy", check=False, OLLAMA_HOST=s.netloc)
+        assert fsck(folder)["damaged"] == 0
+    finally:
+        assert s.stop() == 0
+    second = clone_disk + "/second"  # from a further store on that disk
+    s = Server(binary(), {"OLLAMA_MODELS": second, "CRIA_MORE_MODELS": folder})
+    try:
+        assert request(s, "POST", "/api/copy", {"source": "cloned", "destination": "mine"}) == []
+        assert shares_blocks(blob_path(second, digest_of(GGUF)))
+        assert fsck(second)["damaged"] == 0
+    finally:
+        assert s.stop() == 0
+
+
+@pytest.mark.skipif(not os.path.exists(LIBRARY), reason="no libfault.so beside the binary")
+@pytest.mark.skipif(SANITIZED, reason="two libraries that want to be loaded first")
+def test_clones_on_a_disk_that_pretends(folder, server, tmp_path):
+    """The same way through the program where no disk can do it: a preloaded ioctl that copies (fault.c)."""
+    source, blob = tmp_path / "m.gguf", blob_path(folder, digest_of(GGUF))
+    source.write_bytes(GGUF)
+    (tmp_path / "Modelfile").write_text("FROM ./m.gguf\n")
+    control = tmp_path / "control"
+    control.write_bytes(bytes(32 + 65536))
+    env = {"OLLAMA_HOST": server.netloc, "LD_PRELOAD": LIBRARY, "FAULT_ROOT": folder, "FAULT_CONTROL": str(control)}
+    for pretends, uploads in [({}, 1), ({"FAULT_CLONES": "1"}, 0)]:
+        request(server, "DELETE", "/api/delete", {"model": "cloned"})
+        before = server.log_tail(100_000).count("POST /api/blobs/")
+        cli(folder, "create", "cloned", "-f", str(tmp_path / "Modelfile"), **env, **pretends)
+        assert server.log_tail(100_000).count("POST /api/blobs/") - before == uploads
+        assert os.stat(blob).st_size == len(GGUF) and os.stat(blob).st_nlink == 1
+    assert len(snapshot(folder)) == 1 and fsck(folder)["damaged"] == 0
 
 
 def test_aliases(folder, server):
