@@ -323,7 +323,7 @@ static int try_texts(struct store *s, const char *dir, unsigned count) {
         "~",  "\x01",    "0000000000000000000000000000000000000000000000000000000000000000"};
     if (!confine(dir)) return 77;
     for (unsigned i = 0; i < count; i++) {
-        char text[256] = "";
+        char text[512] = "";
         for (int k = rand() % 6; k >= 0; k--)
             strcat(text, pieces[(size_t)rand() % (sizeof pieces / sizeof *pieces)]);
         if (rand() % 4 == 0) text[(size_t)rand() % (strlen(text) + 1)] = (char)rand();
