@@ -88,9 +88,10 @@ enum status digest_of_file(const char *path, char out[DIGEST_HEX + 1], struct er
     enum status st = ST_OK;
     struct digest *d = digest_new();
     unsigned char *chunk = mem_alloc(FILE_CHUNK);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct err why;
+    int fd = os_open_read(path, &why);
     if (fd < 0) {
-        st = os_fail(e, "open", path);
+        st = err_set(e, why.code, "%s", why.msg);
     } else if (d == NULL || chunk == NULL) {
         st = err_no_memory(e);
     } else if (!feed_fd(d, fd, chunk)) {

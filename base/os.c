@@ -49,12 +49,9 @@ enum status os_fail(struct err *e, const char *verb, const char *path) {
 /* ---- whole files ---- */
 
 int os_open_regular(const char *path, size_t *size, struct err *e) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) {
-        os_fail(e, "open", path);
-        return -1;
-    }
+    int fd = os_open_read(path, e);
     struct stat st;
+    if (fd < 0) return -1;
     if (fstat(fd, &st) != 0) {
         os_fail(e, "stat", path);
     } else if (!S_ISREG(st.st_mode)) {
@@ -147,14 +144,9 @@ enum status os_mkdirs(const char *path, struct err *e) {
     return st;
 }
 
-enum status os_fsync_dir(const char *path, struct err *e) {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return os_fail(e, "open", path);
+enum status os_fsync_dir(int dir, const char *shown, struct err *e) {
     /* EINVAL: the file system cannot sync folders (some network ones); nothing more can be done. */
-    bool ok = fsync(fd) == 0 || errno == EINVAL;
-    enum status st = ok ? ST_OK : os_fail(e, "fsync", path);
-    close(fd);
-    return st;
+    return fsync(dir) == 0 || errno == EINVAL ? ST_OK : os_fail(e, "fsync", shown);
 }
 
 /* ---- time ---- */

@@ -12,8 +12,18 @@
  * directory"). */
 enum status os_fail(struct err *e, const char *verb, const char *path);
 
-/* Opens a regular file for reading and gives its size; -1 and e set on failure. A FIFO that
+/* Files below a guarded folder are opened by its guard, whoever opens them through this header; the
+ * folder is compared as text. The guard gets the path below the folder and returns a descriptor, or
+ * -1 with e set; it may be called by several threads at once. os_unguard ends all guards with that
+ * arg and waits for openings in progress. */
+typedef int os_opener(void *arg, const char *below, struct err *e);
+enum status os_guard(const char *dir, os_opener *opener, void *arg, struct err *e);
+void os_unguard(const void *arg);
+/* Opens for reading, through the guard if there is one; -1 and e set on failure. A FIFO that
  * somebody put there does not hang. */
+int os_open_read(const char *path, struct err *e);
+
+/* Opens a regular file for reading and gives its size; -1 and e set on failure. */
 int os_open_regular(const char *path, size_t *size, struct err *e);
 
 /* A read-only view of a whole file (mmap) or of memory that somebody else owns. If somebody cuts
@@ -40,6 +50,9 @@ void os_map_forget(const struct os_map *m, const unsigned char *data, size_t n);
 enum status os_file_read(const char *path, size_t max_size, char **data, size_t *size,
                          struct err *e);
 enum status os_file_write_atomic(const char *path, const void *data, size_t size, struct err *e);
+/* The same in an open folder; of the path only the last part counts, all of it is for messages. */
+enum status os_file_write_atomic_at(int dir, const char *path, const void *data, size_t size,
+                                    struct err *e);
 bool os_file_exists(const char *path);
 
 /* A file written piece by piece, with the promise of os_file_write_atomic: the pieces go to a
@@ -48,14 +61,15 @@ bool os_file_exists(const char *path);
  * with os_out_abort; a crash may leave it. One thread at a time. */
 struct os_out {
     char *path, *temp; /* owned; NULL: nothing is open */
-    int fd;
+    int dir, fd;       /* owned */
 };
 enum status os_out_begin(struct os_out *o, const char *path, struct err *e);
 enum status os_out_write(struct os_out *o, const void *data, size_t n, struct err *e);
 enum status os_out_commit(struct os_out *o, struct err *e); /* frees o, also on failure */
 void os_out_abort(struct os_out *o);                        /* a zeroed or committed one is fine */
 enum status os_mkdirs(const char *path, struct err *e);     /* as mkdir -p, mode 0755 */
-enum status os_fsync_dir(const char *path, struct err *e);
+/* Makes what was done in an open folder last; where a file system cannot, nothing. */
+enum status os_fsync_dir(int dir, const char *shown, struct err *e);
 
 double os_time_mono(void); /* seconds, never goes back */
 int64_t os_time_mono_ns(void);

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -242,8 +242,47 @@ static void test_mkdirs(void **state) {
     os_file_write_atomic(in_dir("a/f"), "", 0, &e);
     assert_int_equal(os_mkdirs(in_dir("a/f"), &e), ST_INVALID);
     assert_int_equal(os_mkdirs(in_dir("a/f/g"), &e), ST_INVALID);
-    assert_int_equal(os_fsync_dir(dir, &e), ST_OK);
-    assert_int_equal(os_fsync_dir(in_dir("none"), &e), ST_NOT_FOUND);
+    assert_int_equal(os_fsync_dir(-1, "none", &e), ST_IO);
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(os_fsync_dir(fd, dir, &e), ST_OK);
+    assert_int_equal(os_file_write_atomic_at(fd, "no/such/of-it", "x", 1, &e), ST_OK);
+    close(fd);
+    assert_int_equal(stat(in_dir("of-it"), &st), 0); /* only the last part counts */
+}
+
+/* ---- guarded folders ---- */
+
+static int guard_calls;
+
+static int open_guarded(void *arg, const char *below, struct err *e) {
+    assert_ptr_equal(arg, &guard_calls);
+    guard_calls++;
+    if (strcmp(below, "fine") == 0) return open("/dev/null", O_RDONLY | O_CLOEXEC);
+    err_set(e, ST_DENIED, "no %s", below);
+    return -1;
+}
+
+static void guards(void **state) {
+    (void)state;
+    char *text;
+    size_t n;
+    struct err e;
+    struct os_map m;
+    assert_int_equal(os_mkdirs(in_dir("guarded"), &e), ST_OK);
+    assert_int_equal(os_file_write_atomic(in_dir("guarded/f"), "text", 4, &e), ST_OK);
+    assert_int_equal(os_guard(in_dir("guarded"), open_guarded, &guard_calls, &e), ST_OK);
+    assert_int_equal(os_file_read(in_dir("guarded/f"), 9, &text, &n, &e), ST_DENIED);
+    assert_string_equal(e.msg, "no f");
+    assert_int_equal(os_map_open(&m, in_dir("guarded/a/b"), &e), ST_DENIED);
+    assert_string_equal(e.msg, "no a/b");
+    int fd = os_open_read(in_dir("guarded/fine"), &e);
+    assert_true(fd >= 0 && guard_calls == 3);
+    close(fd);
+    assert_int_equal(os_file_read(in_dir("guarded2"), 9, &text, &n, &e), ST_NOT_FOUND);
+    os_unguard(&guard_calls);
+    assert_int_equal(os_file_read(in_dir("guarded/f"), 9, &text, &n, &e), ST_OK);
+    assert_true(guard_calls == 3 && n == 4);
+    mem_free(text);
 }
 
 static void check_time(int64_t ns, bool utc, const char *want) {
@@ -298,6 +337,7 @@ int main(int argc, char **argv) {
         IN_DIR(test_write_and_read),
         IN_DIR(test_read_refuses),
         cmocka_unit_test(test_read_unsized),
+        IN_DIR(guards),
         IN_DIR(test_write_refuses),
         IN_DIR(test_out_in_pieces),
         IN_DIR(test_faults_leave_the_old_file),

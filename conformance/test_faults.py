@@ -41,7 +41,7 @@ class Disk:
         os.makedirs(self.store + "/manifests")
         self.path = folder + "/control"
         with open(self.path, "wb") as f:
-            f.truncate(24 + 65536)
+            f.truncate(32 + 65536)
         with open(self.path, "r+b") as f:
             self.map = mmap.mmap(f.fileno(), 0)
         asan = os.environ.get("ASAN_OPTIONS", "")
@@ -55,6 +55,10 @@ class Disk:
     def disarm(self):
         self.map[0:4] = struct.pack("I", 0)
 
+    def set_clock(self, seconds):
+        """The process believes that it is so many seconds later."""
+        self.map[24:32] = struct.pack("q", seconds)
+
     @property
     def count(self):
         return struct.unpack("6I", self.map[0:24])[4]
@@ -65,7 +69,7 @@ class Disk:
 
     @property
     def trace(self):
-        return self.map[24:24 + min(self.count, 65536)].decode()
+        return self.map[32:32 + min(self.count, 65536)].decode()
 
 
 def snapshot(folder):
@@ -324,3 +328,56 @@ def test_sec_S_ST_5_calls_that_fail(world, scenario, error):
     fsck(world.disk)
     assert told > 0 or WANTED != "all"
     assert not failed(SCENARIOS[scenario][1](world)) and snapshot(world.disk.store) == after
+
+
+# ---- the clock of the day -----------------------------------------------------------------------------------------
+
+DAY = 24 * 3600
+
+
+@pytest.fixture
+def clocked(tmp_path):
+    w = World(str(tmp_path))
+    yield w
+    w.close()
+
+
+def loaded(world):
+    return [m["model"] for m in world.do("GET", "/api/ps", "")[-1]["models"]]
+
+
+def generate(world, keep_alive):
+    return world.do("POST", "/api/generate", {"model": "base", "prompt": "x", "stream": False, "keep_alive": keep_alive,
+                                              "options": {"num_predict": 2}})
+
+
+@pytest.mark.parametrize("years", [-60, 70])
+def test_sec_S_ST_10_another_time(clocked, years):
+    """The year is 1960 something, or far ahead, and jumps: models stay, loaded ones for their time, pulls go on."""
+    world, offset = clocked, years * 365 * DAY
+    world.disk.set_clock(offset)
+    world.start()
+    world.base()
+    assert "response" in generate(world, "1h")[-1]
+    for jump in (DAY, -DAY, 0):
+        world.disk.set_clock(offset + jump)
+        time.sleep(0.3)
+        assert loaded(world) == ["base:latest"], jump
+    digest, = world.registry.add("ns/model:latest", [os.urandom(1 << 20)])
+    world.registry.behave(digest, slow=0.05)
+    items = world.pull()
+    assert items[-1] == {"status": "success"}
+    told = [x for x in items if x.get("digest") == digest]
+    assert 3 <= len(told) <= 200  # one every 60 ms, about a second long: neither none nor without a break
+    models = snapshot(world.disk.store)
+    generate(world, "1s")
+    world.disk.set_clock(offset - DAY)
+    end = time.time() + 30
+    while loaded(world):
+        assert time.time() < end
+        time.sleep(0.1)
+    world.stop()
+    world.start()  # which prunes
+    assert snapshot(world.disk.store) == models and len(models) == 2
+    fsck(world.disk)
+    assert "response" in generate(world, 0)[-1]

@@ -10,14 +10,10 @@
 
 enum { ALIASES_MAX_BYTES = 4 << 20, MAX_STEPS = 8 };
 
-static void alias_path(const struct store *s, char out[PATH_ROOM]) {
-    snprintf(out, PATH_ROOM, "%s/aliases", s->dir);
-}
-
 static char *read_aliases(const struct store *s) {
     char path[PATH_ROOM], *text = NULL;
     size_t len;
-    alias_path(s, path);
+    if (place_path(s, PLACE_ROOT, "aliases", path, NULL) != ST_OK) return NULL;
     return os_file_read(path, ALIASES_MAX_BYTES, &text, &len, NULL) == ST_OK ? text : NULL;
 }
 
@@ -86,7 +82,7 @@ static enum status change(struct store *s, const struct model_name *alias,
                           const struct model_name *target, struct err *e) {
     struct model_name other, its;
     struct buf out = {0};
-    char path[PATH_ROOM], *text = read_aliases(s);
+    char *text = read_aliases(s);
     bool found = false;
     enum status st = target != NULL ? check(text, alias, target, e) : ST_OK;
     for (const char *p = text; st == ST_OK && (p = next_alias(p, &other, &its)) != NULL;) {
@@ -100,10 +96,10 @@ static enum status change(struct store *s, const struct model_name *alias,
         name_shortest(alias, shown);
         st = err_set(e, ST_NOT_FOUND, "alias '%s' not found", shown);
     }
-    alias_path(s, path);
     if (st == ST_OK)
         st = out.failed ? err_no_memory(e)
-                        : os_file_write_atomic(path, out.data != NULL ? out.data : "", out.len, e);
+                        : place_write(s, PLACE_ROOT, "aliases", out.data != NULL ? out.data : "",
+                                      out.len, e);
     buf_free(&out);
     mem_free(text);
     return st;

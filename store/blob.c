@@ -2,15 +2,11 @@
  *
  * A blob gets its name only when its bytes are on the disk: written to blobs/tmp-<random>, hashed
  * on the way, synced, renamed, and the folder synced. A crash leaves at most a tmp file, which
- * store_prune() removes after an hour. Text that arrives as a digest becomes a path here and only
- * here, and only after store_digest_parse(). */
-#include <ctype.h>
+ * store_prune() removes after an hour. */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/fs.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -22,60 +18,7 @@
 #include "store/store_impl.h"
 #include "store/upkeep.h"
 
-/* ---- digests and paths ---- */
-
-static const char prefix[] = "sha256";
-enum { PREFIX = sizeof prefix - 1 };
-
-static bool is_hex64(const char *s) {
-    for (size_t i = 0; i < DIGEST_HEX; i++)
-        if (!isxdigit((unsigned char)s[i])) return false; /* also ends at a NUL */
-    return s[DIGEST_HEX] == '\0';
-}
-
-enum status store_digest_parse(const char *text, char out[STORE_DIGEST_TEXT], struct err *e) {
-    bool ok = strncmp(text, prefix, PREFIX) == 0 && (text[PREFIX] == ':' || text[PREFIX] == '-') &&
-              is_hex64(text + PREFIX + 1);
-    if (!ok) return err_set(e, ST_INVALID, "invalid digest format");
-    /* The case of the digits is kept: capitals then name a file that does not exist. */
-    snprintf(out, STORE_DIGEST_TEXT, "%s:%s", prefix, text + PREFIX + 1);
-    return ST_OK;
-}
-
-bool blob_is_digest_file(const char *name) {
-    return strncmp(name, "sha256-", PREFIX + 1) == 0 && is_hex64(name + PREFIX + 1);
-}
-
-/* Is the real path below that folder? */
-static bool is_beneath(const char *real, const char *folder) {
-    char root[PATH_MAX];
-    if (folder == NULL || realpath(folder, root) == NULL) return false;
-    const size_t n = strlen(root);
-    return strncmp(real, root, n) == 0 && real[n] == '/';
-}
-
-/* A blob may be a link, to save a disk's place, but only into the store or one of the further ones
- * (spec/security.md S-ST-7): else who can write here could have us read anything. */
-static enum status check_link(const struct store *s, const char *path, struct err *e) {
-    struct stat info;
-    char real[PATH_MAX];
-    if (lstat(path, &info) != 0 || !S_ISLNK(info.st_mode)) return ST_OK;
-    if (realpath(path, real) == NULL) return ST_OK; /* it leads nowhere: the open will tell */
-    bool ok = is_beneath(real, s->dir) || is_beneath(real, s->blobs);
-    for (size_t i = 0; i < s->n_more && !ok; i++) ok = is_beneath(real, s->more[i]->dir);
-    return ok ? ST_OK
-              : err_set(e, ST_DENIED, "%s is a link to %s, outside of the store", path, real);
-}
-
-enum status blob_path(const struct store *s, const char *digest, char out[PATH_ROOM],
-                      struct err *e) {
-    char clean[STORE_DIGEST_TEXT];
-    enum status st = store_digest_parse(digest, clean, e);
-    if (st != ST_OK) return st;
-    int n = snprintf(out, PATH_ROOM, "%s/%s-%s", s->blobs, prefix, clean + PREFIX + 1);
-    if (n < 0 || n >= PATH_ROOM) return err_set(e, ST_INVALID, "path too long");
-    return check_link(s, out, e);
-}
+/* ---- looking ---- */
 
 char *store_blob_path(const struct store *s, const char *digest, struct err *e) {
     char path[PATH_ROOM];
@@ -87,17 +30,27 @@ char *store_blob_path(const struct store *s, const char *digest, struct err *e) 
 
 enum status store_blob_stat(const struct store *s, const char *digest, uint64_t *size,
                             struct err *e) {
-    char path[PATH_ROOM], clean[STORE_DIGEST_TEXT];
+    char file[STORE_DIGEST_TEXT];
     struct stat info;
-    enum status st = store_digest_parse(digest, clean, e);
-    if (st == ST_OK) st = blob_path(s, clean, path, e);
+    struct err why;
+    enum status st = place_of_digest(digest, file, e);
     if (st != ST_OK) return st;
-    bool there = stat(path, &info) == 0;
-    if (!there && errno != ENOENT) return os_fail(e, "stat", path);
-    if (!there || !S_ISREG(info.st_mode))
-        return err_set(e, ST_NOT_FOUND, "blob \"%s\" not found", clean);
+    st = place_stat(s, PLACE_BLOBS, file, &info, &why);
+    if (st != ST_OK && st != ST_NOT_FOUND) return err_set(e, st, "%s", why.msg);
+    if (st != ST_OK || !S_ISREG(info.st_mode))
+        return err_set(e, ST_NOT_FOUND, "blob \"sha256:%s\" not found", file + 7);
     if (size != NULL) *size = (uint64_t)info.st_size;
     return ST_OK;
+}
+
+int blob_open(const struct store *s, const char *digest, struct stat *info, struct err *e) {
+    char file[STORE_DIGEST_TEXT];
+    struct err why;
+    int fd = -1;
+    if (place_of_digest(digest, file, &why) == ST_OK)
+        fd = place_open(s, PLACE_BLOBS, file, info, &why);
+    if (fd < 0) err_set(e, why.code == ST_NOT_FOUND ? ST_IO : why.code, "%s", why.msg);
+    return fd;
 }
 
 enum status blob_read(const struct store *s, const char *digest, struct arena *a,
@@ -117,18 +70,19 @@ enum status blob_read(const struct store *s, const char *digest, struct arena *a
 }
 
 enum status blob_touch(struct store *s, const char *digest, struct err *e) {
-    char path[PATH_ROOM];
-    enum status st = blob_path(s, digest, path, e);
-    if (st != ST_OK) return st;
+    struct err why;
+    int fd = blob_open(s, digest, NULL, &why);
+    if (fd < 0) /* ST_DENIED: another user's blob, just not renewed */
+        return why.code == ST_DENIED ? ST_OK : err_set(e, why.code, "%s", why.msg);
     bool verified = verified_has(s, digest);
-    if (utimensat(AT_FDCWD, path, NULL, 0) == 0) {
+    enum status st = ST_OK;
+    if (futimens(fd, NULL) == 0) {
         if (verified) verified_add(s, digest); /* its new time is our doing */
-        return ST_OK;
+    } else if (errno != EACCES && errno != EPERM) {
+        st = os_fail(e, "touch", digest);
     }
-    if (errno == EACCES || errno == EPERM) return ST_OK; /* another user's blob: just not renewed */
-    if (errno != ENOENT) return os_fail(e, "touch", path);
-    os_fail(e, "open", path);
-    return err_set(e, ST_IO, "open %s: no such file or directory", path);
+    close(fd);
+    return st;
 }
 
 /* ---- writing ---- */
@@ -136,11 +90,33 @@ enum status blob_touch(struct store *s, const char *digest, struct err *e) {
 struct store_upload {
     struct store *store; /* borrowed */
     struct digest *hash; /* owned; NULL once finished */
-    int fd;
-    bool made;   /* the file is there */
-    bool linked; /* and it has another name elsewhere */
-    char path[PATH_ROOM];
+    int dir, fd;         /* owned: the folder of the blobs, the file in it */
+    bool made;           /* the file is there */
+    bool linked;         /* and it has another name elsewhere */
+    char file[32];       /* its name in the folder; "" once it has the digest's */
 };
+
+/* os_fail() with the path of the file; errno is that of the call that failed. */
+static enum status fail(const struct store_upload *u, const char *verb, struct err *e) {
+    char path[PATH_ROOM];
+    const int code = errno;
+    place_path(u->store, PLACE_BLOBS, u->file, path, NULL);
+    errno = code;
+    return os_fail(e, verb, path);
+}
+
+static enum status open_new(struct store_upload *u, struct err *e) {
+    struct err why;
+    enum status st = place_make(u->store, PLACE_BLOBS, e);
+    if (st != ST_OK) return st;
+    u->dir = place_dir(u->store, PLACE_BLOBS, &why);
+    if (u->dir < 0) return err_set(e, why.code, "%s", why.msg);
+    u->fd = openat(u->dir, u->file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (u->fd < 0) return fail(u, "create", e);
+    u->made = true;
+    hold_alone(u->fd); /* pruning leaves it alone, however slow it comes */
+    return ST_OK;
+}
 
 enum status store_blob_begin(struct store *s, struct store_upload **out, struct err *e) {
     uint64_t tag;
@@ -149,18 +125,12 @@ enum status store_blob_begin(struct store *s, struct store_upload **out, struct 
     struct store_upload *u = mem_zalloc(1, sizeof *u);
     if (u == NULL) return err_no_memory(e);
     u->store = s;
-    u->fd = -1;
-    int n = snprintf(u->path, sizeof u->path, "%s/tmp-%016llx", s->blobs, (unsigned long long)tag);
-    if (n < 0 || n >= PATH_ROOM) {
-        st = err_set(e, ST_INVALID, "path too long");
-    } else if ((u->hash = digest_new()) == NULL) {
+    u->dir = u->fd = -1;
+    snprintf(u->file, sizeof u->file, "tmp-%016llx", (unsigned long long)tag);
+    if ((u->hash = digest_new()) == NULL)
         st = err_no_memory(e);
-    } else if ((st = os_mkdirs(s->blobs, e)) == ST_OK) {
-        u->fd = open(u->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-        if (u->fd < 0) st = os_fail(e, "create", u->path);
-        u->made = u->fd >= 0;
-        if (u->made) hold_alone(u->fd); /* pruning leaves it alone, however slow it comes */
-    }
+    else
+        st = open_new(u, e);
     if (st == ST_OK)
         *out = u;
     else
@@ -175,7 +145,7 @@ enum status store_blob_write(struct store_upload *u, const void *data, size_t n,
         if (put >= 0)
             done += (size_t)put;
         else if (errno != EINTR)
-            return os_fail(e, "write", u->path);
+            return fail(u, "write", e);
     }
     digest_update(u->hash, data, n);
     return ST_OK;
@@ -187,14 +157,14 @@ enum status blob_sink(void *arg, const void *data, size_t n, struct err *e) {
 
 /* Gives the synced file its name. One that is there already is replaced: ours was just hashed. */
 static enum status give_name(struct store_upload *u, const char *digest, struct err *e) {
-    char path[PATH_ROOM];
-    enum status st = blob_path(u->store, digest, path, e);
+    char file[STORE_DIGEST_TEXT];
+    enum status st = place_of_digest(digest, file, e);
     if (st != ST_OK) return st;
-    if (fsync(u->fd) != 0) return os_fail(e, "fsync", u->path);
-    if (rename(u->path, path) != 0) return os_fail(e, "rename", path);
-    if (u->linked) unlink(u->path); /* rename leaves it if both are the same file */
-    u->path[0] = '\0';
-    return os_fsync_dir(u->store->blobs, e);
+    if (fsync(u->fd) != 0) return fail(u, "fsync", e);
+    if (renameat(u->dir, u->file, u->dir, file) != 0) return fail(u, "rename", e);
+    if (u->linked) unlinkat(u->dir, u->file, 0); /* rename leaves it if both are the same file */
+    u->file[0] = '\0';
+    return place_sync(u->store, PLACE_BLOBS, u->dir, e);
 }
 
 static enum status commit(struct store_upload *u, const char *expected,
@@ -206,7 +176,7 @@ static enum status commit(struct store_upload *u, const char *expected,
         digest_finish(u->hash, raw);
         u->hash = NULL;
         digest_hex(raw, hex);
-        snprintf(real, sizeof real, "%s:%s", prefix, hex);
+        snprintf(real, sizeof real, "sha256:%s", hex);
         st = give_name(u, real, e);
     }
     if (st == ST_OK && digest != NULL) memcpy(digest, real, sizeof real);
@@ -227,7 +197,8 @@ enum status store_blob_commit(struct store_upload *u, const char *expected,
 void store_blob_abort(struct store_upload *u) {
     if (u == NULL) return;
     if (u->fd >= 0) close(u->fd);
-    if (u->made && u->path[0] != '\0') unlink(u->path);
+    if (u->made && u->file[0] != '\0') unlinkat(u->dir, u->file, 0);
+    if (u->dir >= 0) close(u->dir);
     digest_cancel(u->hash);
     mem_free(u);
 }
@@ -242,11 +213,14 @@ static bool clone_file(const struct store_upload *u, const char *path) {
     return done;
 }
 
-/* The temporary file becomes another name of that one. A link to a link is none. */
+/* The temporary file becomes another name of that one. A link to a link is none; and what belongs
+ * to somebody else would not be read (place.h). */
 static bool link_file(struct store_upload *u, const char *path) {
-    struct stat info;
-    if (lstat(path, &info) != 0 || !S_ISREG(info.st_mode) || unlink(u->path) != 0) return false;
-    return u->linked = link(path, u->path) == 0;
+    struct stat info, dir;
+    if (lstat(path, &info) != 0 || !S_ISREG(info.st_mode) || fstat(u->dir, &dir) != 0) return false;
+    if (info.st_uid != 0 && info.st_uid != geteuid() && info.st_uid != dir.st_uid) return false;
+    if (unlinkat(u->dir, u->file, 0) != 0) return false;
+    return u->linked = linkat(AT_FDCWD, path, u->dir, u->file, 0) == 0;
 }
 
 static enum status hash_all(struct store_upload *u, struct err *e) {
@@ -256,7 +230,7 @@ static enum status hash_all(struct store_upload *u, struct err *e) {
     enum status st = room != NULL ? ST_OK : err_no_memory(e);
     while (st == ST_OK && n != 0) {
         n = read(u->fd, room, PIECE);
-        if (n < 0 && errno != EINTR) st = os_fail(e, "read", u->path);
+        if (n < 0 && errno != EINTR) st = fail(u, "read", e);
         if (n > 0) digest_update(u->hash, room, (size_t)n);
     }
     mem_free(room);
@@ -266,8 +240,8 @@ static enum status hash_all(struct store_upload *u, struct err *e) {
 /* Hashed is what we have now, not what the file was before. */
 static enum status read_again(struct store_upload *u, struct err *e) {
     close(u->fd);
-    u->fd = open(u->path, O_RDONLY | O_CLOEXEC);
-    if (u->fd < 0) return os_fail(e, "open", u->path);
+    u->fd = openat(u->dir, u->file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (u->fd < 0) return fail(u, "open", e);
     hold_alone(u->fd);
     return hash_all(u, e);
 }

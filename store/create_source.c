@@ -29,12 +29,10 @@ static enum status missing_blob(struct err *e, enum status st) {
 }
 
 static enum status kind_by_content(struct creation *c, const char *digest, enum file_kind *kind) {
-    char path[PATH_ROOM];
     unsigned char head[9] = {0};
-    enum status st = blob_path(c->store, digest, path, c->e);
-    if (st != ST_OK) return st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return missing_blob(c->e, os_fail(c->e, "open", path));
+    struct err why;
+    int fd = blob_open(c->store, digest, NULL, &why);
+    if (fd < 0) return err_set(c->e, why.code, "%s", why.msg);
     ssize_t n = read(fd, head, sizeof head);
     close(fd);
     /* safetensors: 8 bytes of length, then a JSON object. */

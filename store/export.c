@@ -100,16 +100,15 @@ static enum status put_content(struct export *x, const struct store_layer *l, in
 
 static enum status put_blob(struct export *x, const struct store_layer *l, char *room,
                             struct err *e) {
-    char path[PATH_ROOM], member[128], hex[DIGEST_HEX + 1] = "";
+    char member[128], hex[DIGEST_HEX + 1] = "";
     unsigned char raw[DIGEST_BYTES];
     struct stat info;
-    enum status st = blob_path(x->s, l->digest, path, e);
-    if (st != ST_OK) return st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return os_fail(e, "open", path);
+    struct err why;
+    int fd = blob_open(x->s, l->digest, &info, &why);
+    if (fd < 0) return err_set(e, why.code, "%s", why.msg);
     struct digest *d = digest_new();
-    if (d == NULL) st = err_no_memory(e);
-    if (st == ST_OK && (fstat(fd, &info) != 0 || (uint64_t)info.st_size != l->size))
+    enum status st = d != NULL ? ST_OK : err_no_memory(e);
+    if (st == ST_OK && (uint64_t)info.st_size != l->size)
         st = err_set(e, ST_FORMAT, "%s has %lld bytes, its manifest says %llu", l->digest,
                      (long long)info.st_size, (unsigned long long)l->size);
     snprintf(member, sizeof member, ARCHIVE_BLOBS "sha256-%s", l->digest + 7);

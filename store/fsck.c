@@ -30,36 +30,52 @@ enum fix { FIX_NONE, FIX_MOVE, FIX_REMOVE };
 
 /* ---- telling and repairing ---- */
 
-/* DIR/damaged/NAME, "/" as "_"; a number behind it if that is taken. */
-static enum status move_away(struct check *c, const char *path, const char *name, struct err *e) {
-    char to[PATH_ROOM];
-    int n = snprintf(to, sizeof to, "%s/damaged", c->s->dir);
-    if (n < 0 || (size_t)n + strlen(name) + 8 >= sizeof to)
-        return err_set(e, ST_INVALID, "path too long");
-    enum status st = os_mkdirs(to, e);
-    if (st != ST_OK) return st;
-    const size_t base = (size_t)n + 1;
+/* A finding's file, "blobs/x" or "manifests/h/n/m/t": its open folder (-1: e is set) and the name
+ * in it. */
+static int folder_of_finding(struct check *c, const char *path, const char **name, struct err *e) {
+    const char *slash = strchr(path, '/'), *last = strrchr(path, '/');
+    const enum place p = strncmp(path, "blobs/", 6) == 0 ? PLACE_BLOBS : PLACE_MANIFESTS;
+    char folder[NAME_TEXT_MAX];
+    *name = last + 1;
+    if (slash == last) return place_dir(c->s, p, e);
+    snprintf(folder, sizeof folder, "%.*s", (int)(last - slash - 1), slash + 1);
+    return place_folder(c->s, p, folder, false, e);
+}
+
+/* To DIR/damaged/NAME, what is behind the first "/" with "_" for the others; a number behind it if
+ * that is taken. */
+static enum status move_away(struct check *c, int from, const char *name, const char *path,
+                             struct err *e) {
+    char to[NAME_TEXT_MAX];
+    struct stat info;
+    enum status st = ST_OK;
+    int dir = place_folder(c->s, PLACE_ROOT, "damaged", true, e);
+    if (dir < 0) return e->code;
     for (unsigned i = 0; i < 1000; i++) {
-        snprintf(to + n, sizeof to - (size_t)n, i == 0 ? "/%s" : "/%s.%u", name, i);
-        for (char *p = to + base; *p != '\0'; p++)
+        snprintf(to, sizeof to, i == 0 ? "%.600s" : "%.600s.%u", strchr(path, '/') + 1, i);
+        for (char *p = to; *p != '\0'; p++)
             if (*p == '/') *p = '_';
-        if (os_file_exists(to)) continue;
-        return rename(path, to) == 0 ? ST_OK : os_fail(e, "rename", path);
+        if (fstatat(dir, to, &info, AT_SYMLINK_NOFOLLOW) == 0) continue;
+        st = renameat(from, name, dir, to) == 0 ? ST_OK : os_fail(e, "rename", path);
+        close(dir);
+        return st;
     }
-    return err_set(e, ST_EXISTS, "%s: too many of that name", to);
+    close(dir);
+    return err_set(e, ST_EXISTS, "damaged/%s: too many of that name", to);
 }
 
 /* `path` is below the store. */
 static bool repair(struct check *c, enum fix fix, const char *path, struct err *e) {
-    char whole[PATH_ROOM];
+    const char *name;
     int token;
-    if (fix == FIX_NONE || !c->f->repair) return false;
-    int n = snprintf(whole, sizeof whole, "%s/%s", c->s->dir, path);
-    if (n < 0 || n >= PATH_ROOM || store_lock(c->s, &token, e) != ST_OK) return false;
-    const char *slash = strchr(path, '/');
-    bool done = fix == FIX_REMOVE
-                    ? unlink(whole) == 0 || errno == ENOENT
-                    : move_away(c, whole, slash != NULL ? slash + 1 : path, e) == ST_OK;
+    if (fix == FIX_NONE || !c->f->repair || store_lock(c->s, &token, e) != ST_OK) return false;
+    int dir = folder_of_finding(c, path, &name, e);
+    bool done = false;
+    if (dir >= 0 && fix == FIX_REMOVE)
+        done = unlinkat(dir, name, 0) == 0 || errno == ENOENT;
+    else if (dir >= 0)
+        done = move_away(c, dir, name, path, e) == ST_OK;
+    if (dir >= 0) close(dir);
     store_unlock(c->s, token);
     return done;
 }
@@ -104,15 +120,19 @@ static enum status hash_fd(struct check *c, const struct inventory_file *file, i
     }
 }
 
-static enum status hash_blob(struct check *c, const struct inventory_file *file, const char *path,
+static enum status hash_blob(struct check *c, const struct inventory_file *file,
                              char hex[DIGEST_HEX + 1], struct err *e) {
     unsigned char raw[DIGEST_BYTES];
     struct digest *d = digest_new();
     char *room = mem_alloc(PIECE);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    enum status st = d == NULL || room == NULL ? err_no_memory(e)
-                     : fd < 0                  ? os_fail(e, "open", path)
-                                               : hash_fd(c, file, fd, d, room, e);
+    int fd = -1;
+    enum status st = ST_OK;
+    if (d == NULL || room == NULL)
+        st = err_no_memory(e);
+    else if ((fd = place_open(c->s, PLACE_BLOBS, file->name, NULL, e)) < 0)
+        st = e->code;
+    else
+        st = hash_fd(c, file, fd, d, room, e);
     if (st == ST_OK) {
         digest_finish(d, raw);
         digest_hex(raw, hex);
@@ -129,20 +149,17 @@ static void set_bad(struct check *c, const struct inventory_file *f) {
 }
 
 static enum status check_content(struct check *c, const struct inventory_file *f, struct err *e) {
-    char hex[DIGEST_HEX + 1], path[PATH_ROOM], below[128], text[256];
+    char hex[DIGEST_HEX + 1], below[128], text[256];
     struct err why;
     if (!c->f->hash && verified_has(c->s, f->digest)) return ST_OK;
     snprintf(below, sizeof below, "blobs/%s", f->name);
-    enum status st = blob_path(c->s, f->digest, path, &why);
-    if (st != ST_OK) {
-        set_bad(c, f);
-        tell_file(c, "link-outside", below, true, FIX_MOVE, why.msg);
-        return ST_OK;
-    }
-    st = hash_blob(c, f, path, hex, &why);
+    enum status st = hash_blob(c, f, hex, &why);
     if (st == ST_CANCELLED || st == ST_NO_MEMORY) return err_set(e, st, "%s", why.msg);
     if (st == ST_NOT_FOUND) return ST_OK; /* removed meanwhile */
-    if (st != ST_OK) {
+    if (st == ST_DENIED && place_is_link(c->s, PLACE_BLOBS, f->name)) {
+        set_bad(c, f);
+        tell_file(c, "link-outside", below, true, FIX_MOVE, why.msg);
+    } else if (st != ST_OK) {
         set_bad(c, f);
         tell(c, "blob-unreadable", below, true, false, why.msg);
     } else if (strcasecmp(hex, f->digest + 7) != 0) {

@@ -22,23 +22,25 @@ static bool lock(int fd, int how) {
 
 bool hold_alone(int fd) { return lock(fd, LOCK_EX | LOCK_NB); }
 
-static bool has_name(int fd, const char *path) {
+bool hold_has_name(struct store *s, int fd, const char *file) {
     struct stat here, there;
-    return fstat(fd, &here) == 0 && stat(path, &there) == 0 && here.st_ino == there.st_ino &&
-           here.st_dev == there.st_dev;
+    return fstat(fd, &here) == 0 && place_stat(s, PLACE_BLOBS, file, &there, NULL) == ST_OK &&
+           here.st_ino == there.st_ino && here.st_dev == there.st_dev;
 }
 
 enum status hold_blob(struct store *s, struct holds *h, const char *digest, struct err *e) {
-    char path[PATH_ROOM];
+    char file[STORE_DIGEST_TEXT];
+    struct err why;
     enum status st = store_blob_stat(s, digest, NULL, e);
-    if (st == ST_OK) st = blob_path(s, digest, path, e);
+    if (st == ST_OK) st = place_of_digest(digest, file, e);
     for (unsigned i = 0; i < h->n; i++)
         if (strcmp(h->at[i].digest, digest) == 0) return st;
     if (st != ST_OK || h->n == HOLD_MAX) return st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return errno == ENOENT ? os_fail(e, "open", path) : ST_OK; /* not ours to read */
+    int fd = place_open(s, PLACE_BLOBS, file, NULL, &why);
+    if (fd < 0) /* else: not ours to read */
+        return why.code == ST_NOT_FOUND ? err_set(e, ST_NOT_FOUND, "%s", why.msg) : ST_OK;
     lock(fd, LOCK_SH); /* who removes it has it for a moment */
-    if (!has_name(fd, path)) {
+    if (!hold_has_name(s, fd, file)) {
         close(fd);
         return err_set(e, ST_NOT_FOUND, "blob \"%s\" not found", digest);
     }

@@ -32,6 +32,8 @@ void holds_free(struct holds *h);
 
 /* Takes an open file for oneself; false: somebody else holds it. */
 bool hold_alone(int fd);
+/* Whether the open file is the one of that name in blobs/. */
+bool hold_has_name(struct store *s, int fd, const char *file);
 /* Removes a file of the open folder unless somebody holds it. For part files of a download it is
  * the partial file that counts. False: it is held, or cannot be removed (a warning is logged). */
 bool hold_remove(int dir, const char *name);

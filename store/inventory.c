@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/digest.h"
 #include "base/mem.h"
@@ -60,10 +61,16 @@ static int by_name(const void *a, const void *b) {
 }
 
 static enum status take_files(const struct store *s, struct inventory *v, struct err *e) {
-    DIR *dir = opendir(s->blobs);
+    struct err why;
     size_t cap = 0;
     enum status st = ST_OK;
-    if (dir == NULL) return errno == ENOENT ? ST_OK : os_fail(e, "open", s->blobs);
+    int fd = place_dir(s, PLACE_BLOBS, &why);
+    if (fd < 0) return why.code == ST_NOT_FOUND ? ST_OK : err_set(e, why.code, "%s", why.msg);
+    DIR *dir = fdopendir(fd);
+    if (dir == NULL) {
+        close(fd);
+        return err_no_memory(e);
+    }
     for (struct dirent *d; st == ST_OK && (d = readdir(dir)) != NULL;)
         if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
             st = add_file(v, &cap, dirfd(dir), d->d_name, e);

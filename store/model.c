@@ -54,8 +54,12 @@ static enum status read_json(struct loader *l, const struct store_layer *layer, 
 
 static enum status layer_path(struct loader *l, const struct store_layer *layer, const char **out) {
     char path[PATH_ROOM];
+    struct err why;
     enum status st = blob_path(l->store, layer->digest, path, l->e);
     if (st != ST_OK) return st;
+    /* Told early; a blob that is missing is told by who opens it. */
+    if (store_blob_stat(l->store, layer->digest, NULL, &why) == ST_DENIED)
+        return err_set(l->e, ST_DENIED, "%s", why.msg);
     *out = arena_strndup(&l->m->arena, path, strlen(path));
     return *out != NULL ? ST_OK : err_no_memory(l->e);
 }

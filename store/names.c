@@ -40,6 +40,19 @@ static enum status push_strange(struct name_list *l, const char *path, struct er
     return l->strange.failed ? err_no_memory(e) : ST_OK;
 }
 
+/* Opens folder `below` ("" for manifests/ itself); NULL with errno-like status in *st. */
+static DIR *open_dir(const struct store *s, const char *below, struct err *why) {
+    int fd = *below == '\0' ? place_dir(s, PLACE_MANIFESTS, why)
+                            : place_folder(s, PLACE_MANIFESTS, below, false, why);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (dir != NULL) return dir;
+    if (fd >= 0) {
+        err_no_memory(why);
+        close(fd);
+    }
+    return NULL;
+}
+
 /* Where a folder should be? A link counts as what it points to. */
 static bool is_plain_file(DIR *dir, const struct dirent *d) {
     struct stat info;
@@ -48,35 +61,40 @@ static bool is_plain_file(DIR *dir, const struct dirent *d) {
     return fstatat(dirfd(dir), d->d_name, &info, 0) == 0 && !S_ISDIR(info.st_mode);
 }
 
-/* Visits folder `path` (a buffer of PATH_ROOM, lent to the children); what follows the root in it
- * is the name so far. Recursion ends at LEVELS, so links that form a circle do no harm. */
-static enum status walk(struct name_list *l, char *path, size_t root, unsigned level,
+/* Visits folder `below`, which is the name so far: a buffer of NAME_TEXT_MAX, lent to the children.
+ * Recursion ends at LEVELS, so links that form a circle do no harm. */
+static enum status walk(const struct store *s, struct name_list *l, char *below, unsigned level,
                         struct err *e) {
-    DIR *dir = opendir(path);
+    struct err why = {.code = ST_OK};
+    DIR *dir = open_dir(s, below, &why);
     if (dir == NULL) {
-        if (errno != ENOENT && errno != ENOTDIR) l->incomplete = true;
-        return errno == ENOMEM ? err_no_memory(e) : ST_OK;
+        /* Not there, or no folder: it names nothing. Else we do not know what it names. */
+        if (why.code != ST_NOT_FOUND && why.code != ST_INVALID) l->incomplete = true;
+        return why.code == ST_NO_MEMORY ? err_no_memory(e) : ST_OK;
     }
     enum status st = ST_OK;
-    size_t len = strlen(path);
+    const size_t len = strlen(below), start = len > 0 ? len + 1 : 0;
     struct dirent *d;
     errno = 0;
     for (; st == ST_OK && (d = readdir(dir)) != NULL; errno = 0) {
         if (d->d_name[0] == '.') continue; /* "." "..", temporary files: never part of a name */
         size_t n = strlen(d->d_name);
-        if (len + 1 + n >= PATH_ROOM) continue;
-        path[len] = '/';
-        memcpy(path + len + 1, d->d_name, n + 1);
+        if (start + n >= NAME_TEXT_MAX) { /* no name is so long */
+            l->incomplete = true;
+            continue;
+        }
+        if (len > 0) below[len] = '/';
+        memcpy(below + start, d->d_name, n + 1);
         struct model_name name;
         if (level + 1 < LEVELS && !is_plain_file(dir, d))
-            st = walk(l, path, root, level + 1, e);
+            st = walk(s, l, below, level + 1, e);
         else if (level + 1 < LEVELS)
-            st = push_strange(l, path + root + 1, e); /* it names no blobs */
-        else if (d->d_type == DT_DIR || !name_from_path(&name, path + root + 1))
-            l->incomplete = true, st = push_strange(l, path + root + 1, e);
+            st = push_strange(l, below, e); /* it names no blobs */
+        else if (d->d_type == DT_DIR || !name_from_path(&name, below))
+            l->incomplete = true, st = push_strange(l, below, e);
         else
             st = push_name(l, &name, e);
-        path[len] = '\0';
+        below[len] = '\0';
     }
     if (st == ST_OK && errno != 0) l->incomplete = true;
     closedir(dir);
@@ -92,11 +110,9 @@ static int by_path(const void *a, const void *b) {
 }
 
 enum status names_scan(const struct store *s, struct name_list *out, struct err *e) {
-    char path[PATH_ROOM];
+    char below[NAME_TEXT_MAX] = "";
     *out = (struct name_list){0};
-    int len = snprintf(path, sizeof path, "%s", s->manifests);
-    if (len < 0 || len >= PATH_ROOM) return err_set(e, ST_INVALID, "path too long");
-    enum status st = walk(out, path, (size_t)len, 0, e);
+    enum status st = walk(s, out, below, 0, e);
     if (st != ST_OK)
         names_free(out);
     else if (out->n > 1)
@@ -122,22 +138,14 @@ size_t names_find(const struct name_list *l, const struct model_name *name) {
 
 /* ---- manifest files ---- */
 
-static enum status manifest_path(const struct store *s, const struct model_name *name,
-                                 char out[PATH_ROOM], struct err *e) {
-    char rel[NAME_TEXT_MAX];
-    if (!name_is_valid(name)) return err_set(e, ST_INVALID, "invalid model name");
-    name_path(name, rel);
-    int n = snprintf(out, PATH_ROOM, "%s/%s", s->manifests, rel);
-    return n > 0 && n < PATH_ROOM ? ST_OK : err_set(e, ST_INVALID, "path too long");
-}
-
 enum status manifest_read_text(const struct store *s, const struct model_name *name, char **text,
                                size_t *len, int64_t *modified_ns, struct err *e) {
-    char path[PATH_ROOM];
+    char below[NAME_TEXT_MAX], path[PATH_ROOM];
     struct stat info;
-    enum status st = manifest_path(s, name, path, e);
+    enum status st = place_of_name(name, below, e);
+    if (st == ST_OK) st = place_path(s, PLACE_MANIFESTS, below, path, e);
+    if (st == ST_OK) st = place_stat(s, PLACE_MANIFESTS, below, &info, e);
     if (st != ST_OK) return st;
-    if (stat(path, &info) != 0) return os_fail(e, "open", path);
     *modified_ns = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec;
     return os_file_read(path, MANIFEST_MAX_BYTES, text, len, e);
 }
@@ -160,87 +168,124 @@ enum status manifest_read(const struct store *s, const struct model_name *name, 
 }
 
 /* Writes all of it to a new file and syncs that. The file is removed on failure. */
-static enum status write_new(const char *path, const char *text, size_t len, struct err *e) {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (fd < 0) return os_fail(e, "create", path);
+static enum status write_new(int dir, const char *name, const char *text, size_t len,
+                             struct err *e) {
+    int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd < 0) return os_fail(e, "create", name);
     enum status st = ST_OK;
     for (size_t done = 0; done < len && st == ST_OK;) {
         ssize_t n = write(fd, text + done, len - done);
         if (n >= 0)
             done += (size_t)n;
         else if (errno != EINTR)
-            st = os_fail(e, "write", path);
+            st = os_fail(e, "write", name);
     }
-    if (st == ST_OK && fsync(fd) != 0) st = os_fail(e, "fsync", path);
+    if (st == ST_OK && fsync(fd) != 0) st = os_fail(e, "fsync", name);
     close(fd);
-    if (st != ST_OK) unlink(path);
+    if (st != ST_OK) unlinkat(dir, name, 0);
     return st;
 }
 
-/* A new folder is only there for good when its parent has been synced. */
-static enum status sync_dirs(char *path, size_t root, struct err *e) {
-    for (char *slash; (slash = strrchr(path, '/')) != NULL && (size_t)(slash - path) >= root;) {
-        *slash = '\0';
-        enum status st = os_fsync_dir(path, e);
-        if (st != ST_OK) return st;
+/* Cuts the last part off a name's path; it is "" at the top. The part, which ends where it did. */
+static const char *cut_last(char *below) {
+    char *slash = strrchr(below, '/');
+    if (slash == NULL) return NULL;
+    *slash = '\0';
+    return slash + 1;
+}
+
+/* A new folder is only there for good when its parent has been synced: from `below` to the top. */
+static enum status sync_up(const struct store *s, char *below, struct err *e) {
+    enum status st = ST_OK;
+    for (bool top = false; st == ST_OK && !top;) {
+        struct err why;
+        top = *below == '\0';
+        int dir = top ? place_dir(s, PLACE_MANIFESTS, &why)
+                      : place_folder(s, PLACE_MANIFESTS, below, false, &why);
+        if (dir < 0) return err_set(e, why.code, "%s", why.msg);
+        st = place_sync(s, PLACE_MANIFESTS, dir, e);
+        close(dir);
+        if (!top && cut_last(below) == NULL) *below = '\0';
     }
-    return ST_OK;
+    return st;
+}
+
+/* Writes beside the tree, then moves it to its place. */
+static enum status write_and_move(int top, int folder, const char *tag, const char *text,
+                                  size_t len, struct err *e) {
+    char temp[32];
+    uint64_t random;
+    enum status st = os_random(&random, sizeof random, e);
+    snprintf(temp, sizeof temp, ".tmp-%016llx", (unsigned long long)random);
+    if (st == ST_OK) st = write_new(top, temp, text, len, e);
+    if (st != ST_OK || renameat(top, temp, folder, tag) == 0) return st;
+    st = os_fail(e, "rename", tag);
+    unlinkat(top, temp, 0);
+    return st;
 }
 
 enum status manifest_write(struct store *s, const struct model_name *name, const char *text,
                            size_t len, struct err *e) {
-    char path[PATH_ROOM], temp[PATH_ROOM + 32];
-    uint64_t tag;
-    enum status st = manifest_path(s, name, path, e);
-    if (st == ST_OK) st = os_random(&tag, sizeof tag, e);
+    char below[NAME_TEXT_MAX];
+    struct err why = {.code = ST_OK};
+    enum status st = place_of_name(name, below, e);
+    if (st == ST_OK) st = place_make(s, PLACE_MANIFESTS, e);
     if (st != ST_OK) return st;
-    snprintf(temp, sizeof temp, "%s/.tmp-%016llx", s->manifests, (unsigned long long)tag);
-    char *slash = strrchr(path, '/');
-    *slash = '\0';
-    st = os_mkdirs(path, e);
-    *slash = '/';
-    if (st == ST_OK) st = write_new(temp, text, len, e);
-    if (st != ST_OK) return st;
-    if (rename(temp, path) != 0) {
-        st = os_fail(e, "rename", path);
-        unlink(temp);
-        return st;
+    const char *tag = cut_last(below);
+    int top = place_dir(s, PLACE_MANIFESTS, &why), folder = -1;
+    if (top >= 0) folder = place_folder(s, PLACE_MANIFESTS, below, true, &why);
+    st = folder >= 0 ? write_and_move(top, folder, tag, text, len, e)
+                     : err_set(e, why.code, "%s", why.msg);
+    if (top >= 0) close(top);
+    if (folder >= 0) close(folder);
+    return st == ST_OK ? sync_up(s, below, e) : st;
+}
+
+/* Upwards, until a folder is not empty; the top stays. */
+static void remove_empty_up(const struct store *s, char *below) {
+    for (const char *last; *below != '\0';) {
+        last = cut_last(below);
+        int dir = last != NULL ? place_folder(s, PLACE_MANIFESTS, below, false, NULL)
+                               : place_dir(s, PLACE_MANIFESTS, NULL);
+        const bool gone = dir >= 0 && unlinkat(dir, last != NULL ? last : below, AT_REMOVEDIR) == 0;
+        if (dir >= 0) close(dir);
+        if (!gone || last == NULL) return;
     }
-    return sync_dirs(path, strlen(s->manifests), e);
 }
 
 enum status manifest_remove(struct store *s, const struct model_name *name, struct err *e) {
-    char path[PATH_ROOM];
-    enum status st = manifest_path(s, name, path, e);
+    char below[NAME_TEXT_MAX];
+    struct err why;
+    enum status st = place_of_name(name, below, e);
     if (st != ST_OK) return st;
-    if (unlink(path) != 0) return os_fail(e, "remove", path);
-    char *slash = strrchr(path, '/');
-    *slash = '\0';
-    st = os_fsync_dir(path, e);
-    /* Upwards, until a folder is not empty; the root stays. */
-    while (strlen(path) > strlen(s->manifests) && rmdir(path) == 0) *strrchr(path, '/') = '\0';
+    const char *tag = cut_last(below);
+    int dir = place_folder(s, PLACE_MANIFESTS, below, false, &why);
+    if (dir < 0) return err_set(e, why.code, "%s", why.msg);
+    st = unlinkat(dir, tag, 0) == 0 ? place_sync(s, PLACE_MANIFESTS, dir, e)
+                                    : os_fail(e, "remove", below);
+    close(dir);
+    if (st == ST_OK) remove_empty_up(s, below);
     return st;
 }
 
-/* Removes empty folders below path, deepest first; path itself only if level > 0. */
-static void remove_empty(char *path, unsigned level) {
-    DIR *dir = level < LEVELS ? opendir(path) : NULL;
+/* Removes empty folders below `below`, deepest first; itself only if level > 0. */
+static void remove_empty(const struct store *s, char *below, unsigned level) {
+    DIR *dir = level < LEVELS ? open_dir(s, below, &(struct err){0}) : NULL;
     if (dir == NULL) return;
-    size_t len = strlen(path);
+    const size_t len = strlen(below), start = len > 0 ? len + 1 : 0;
     for (struct dirent *d; (d = readdir(dir)) != NULL;) {
         size_t n = strlen(d->d_name);
-        if (d->d_name[0] == '.' || d->d_type == DT_REG || len + 1 + n >= PATH_ROOM) continue;
-        path[len] = '/';
-        memcpy(path + len + 1, d->d_name, n + 1);
-        remove_empty(path, level + 1);
-        path[len] = '\0';
+        if (d->d_name[0] == '.' || d->d_type == DT_REG || start + n >= NAME_TEXT_MAX) continue;
+        if (len > 0) below[len] = '/';
+        memcpy(below + start, d->d_name, n + 1);
+        remove_empty(s, below, level + 1);
+        below[len] = '\0';
+        if (level + 1 < LEVELS) unlinkat(dirfd(dir), d->d_name, AT_REMOVEDIR); /* if it is empty */
     }
     closedir(dir);
-    if (level > 0) rmdir(path); /* fails where something is left */
 }
 
 void manifest_remove_empty_dirs(struct store *s) {
-    char path[PATH_ROOM];
-    int n = snprintf(path, sizeof path, "%s", s->manifests);
-    if (n > 0 && n < PATH_ROOM) remove_empty(path, 0);
+    char below[NAME_TEXT_MAX] = "";
+    remove_empty(s, below, 0);
 }

@@ -78,10 +78,10 @@ static bool is_named(const struct named *n, const char *digest) {
 /* ---- one model's blobs ---- */
 
 static void remove_blob(struct store *s, const char *digest) {
-    int dir = open(s->blobs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     char file[STORE_DIGEST_TEXT];
-    if (dir < 0 || store_digest_parse(digest, file, NULL) != ST_OK) return;
-    file[6] = '-';
+    if (place_of_digest(digest, file, NULL) != ST_OK) return;
+    int dir = place_dir(s, PLACE_BLOBS, NULL);
+    if (dir < 0) return;
     if (hold_remove(dir, file)) log_debug("store", "removed %s", digest);
     close(dir);
 }
@@ -132,7 +132,7 @@ enum { REMOVED = UINT32_MAX };
 
 static void prune_blobs(const struct store *s, struct inventory *v, const struct store_prune *p,
                         int64_t now) {
-    int dir = open(s->blobs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int dir = place_dir(s, PLACE_BLOBS, NULL);
     for (size_t i = 0; i < v->n_files && dir >= 0; i++) {
         struct inventory_file *f = &v->files[i];
         const int64_t limit = age_limit(f);
@@ -143,8 +143,10 @@ static void prune_blobs(const struct store *s, struct inventory *v, const struct
 }
 
 /* Files that a crash left unnamed: manifests/.tmp-<random>, DIR/verified.tmp-<random>. */
-static void prune_temporaries(const char *folder, const char *begin, int64_t now) {
-    DIR *dir = opendir(folder);
+static void prune_temporaries(struct store *s, enum place p, const char *begin, int64_t now) {
+    int fd = place_dir(s, p, NULL);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (dir == NULL && fd >= 0) close(fd);
     if (dir == NULL) return;
     for (struct dirent *d; (d = readdir(dir)) != NULL;) {
         struct stat info;
@@ -179,9 +181,10 @@ enum status store_prune_now(struct store *s, struct store_prune *p, struct err *
         const int64_t now = os_time_unix_ns();
         prune_blobs(s, &v, p, now);
         if (!p->dry_run) {
-            prune_temporaries(s->manifests, ".tmp-", now);
-            prune_temporaries(s->dir, "verified.tmp-", now);
-            prune_temporaries(s->dir, "used.tmp-", now);
+            prune_temporaries(s, PLACE_MANIFESTS, ".tmp-", now);
+            prune_temporaries(s, PLACE_ROOT, "verified.tmp-", now);
+            prune_temporaries(s, PLACE_ROOT, "used.tmp-", now);
+            prune_temporaries(s, PLACE_ROOT, "aliases.tmp-", now);
             manifest_remove_empty_dirs(s);
         }
     }

@@ -99,18 +99,12 @@ static bool names_blob(struct store *s, const struct model_name *name, const cha
 
 static enum status open_blob(struct store *s, const char *digest, int *fd, uint64_t *size,
                              struct err *e) {
-    char path[PATH_ROOM];
     struct stat info;
-    enum status st = blob_path(s, digest, path, e);
-    if (st != ST_OK) return st;
-    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (*fd < 0) return os_fail(e, "open", path);
-    if (fstat(*fd, &info) == 0 && S_ISREG(info.st_mode)) {
-        *size = (uint64_t)info.st_size;
-        return ST_OK;
-    }
-    close(*fd);
-    return err_set(e, ST_IO, "%s is not a regular file", path);
+    struct err why;
+    *fd = blob_open(s, digest, &info, &why);
+    if (*fd < 0) return err_set(e, why.code, "%s", why.msg);
+    *size = (uint64_t)info.st_size;
+    return ST_OK;
 }
 
 enum status shelf_blob(struct store *s, const char *repository, const char *digest, int *fd,

@@ -58,7 +58,9 @@ static char *choose_dir(const char *dir, struct err *e) {
 
 /* Old stores have "sha256:X", which not every file system takes. */
 static void rename_old_blobs(const struct store *s) {
-    DIR *dir = opendir(s->blobs);
+    int blobs = place_dir(s, PLACE_BLOBS, NULL);
+    DIR *dir = blobs >= 0 ? fdopendir(blobs) : NULL;
+    if (dir == NULL && blobs >= 0) close(blobs);
     if (dir == NULL) return;
     for (struct dirent *d; (d = readdir(dir)) != NULL;) {
         char digest[STORE_DIGEST_TEXT], file[STORE_DIGEST_TEXT];
@@ -76,7 +78,7 @@ static void rename_old_blobs(const struct store *s) {
 /* What cannot be made now is made when something is written, which then gives the real error. */
 static void make_dirs(const struct store *s) {
     struct err why;
-    if (os_mkdirs(s->blobs, &why) != ST_OK || os_mkdirs(s->manifests, &why) != ST_OK)
+    if (place_make(s, PLACE_BLOBS, &why) != ST_OK || place_make(s, PLACE_MANIFESTS, &why) != ST_OK)
         log_warn("store", "%s", why.msg);
 }
 
@@ -92,12 +94,13 @@ enum status store_open_plain(struct store **out, char *dir, struct err *e) {
     s->dir = dir;
     s->blobs = join(s->dir, "blobs");
     s->manifests = join(s->dir, "manifests");
-    if (s->blobs == NULL || s->manifests == NULL) {
+    enum status st =
+        s->blobs != NULL && s->manifests != NULL ? place_guard(s, e) : err_no_memory(e);
+    if (st != ST_OK)
         store_close(s);
-        return err_no_memory(e);
-    }
-    *out = s;
-    return ST_OK;
+    else
+        *out = s;
+    return st;
 }
 
 enum status store_open(struct store **out, const char *dir, struct err *e) {
@@ -117,6 +120,7 @@ enum status store_open(struct store **out, const char *dir, struct err *e) {
 
 void store_close(struct store *s) {
     if (s == NULL) return;
+    place_unguard(s);
     more_close(s);
     for (size_t i = 0; i < s->n_builtins; i++) builtin_free(&s->builtins[i]);
     mem_free(s->builtins);
@@ -134,12 +138,13 @@ const char *store_dir(const struct store *s) { return s->dir; }
 /* The mutex keeps out our threads, the flock other processes. A file system without locks (some
  * network ones) leaves us with the mutex. */
 enum status store_lock(struct store *s, int *token, struct err *e) {
-    enum status st = os_mkdirs(s->dir, e);
+    enum status st = place_make(s, PLACE_ROOT, e);
     if (st != ST_OK) return st;
     pthread_mutex_lock(&s->lock);
-    *token = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct err why;
+    *token = place_dir(s, PLACE_ROOT, &why);
     if (*token < 0) {
-        st = os_fail(e, "open", s->dir);
+        st = err_set(e, why.code, "%s", why.msg);
         pthread_mutex_unlock(&s->lock);
         return st;
     }

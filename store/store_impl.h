@@ -11,13 +11,13 @@
 
 #include "base/buf.h"
 #include "store/hold.h"
+#include "store/place.h"
 #include "store/store.h"
 #include "store/verified.h"
 
 enum {
     MANIFEST_MAX_BYTES = 4 << 20,
     TEXT_MAX_BYTES = 64 << 20, /* a template, licence, list of messages ... */
-    PATH_ROOM = 4096,          /* paths are built in buffers of this size */
 };
 
 /* ---- manifests (manifest.c) ---- */
@@ -150,7 +150,7 @@ void manifest_remove_empty_dirs(struct store *s); /* all of them */
 
 /* ---- blobs (blob.c) and upkeep (prune.c) ---- */
 
-/* Path of a blob whose digest has been checked. ST_INVALID if the path is too long. */
+/* Path of a blob; whoever opens it comes through place.h. ST_INVALID if it is too long. */
 enum status blob_path(const struct store *s, const char *digest, char out[PATH_ROOM],
                       struct err *e);
 /* store_blob_write() as the sink of a writer; arg: the struct store_upload. */
@@ -163,6 +163,9 @@ enum status blob_touch(struct store *s, const char *digest, struct err *e);
 /* Contents of a text blob, in the arena. */
 enum status blob_read(const struct store *s, const char *digest, struct arena *a,
                       struct store_text *out, struct err *e);
+/* Opens it for reading; -1: e is set. ST_IO and not ST_NOT_FOUND if it is not there: a model that
+ * names it is damaged. info may be NULL. */
+int blob_open(const struct store *s, const char *digest, struct stat *info, struct err *e);
 bool blob_is_digest_file(const char *name); /* "sha256-" + 64 hex digits */
 
 /* Removes those of the blobs that no readable manifest names. The caller holds the lock. */

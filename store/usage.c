@@ -21,10 +21,6 @@ enum { USED_MAX_BYTES = 16 << 20 };
 
 static pthread_mutex_t used_lock = PTHREAD_MUTEX_INITIALIZER; /* around read, change, write */
 
-static void used_path(const struct store *s, char out[PATH_ROOM]) {
-    snprintf(out, PATH_ROOM, "%s/used", s->dir);
-}
-
 /* One line; false: it is not one. */
 static bool used_line(const char *line, long long *ns, struct model_name *name) {
     char path[NAME_TEXT_MAX], *end;
@@ -40,7 +36,7 @@ static bool used_line(const char *line, long long *ns, struct model_name *name) 
 static char *read_used(const struct store *s) {
     char path[PATH_ROOM], *text = NULL;
     size_t len;
-    used_path(s, path);
+    if (place_path(s, PLACE_ROOT, "used", path, NULL) != ST_OK) return NULL;
     return os_file_read(path, USED_MAX_BYTES, &text, &len, NULL) == ST_OK ? text : NULL;
 }
 
@@ -65,7 +61,7 @@ static bool wants_mark(struct store *s, const struct model_name *name) {
 }
 
 void store_mark_used(struct store *s, const struct model_name *name) {
-    char path[PATH_ROOM], rel[NAME_TEXT_MAX];
+    char rel[NAME_TEXT_MAX];
     struct buf out = {0};
     struct name_list stored = {0};
     pthread_mutex_lock(&used_lock);
@@ -89,8 +85,7 @@ void store_mark_used(struct store *s, const struct model_name *name) {
             }
             p += n + (p[n] == '\n');
         }
-        used_path(s, path);
-        if (!out.failed) os_file_write_atomic(path, out.data, out.len, NULL);
+        if (!out.failed) place_write(s, PLACE_ROOT, "used", out.data, out.len, NULL);
         mem_free(text);
         pthread_mutex_unlock(&used_lock);
     }

@@ -19,9 +19,11 @@ struct verified_blob {
 };
 
 static bool stat_blob(const struct store *s, const char *digest, struct verified_blob *out) {
-    char path[PATH_ROOM];
+    char file[STORE_DIGEST_TEXT];
     struct stat info;
-    if (blob_path(s, digest, path, NULL) != ST_OK || stat(path, &info) != 0) return false;
+    if (place_of_digest(digest, file, NULL) != ST_OK ||
+        place_stat(s, PLACE_BLOBS, file, &info, NULL) != ST_OK)
+        return false;
     snprintf(out->hex, sizeof out->hex, "%s", digest + 7);
     out->size = (unsigned long long)info.st_size;
     out->inode = (unsigned long long)info.st_ino;
@@ -47,10 +49,6 @@ static bool put(struct verified_list *l, const struct verified_blob *b) {
     return true;
 }
 
-static void list_path(const struct store *s, char out[PATH_ROOM]) {
-    snprintf(out, PATH_ROOM, "%s/verified", s->dir);
-}
-
 /* The caller holds the lock of the list. */
 static void load(struct store *s) {
     char path[PATH_ROOM], *text;
@@ -58,7 +56,7 @@ static void load(struct store *s) {
     struct verified_blob b;
     if (s->verified.loaded) return;
     s->verified.loaded = true;
-    list_path(s, path);
+    if (place_path(s, PLACE_ROOT, "verified", path, NULL) != ST_OK) return;
     if (os_file_read(path, LIST_MAX_BYTES, &text, &len, NULL) != ST_OK) return;
     for (char *save, *line = strtok_r(text, "\n", &save); line != NULL;
          line = strtok_r(NULL, "\n", &save)) {
@@ -70,16 +68,16 @@ static void load(struct store *s) {
 
 /* Blobs that are gone are left out. */
 static void save(struct store *s) {
-    char path[PATH_ROOM], digest[STORE_DIGEST_TEXT];
+    char digest[STORE_DIGEST_TEXT];
     struct buf text = {0};
-    list_path(s, path);
     for (size_t i = 0; i < s->verified.n; i++) {
         const struct verified_blob *b = &s->verified.blobs[i];
         snprintf(digest, sizeof digest, "sha256:%s", b->hex);
         if (store_blob_stat(s, digest, NULL, NULL) != ST_OK) continue;
         buf_printf(&text, "%s %llu %lld %llu\n", b->hex, b->size, b->mtime_ns, b->inode);
     }
-    if (!text.failed && text.len > 0) os_file_write_atomic(path, text.data, text.len, NULL);
+    if (!text.failed && text.len > 0)
+        place_write(s, PLACE_ROOT, "verified", text.data, text.len, NULL);
     buf_free(&text);
 }
 

@@ -44,7 +44,7 @@ struct download {
     /* Fixed: */
     struct store *store;
     struct session session;
-    char digest[STORE_DIGEST_TEXT], path[PATH_ROOM];
+    char digest[STORE_DIGEST_TEXT];
     uint64_t total;
     /* Under `lock`: */
     pthread_mutex_t lock;
@@ -74,10 +74,10 @@ struct download {
 static pthread_mutex_t downloads_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct download *downloads; /* those that run; under downloads_lock */
 
-/* The end of a timed wait that begins now. */
+/* The end of a timed wait that begins now; the clock of the day may jump. */
 static struct timespec next_tick(void) {
     struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
+    clock_gettime(CLOCK_MONOTONIC, &t);
     t.tv_nsec += TICK_MS * 1000000L;
     if (t.tv_nsec >= 1000000000L) t.tv_sec++, t.tv_nsec -= 1000000000L;
     return t;
@@ -91,7 +91,7 @@ static enum status hash_to(struct download *d, struct digest *hash, uint64_t *at
         size_t want = to - *at < HASH_CHUNK ? (size_t)(to - *at) : HASH_CHUNK;
         ssize_t got = pread(d->parts.fd, room, want, (off_t)*at);
         if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) return os_fail(e, "read", d->parts.path);
+        if (got <= 0) return parts_fail(&d->parts, "read", e);
         digest_update(hash, room, (size_t)got);
         *at += (uint64_t)got;
     }
@@ -193,7 +193,7 @@ static bool on_bytes(struct fetch *f, const char *data, size_t n) {
 
 static enum status write_failed(const struct transfer *t, struct err *e) {
     errno = t->io_error; /* libcurl has run since */
-    return os_fail(e, "write", t->d->parts.path);
+    return parts_fail(&t->d->parts, "write", e);
 }
 
 /* ---- finding the content ---- */
@@ -456,7 +456,7 @@ static enum status fetch_content(struct download *d, struct err *e) {
                          d->digest);
     }
     if (st != ST_OK) return st;
-    if (strcasecmp(d->real, d->digest) == 0) return parts_commit(&d->parts, d->path, e);
+    if (strcasecmp(d->real, d->digest) == 0) return parts_commit(&d->parts, e);
     parts_discard(&d->parts);
     d->mismatch = true;
     return err_set(e, ST_FORMAT, "digest mismatch, file must be downloaded again: want %s, got %s",
@@ -468,10 +468,10 @@ static enum status open_parts(struct download *d, bool *there, struct err *e) {
     for (;;) {
         *there = store_blob_stat(d->store, d->digest, NULL, NULL) == ST_OK;
         if (*there) return ST_OK;
-        enum status st = parts_open(&d->parts, d->path, d->total, e);
+        enum status st = parts_open(&d->parts, d->store, d->digest, d->total, e);
         if (st != ST_BUSY) return st;
         if (atomic_load(&d->cancel)) return err_set(e, ST_CANCELLED, "cancelled");
-        atomic_store(&d->completed, parts_seen(d->path, d->total));
+        atomic_store(&d->completed, parts_seen(d->store, d->digest, d->total));
         usleep(TICK_MS * 1000);
     }
 }
@@ -545,6 +545,7 @@ static enum status new_download(struct download **out, struct store *s,
                                 const struct session *session, const char *digest, uint64_t size,
                                 struct err *e) {
     pthread_attr_t attr;
+    pthread_condattr_t monotonic;
     pthread_t thread;
     struct download *d = mem_zalloc(1, sizeof *d);
     if (d == NULL) return err_no_memory(e);
@@ -554,12 +555,14 @@ static enum status new_download(struct download **out, struct store *s,
     d->total = size;
     d->users = 1;
     pthread_mutex_init(&d->lock, NULL);
-    pthread_cond_init(&d->changed, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&d->changed, &monotonic);
     pthread_mutex_init(&d->keeper_lock, NULL);
-    pthread_cond_init(&d->keeper_wake, NULL);
+    pthread_cond_init(&d->keeper_wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     snprintf(d->digest, sizeof d->digest, "%s", digest);
-    enum status st = blob_path(s, digest, d->path, e);
-    if (st == ST_OK) st = session_open(&d->session, &session->name, &o, e);
+    enum status st = session_open(&d->session, &session->name, &o, e);
     if (st == ST_OK) {
         d->session.policy.cancel = &d->cancel;
         if (session->token != NULL) d->session.token = mem_strdup(session->token);

@@ -194,14 +194,12 @@ static enum status send_parts(struct push *p, struct err *e) {
 }
 
 static enum status open_blob(struct push *p, struct store *s, struct err *e) {
-    char path[PATH_ROOM];
     struct stat info;
-    enum status st = blob_path(s, p->layer->digest, path, e);
-    if (st != ST_OK) return st;
-    p->fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (p->fd < 0 || fstat(p->fd, &info) != 0) return os_fail(e, "open", path);
+    struct err why;
+    p->fd = blob_open(s, p->layer->digest, &info, &why);
+    if (p->fd < 0) return err_set(e, why.code, "%s", why.msg);
     if ((uint64_t)info.st_size != p->layer->size)
-        return err_set(e, ST_FORMAT, "%s has %lld bytes, its manifest says %llu", path,
+        return err_set(e, ST_FORMAT, "%s has %lld bytes, its manifest says %llu", p->layer->digest,
                        (long long)info.st_size, (unsigned long long)p->layer->size);
     p->part = EVP_MD_CTX_new();
     p->whole = EVP_MD_CTX_new();

@@ -14,13 +14,22 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/os.h"
+#include "store/store_impl.h"
 
-enum { PATH_SIZE = 4096, PART_FILE_MAX = 4096, WANTED_PARTS = 16 };
+enum { PART_NAME = 112, PART_FILE_MAX = 4096, WANTED_PARTS = 16 };
 static const uint64_t part_least = 100000000, part_most = 1000000000;
 static const uint64_t reserve = (uint64_t)1 << 30; /* left free on the disk */
 
-static void part_path(const struct parts *p, unsigned i, char out[PATH_SIZE]) {
-    snprintf(out, PATH_SIZE, "%s-%u", p->path, i);
+static void part_name(const struct parts *p, unsigned i, char out[PART_NAME]) {
+    snprintf(out, PART_NAME, "%s-%u", p->name, i);
+}
+
+enum status parts_fail(const struct parts *p, const char *verb, struct err *e) {
+    char path[PATH_ROOM];
+    const int code = errno;
+    if (place_path(p->store, PLACE_BLOBS, p->name, path, e) != ST_OK) return ST_INVALID;
+    errno = code;
+    return os_fail(e, verb, path);
 }
 
 /* ---- the division ---- */
@@ -56,10 +65,11 @@ static bool get_u64(const json *root, const char *key, uint64_t *out) {
 }
 
 static bool read_part(const struct parts *p, unsigned i, struct part *out) {
-    char path[PATH_SIZE], *text;
+    char name[PART_NAME], path[PATH_ROOM], *text;
     size_t len;
     uint64_t done = 0;
-    part_path(p, i, path);
+    part_name(p, i, name);
+    if (place_path(p->store, PLACE_BLOBS, name, path, NULL) != ST_OK) return false;
     if (os_file_read(path, PART_FILE_MAX, &text, &len, NULL) != ST_OK) return false;
     json *root = json_parse(text, len, &json_default_limits, NULL, NULL);
     bool ok = root != NULL && get_u64(root, "Offset", &out->offset) &&
@@ -99,10 +109,10 @@ static bool take_up(struct parts *p) {
 }
 
 static void remove_journal(struct parts *p) {
-    char path[PATH_SIZE];
+    char name[PART_NAME];
     for (unsigned i = 0; i < MAX_PARTS; i++) {
-        part_path(p, i, path);
-        if (unlink(path) != 0) break;
+        part_name(p, i, name);
+        if (unlinkat(p->dir, name, 0) != 0) break;
     }
     p->journal = false;
 }
@@ -121,31 +131,34 @@ static enum status check_space(const struct parts *p, struct err *e) {
 static enum status begin_anew(struct parts *p, uint64_t size, struct err *e) {
     remove_journal(p);
     if (ftruncate(p->fd, 0) != 0 || ftruncate(p->fd, (off_t)p->total) != 0)
-        return os_fail(e, "write", p->path);
+        return parts_fail(p, "write", e);
     return divide(p, size) ? ST_OK : err_no_memory(e);
 }
 
-/* The file may be renamed or removed between open and lock: then it is not ours. */
-static bool still_there(const struct parts *p) {
-    struct stat here, there;
-    return fstat(p->fd, &here) == 0 && stat(p->path, &there) == 0 && here.st_ino == there.st_ino &&
-           here.st_dev == there.st_dev;
-}
-
 static enum status open_file(struct parts *p, struct err *e) {
-    p->fd = open(p->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
-    if (p->fd < 0) return os_fail(e, "create", p->path);
-    if (flock(p->fd, LOCK_EX | LOCK_NB) == 0 && still_there(p)) return ST_OK;
-    return err_set(e, ST_BUSY, "%s: another process is writing it", p->path);
+    struct err why;
+    p->dir = place_dir(p->store, PLACE_BLOBS, &why);
+    if (p->dir < 0) return err_set(e, why.code, "%s", why.msg);
+    p->fd = openat(p->dir, p->name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
+    if (p->fd < 0) return parts_fail(p, "create", e);
+    /* It may be renamed or removed between the two: then it is not ours. */
+    if (flock(p->fd, LOCK_EX | LOCK_NB) == 0 && hold_has_name(p->store, p->fd, p->name))
+        return ST_OK;
+    return err_set(e, ST_BUSY, "%s: another process is writing it", p->name);
 }
 
-enum status parts_open(struct parts *p, const char *blob_path, uint64_t total, struct err *e) {
-    char path[PATH_SIZE];
-    *p = (struct parts){.fd = -1, .total = total};
-    int n = snprintf(path, sizeof path, "%s-partial", blob_path);
-    if (n < 0 || n > PATH_SIZE - 16) return err_set(e, ST_INVALID, "path too long");
-    if ((p->path = mem_strdup(path)) == NULL) return err_no_memory(e);
-    enum status st = open_file(p, e);
+static enum status partial_name(const char *digest, char out[96], struct err *e) {
+    char file[STORE_DIGEST_TEXT];
+    enum status st = place_of_digest(digest, file, e);
+    if (st == ST_OK) snprintf(out, 96, "%s-partial", file);
+    return st;
+}
+
+enum status parts_open(struct parts *p, struct store *s, const char *digest, uint64_t total,
+                       struct err *e) {
+    *p = (struct parts){.store = s, .dir = -1, .fd = -1, .total = total};
+    enum status st = partial_name(digest, p->name, e);
+    if (st == ST_OK) st = open_file(p, e);
     if (st == ST_OK && !take_up(p)) st = begin_anew(p, parts_size(total), e);
     if (st == ST_OK) st = check_space(p, e);
     if (st != ST_OK) parts_close(p);
@@ -164,11 +177,12 @@ uint64_t parts_done(const struct parts *p) {
     return sum;
 }
 
-uint64_t parts_seen(const char *blob_path, uint64_t total) {
-    char path[PATH_SIZE];
+uint64_t parts_seen(const struct store *s, const char *digest, uint64_t total) {
+    char name[96];
     struct stat info;
-    snprintf(path, sizeof path, "%s-partial", blob_path);
-    if (stat(path, &info) != 0) return 0;
+    if (partial_name(digest, name, NULL) != ST_OK ||
+        place_stat(s, PLACE_BLOBS, name, &info, NULL) != ST_OK)
+        return 0;
     const uint64_t disk = (uint64_t)info.st_blocks * 512; /* it has holes */
     return disk < total ? disk : total;
 }
@@ -186,16 +200,16 @@ enum status parts_save(struct parts *p, struct err *e) {
     uint64_t *done = mem_array(p->n + 1, sizeof *done);
     if (done == NULL) return err_no_memory(e);
     for (unsigned i = 0; i < p->n; i++) done[i] = atomic_load(&p->part[i].done);
-    if (fdatasync(p->fd) != 0) st = os_fail(e, "fsync", p->path);
+    if (fdatasync(p->fd) != 0) st = parts_fail(p, "fsync", e);
     for (unsigned i = 0; i < p->n && st == ST_OK; i++) {
-        char path[PATH_SIZE], text[160];
+        char name[PART_NAME], text[160];
         if (p->journal && done[i] == p->part[i].saved) continue;
-        part_path(p, i, path);
+        part_name(p, i, name);
         int n = snprintf(text, sizeof text,
                          "{\"N\":%u,\"Offset\":%llu,\"Size\":%llu,\"Completed\":%llu}\n", i,
                          (unsigned long long)p->part[i].offset, (unsigned long long)p->part[i].size,
                          (unsigned long long)done[i]);
-        st = os_file_write_atomic(path, text, (size_t)n, e);
+        st = os_file_write_atomic_at(p->dir, name, text, (size_t)n, e);
         if (st == ST_OK) p->part[i].saved = done[i];
     }
     if (st == ST_OK) p->journal = true;
@@ -205,24 +219,26 @@ enum status parts_save(struct parts *p, struct err *e) {
 
 /* ---- the end ---- */
 
-enum status parts_commit(struct parts *p, const char *blob_path, struct err *e) {
-    if (fsync(p->fd) != 0) return os_fail(e, "fsync", p->path);
-    if (rename(p->path, blob_path) != 0) return os_fail(e, "rename", blob_path);
-    char folder[PATH_SIZE];
-    snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(blob_path, '/') - blob_path), blob_path);
-    remove_journal(p);
-    return os_fsync_dir(folder, e);
+enum status parts_commit(struct parts *p, struct err *e) {
+    char blob[STORE_DIGEST_TEXT];
+    snprintf(blob, sizeof blob, "%.71s", p->name); /* without "-partial" */
+    if (fsync(p->fd) != 0) return parts_fail(p, "fsync", e);
+    if (renameat(p->dir, p->name, p->dir, blob) != 0) return parts_fail(p, "rename", e);
+    /* The journal goes last: without it a download that kept its old name would begin anew. */
+    enum status st = place_sync(p->store, PLACE_BLOBS, p->dir, e);
+    if (st == ST_OK) remove_journal(p);
+    return st;
 }
 
 void parts_discard(struct parts *p) {
-    unlink(p->path);
+    unlinkat(p->dir, p->name, 0);
     remove_journal(p);
 }
 
 void parts_close(struct parts *p) {
-    if (p->path == NULL) return;
+    if (p->store == NULL) return;
     if (p->fd >= 0) close(p->fd);
-    mem_free(p->path);
+    if (p->dir >= 0) close(p->dir);
     mem_free(p->part);
-    *p = (struct parts){.fd = -1};
+    *p = (struct parts){.dir = -1, .fd = -1};
 }

@@ -73,30 +73,39 @@ static enum status check_stored(const struct pull *p, const struct store_layer *
     return st;
 }
 
-static enum status get_layer_once(struct pull *p, const struct store_layer *l, bool *mismatch,
-                                  struct err *e) {
+/* A blob that is there is held before it is looked at, so that nobody removes it in between. */
+static enum status use_stored(struct pull *p, const struct store_layer *l, struct err *e) {
     char status[32];
     uint64_t size = 0;
-    snprintf(status, sizeof status, "pulling %.12s", l->digest + 7);
-    enum status st = store_blob_stat(p->store, l->digest, &size, e);
-    if (st == ST_NOT_FOUND) {
-        st = blob_pull(p->store, &p->session, l->digest, l->size, p->progress, p->arg, mismatch, e);
-        if (st == ST_OK) verified_add(p->store, l->digest);
-        return st;
-    }
+    enum status st = hold_blob(p->store, &p->holds, l->digest, e);
+    if (st == ST_OK) st = store_blob_stat(p->store, l->digest, &size, e);
     if (st == ST_OK) st = check_stored(p, l, size, e);
+    snprintf(status, sizeof status, "pulling %.12s", l->digest + 7);
     if (st == ST_OK && !p->progress(p->arg, status, l->digest, l->size, l->size))
         st = err_set(e, ST_CANCELLED, "cancelled");
     return st;
 }
 
-/* Between its arrival and our hold somebody may remove it: then once more. */
+static enum status fetch_missing(struct pull *p, const struct store_layer *l, bool *mismatch,
+                                 struct err *e) {
+    enum status st =
+        blob_pull(p->store, &p->session, l->digest, l->size, p->progress, p->arg, mismatch, e);
+    if (st == ST_OK) verified_add(p->store, l->digest);
+    return st;
+}
+
 static enum status get_layer(struct pull *p, const struct store_layer *l, bool *mismatch,
                              struct err *e) {
     for (unsigned i = 0;; i++) {
-        enum status st = get_layer_once(p, l, mismatch, e);
-        if (st != ST_OK) return st;
-        st = hold_blob(p->store, &p->holds, l->digest, e);
+        enum status st = store_blob_stat(p->store, l->digest, NULL, e);
+        if (st == ST_NOT_FOUND) {
+            st = fetch_missing(p, l, mismatch, e);
+            if (st != ST_OK) return st; /* also where the registry has it not */
+            st = hold_blob(p->store, &p->holds, l->digest, e);
+        } else if (st == ST_OK) {
+            st = use_stored(p, l, e);
+        }
+        /* Between its arrival and our hold somebody may remove it: then once more. */
         if (st != ST_NOT_FOUND || i == MAX_TRIES) return st;
     }
 }
@@ -113,13 +122,14 @@ static enum status check_room(const struct pull *p, struct err *e) {
     uint64_t need = 0;
     for (size_t i = 0; i <= m->n_layers; i++) {
         const struct store_layer *l = i < m->n_layers ? &m->layers[i] : &m->config;
-        char path[PATH_ROOM], partial[PATH_ROOM + 16];
+        char partial[STORE_DIGEST_TEXT + 16];
         struct stat info;
         if (l->digest[0] == '\0' || (i < m->n_layers && seen_before(m, i))) continue;
         if (store_blob_stat(p->store, l->digest, NULL, NULL) == ST_OK) continue;
-        if (blob_path(p->store, l->digest, path, NULL) != ST_OK) continue;
-        snprintf(partial, sizeof partial, "%s-partial", path);
-        const uint64_t have = stat(partial, &info) == 0 ? (uint64_t)info.st_blocks * 512 : 0;
+        if (place_of_digest(l->digest, partial, NULL) != ST_OK) continue;
+        strcat(partial, "-partial");
+        const bool begun = place_stat(p->store, PLACE_BLOBS, partial, &info, NULL) == ST_OK;
+        const uint64_t have = begun ? (uint64_t)info.st_blocks * 512 : 0;
         need += l->size > have ? l->size - have : 0;
     }
     return need > 0 ? store_make_room(p->store, need, e) : ST_OK;
