@@ -18,6 +18,7 @@ import ollama
 import openai
 import pytest
 
+import gguf_file
 from conftest import HERE, binary
 from test_tools import with_key
 
@@ -158,6 +159,53 @@ def test_stream(client, eyes):
     whole = client.generate(eyes, "what is this", images=[STRIPES], options=GREEDY).response
     pieces = client.generate(eyes, "what is this", images=[STRIPES], options=GREEDY, stream=True)
     assert "".join(p.response for p in pieces) == whole
+
+
+# ---- files that hold both ----
+
+OLD_NAMES = (("v.patch_embd", "v.patch_embedding"), ("v.position_embd", "v.position_embedding"),
+             ("post_ln", "post_layernorm"), (".ln1.", ".layer_norm1."), (".ln2.", ".layer_norm2."),
+             ("attn_out.", "attn_output."), ("ffn_up", "mlp.fc1"), ("ffn_down", "mlp.fc2"),
+             ("mm.input_projection", "mm.mm_input_projection"), ("mm.soft_emb_norm", "mm.mm_soft_emb_norm"))
+
+
+def test_encoder_inside_of_the_model(client, server, tmp_path):
+    """Older files hold text model and image encoder; the answers are those of the same weights in two files."""
+    eyes = gguf_file.read(os.path.join(find_set("vision", "gemma3"), "mmproj.gguf"))
+    words = gguf_file.read(os.path.join(find_set("models", "gemma3"), "model.gguf"))
+    for key in ("clip.vision.image_mean", "clip.vision.image_std"):  # what the older form takes for granted
+        eyes.keys[key] = gguf_file.ARRAY, (gguf_file.F32, [0.5] * 3)
+    (tmp_path / "mm.gguf").write_bytes(eyes.bytes())
+    (tmp_path / "m.gguf").write_bytes(words.bytes())
+    for key in ("block_count", "embedding_length", "feed_forward_length", "attention.head_count",
+                "attention.layer_norm_epsilon", "image_size", "patch_size"):
+        words.keys["gemma3.vision." + key] = eyes.keys["clip.vision." + key]
+    words.keys["gemma3.mm.tokens_per_image"] = gguf_file.U32, 16
+    eyes.rename(OLD_NAMES)
+    words.tensors.update(eyes.tensors)
+    (tmp_path / "both.gguf").write_bytes(words.bytes())
+    blobs = {n: client.create_blob(str(tmp_path / n)) for n in ("mm.gguf", "m.gguf", "both.gguf")}
+    client.create(model="eyes/two", files={n: blobs[n] for n in ("mm.gguf", "m.gguf")})
+    client.create(model="eyes/inside", files={"both.gguf": blobs["both.gguf"]})
+    shown = post(server, "/api/show", {"model": "eyes/inside"})
+    assert shown["capabilities"] == post(server, "/api/show", {"model": "eyes/two"})["capabilities"]
+    assert "vision" in shown["capabilities"] and "projector_info" not in shown
+    for picture in (STRIPES, BLUE):
+        assert said(client, "eyes/inside", [picture]) == said(client, "eyes/two", [picture])
+    chat = [{"role": "user", "content": "what is this", "images": [text(STRIPES)]}]
+    one, two = (client.chat(m, chat, options=GREEDY) for m in ("eyes/inside", "eyes/two"))
+    assert one.message.content == two.message.content and one.prompt_eval_count == two.prompt_eval_count
+
+
+def test_encoder_that_is_said_to_be_inside(client, tmp_path):
+    """Keys without tensors: text works, and who sends a picture is told what is wrong."""
+    words = gguf_file.read(os.path.join(find_set("models", "gemma3"), "model.gguf"))
+    words.keys["gemma3.vision.block_count"] = gguf_file.U32, 2
+    (tmp_path / "keys.gguf").write_bytes(words.bytes())
+    client.create(model="eyes/keys", files={"m.gguf": client.create_blob(str(tmp_path / "keys.gguf"))})
+    assert said(client, "eyes/keys", [])[2] > 0
+    status, error = refused(client, "eyes/keys", [BLUE])
+    assert status == 400 and "the text model ('gemma3') has no image encoder inside" in error
 
 
 # ---- other dialects ----

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "engine/vision/combined.h"
 
 #define TYPE(symbol) extern const struct vision_type vision_##symbol;
 #include "engine/vision/types.def"
@@ -191,6 +192,7 @@ static enum status set_pixels(struct projector *p, const struct cria_vision_para
     if (p->type->pre != PRE_DYNAMIC) return ST_OK;
     p->min_pixels = hp->min_pixels != 0 ? hp->min_pixels : p->type->min_tokens * row;
     p->max_pixels = hp->max_pixels != 0 ? hp->max_pixels : p->type->max_tokens * row;
+    if (p->max_pixels / patch > VIT_MAX_ROWS) p->max_pixels = VIT_MAX_ROWS * patch;
     if (params != NULL && params->image_min_tokens != 0)
         p->min_pixels = params->image_min_tokens * row;
     if (params != NULL && params->image_max_tokens != 0)
@@ -241,11 +243,6 @@ static enum status find_type(struct projector *p, struct err *e) {
     bool vision = false;
     enum status st = gguf_get_str(p->gguf, "general.architecture", &arch, e);
     if (st != ST_OK && st != ST_NOT_FOUND) return st;
-    if (!gguf_str_is(arch, "clip") && cria_vision_in(p->gguf))
-        return err_set(e, ST_UNSUPPORTED,
-                       "the image encoder is inside of the text model ('%.*s'), an older layout "
-                       "that is not supported",
-                       (int)(arch.len < 64 ? arch.len : 64), arch.ptr);
     if (!gguf_str_is(arch, "clip"))
         return err_set(e, ST_UNSUPPORTED, "architecture '%.*s' is no projector",
                        (int)(arch.len < 64 ? arch.len : 64), arch.ptr);
@@ -276,7 +273,8 @@ uint32_t projector_max_rows(const struct projector *p) {
 
 static enum status load(struct projector *p, const struct cria_vision_params *params,
                         struct err *e) {
-    enum status st = find_type(p, e);
+    enum status st = combined_translate(p->gguf, e);
+    if (st == ST_OK) st = find_type(p, e);
     for (size_t i = 0; st == ST_OK && i < sizeof keys / sizeof keys[0]; i++)
         st = read_key(p, &keys[i], e);
     if (st == ST_OK) st = read_act(p, e);

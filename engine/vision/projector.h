@@ -120,6 +120,7 @@ struct projector {
     struct weight pre_ln, post_ln;
     struct weight mm[3];               /* the head's matrices, as its type counts them */
     struct weight mm_norm;             /* and its norm */
+    struct vit_weight mm_limited;      /* gemma4v: its matrix */
     const float *patch_b, *class_embd; /* [n_embd] on the host; NULL */
     const float *pos;                  /* [n_pos][n_embd], or [2][n_pos][n_embd]; NULL */
     uint32_t n_pos;
@@ -149,7 +150,9 @@ enum status proj_norm(struct projector *p, const char *name, uint32_t n, bool op
 /* *n_out: what the matrix gives; 0 on entry if it may be anything. */
 enum status proj_matrix(struct projector *p, const char *name, uint32_t n_in, uint32_t *n_out,
                         bool optional, struct weight *out, struct err *e);
-/* The same stored the other way round: {n_out, n_in}. */
+/* The scalars around a matrix that limit what goes in and comes out, if the file has them. */
+enum status proj_limits(struct projector *p, const char *name, struct vit_weight *w, struct err *e);
+/* A matrix stored the other way round: {n_out, n_in}. */
 enum status proj_transposed(struct projector *p, const char *name, uint32_t n_in, uint32_t *n_out,
                             struct weight *out, struct err *e);
 /* n floats for the host, of a tensor with exactly its full name; NULL if there is none. */
@@ -178,6 +181,7 @@ struct vit_inputs vit_inputs(const struct projector *p, uint32_t n_cells);
 val vit_record(const struct projector *p, struct recorder *r, uint32_t n_cells);
 val vit_norm(const struct projector *p, struct recorder *r, const char *name, val x,
              struct weight n);
+val vit_linear(struct recorder *r, const char *name, val x, const struct vit_weight *w);
 /* a, activation, b: what most heads are. */
 val vit_mlp(struct recorder *r, val x, enum act act, struct weight a, struct weight b);
 

@@ -147,12 +147,8 @@ enum status proj_transposed(struct projector *p, const char *name, uint32_t n_in
     return make_tensor(p, full, DT_F32, n_in, *n_out, y, &out->w, e);
 }
 
-/* ---- the encoder's tensors --------------------------------------------------------------------
- */
-
-/* The scalars around a matrix that limit what goes in and comes out. */
-static enum status load_limits(struct projector *p, const char *name, struct vit_weight *w,
-                               struct err *e) {
+enum status proj_limits(struct projector *p, const char *name, struct vit_weight *w,
+                        struct err *e) {
     static const char *const suffix[] = {"input_min", "input_max", "output_min", "output_max"};
     float *const to[] = {&w->in_low, &w->in_high, &w->out_low, &w->out_high};
     enum status st = ST_OK;
@@ -166,6 +162,9 @@ static enum status load_limits(struct projector *p, const char *name, struct vit
     }
     return st;
 }
+
+/* ---- the encoder's tensors --------------------------------------------------------------------
+ */
 
 enum layer_dim { DIM_EMBD, DIM_Q, DIM_KV, DIM_QKV, DIM_FF };
 struct layer_matrix {
@@ -217,7 +216,7 @@ static enum status load_matrices(struct projector *p, uint32_t il, struct err *e
         if (fused) continue;
         snprintf(name, sizeof name, "v.blk.%u.%s", il, ffn_name(p, il, m->name));
         st = proj_matrix(p, name, dim_of(p, m->in), &n_out, m->optional, &w->m, e);
-        if (st == ST_OK && w->m.w != NULL) st = load_limits(p, name, w, e);
+        if (st == ST_OK && w->m.w != NULL) st = proj_limits(p, name, w, e);
     }
     return st;
 }

@@ -46,7 +46,8 @@ struct cria_vision_info { /* borrowed from the projector */
     size_t weights_bytes;
 };
 
-/* Loads the projector of a model: a "clip" file. The engine must outlive it. ST_UNSUPPORTED:
+/* Loads the projector of a model: a "clip" file, or the model's own, where an older layout has the
+ * encoder inside (combined.h). The engine must outlive it. ST_UNSUPPORTED:
  * "projector type 'x' is not supported", or a text model that this projector does not fit;
  * ST_FORMAT names the key or tensor; ST_BUSY: rows that see each other need more room, and the
  * engine has sequences. p NULL: all defaults. */
@@ -60,8 +61,8 @@ enum status cria_vision_open_memory(struct cria_vision **out, struct cria_engine
 void cria_vision_close(struct cria_vision *v);
 const struct cria_vision_info *cria_vision_info(const struct cria_vision *v);
 
-/* Whether a file has an image encoder: a projector with one, or an older text file with vision
- * tensors inside (those cannot be opened yet; cria_vision_open says so). */
+/* Whether a file has an image encoder: a projector with one, or a text model's file that says it
+ * has one inside. */
 bool cria_vision_in(const struct gguf *g);
 
 struct cria_picture_part { /* one of the two is NULL */

@@ -1,19 +1,7 @@
 /* Tests of pictures in requests: the same rows for the same pixels, a prefix that ends before
  * another picture, context shifts, projectors that do not fit, failing allocations, files that lie.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "base/buf.h"
-#include "base/mem.h"
-#include "engine/file/gguf_edit.h"
-#include "engine/vision/projector.h"
+#include "engine/vision/testing.h"
 #include "engine/vision/vision.h"
 
 #define GOLDEN "golden/vision/"
@@ -40,16 +28,6 @@ static struct cria_vision *open_vision(struct cria_engine *eng, const char *name
     snprintf(path, sizeof path, GOLDEN "%s/mmproj.gguf", name);
     if (cria_vision_open(&v, eng, path, NULL, &e) != ST_OK) fail_msg("%s", e.msg);
     return v;
-}
-
-static struct picture make_picture(int w, int h, unsigned seed) {
-    struct picture p = {w, h, mem_array((size_t)w * 3, (size_t)h)};
-    assert_non_null(p.rgb);
-    for (size_t i = 0; i < (size_t)w * 3 * (size_t)h; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        p.rgb[i] = (uint8_t)(seed >> 24);
-    }
-    return p;
 }
 
 static const struct cria_encoded *encode(struct cria_vision *v, int w, int h, unsigned seed) {
