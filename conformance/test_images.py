@@ -208,6 +208,35 @@ def test_encoder_that_is_said_to_be_inside(client, tmp_path):
     assert status == 400 and "the text model ('gemma3') has no image encoder inside" in error
 
 
+# ---- encoders from descriptions ----
+
+
+def test_experimental(client, server, tmp_path):
+    """An encoder that was never compared with another implementation works, and everybody is told."""
+    eyes = gguf_file.read(os.path.join(find_set("vision", "gemma3"), "mmproj.gguf"))
+    eyes.keys["clip.projector_type"] = gguf_file.STRING, "idefics3"
+    eyes.keys["clip.vision.preproc_image_size"] = gguf_file.U32, 64
+    eyes.tensors = {n: t for n, t in eyes.tensors.items() if not n.startswith("mm.")}
+    noise = [((i * 7919 + 13) % 211 - 105) / 600 for i in range(128 * 64)]
+    eyes.tensors["mm.model.fc.weight"] = [128, 64], 0, struct.pack("<8192f", *noise)
+    (tmp_path / "mm.gguf").write_bytes(eyes.bytes())
+    words = os.path.join(find_set("models", "llama-base"), "model.gguf")
+    client.create(model="eyes/described", files={"mm.gguf": client.create_blob(str(tmp_path / "mm.gguf")),
+                                                 "m.gguf": client.create_blob(words)})
+    shown = post(server, "/api/show", {"model": "eyes/described"})
+    assert "vision" in shown["capabilities"] and shown["notice"].startswith("experimental: ")
+    assert "notice" not in post(server, "/api/show", {"model": make(client, "gemma3")})
+    printed = cli(server, "show", "eyes/described", cwd=tmp_path)
+    assert "experimental: " in printed.stdout, printed
+    wide, tall = (png(w, h, lambda x, y: (255 * (x // 5 % 2), 40, 255 - 3 * y)) for w, h in ((60, 20), (20, 60)))
+    options = dict(GREEDY, num_ctx=2048)
+    answers = [client.generate("eyes/described", "what is this", images=[p], options=options, logprobs=True)
+               for p in (wide, tall, wide)]
+    assert answers[0].logprobs == answers[2].logprobs != answers[1].logprobs
+    # Two tiles and the overview, 16 rows each, and the text around them.
+    assert answers[0].prompt_eval_count > 48
+
+
 # ---- other dialects ----
 
 

@@ -57,6 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     memcpy(file, data, size);
     must(device_open(&dev, "ref", &(struct device_params){0}, &e) == ST_OK);
     if (gguf_open_memory(&g, file, size + DATA, "fuzz", &e) == ST_OK) {
+        cria_vision_notice(g);
         if (projector_load(&p, g, &dev, &params, &e) == ST_OK) {
             encode(p);
             projector_free(p);

@@ -363,6 +363,26 @@ static enum status more_qwen35moe(struct gguf *g, struct err *e) {
     return more_qwen3vl_of(g, "qwen35moe", e);
 }
 
+/* ---- glm --------------------------------------------------------------------------------------
+ */
+
+/* The sheet does not tell more than the type: what the converter writes (spec/safetensors.md). */
+static const struct edit glmocr_edits[] = {
+    {EDIT_COPY, "clip.vision.attention.layer_norm_epsilon",
+     "vision.attention.layer_norm_rms_epsilon", 0},
+    {EDIT_COPY, "clip.vision.spatial_merge_size", "vision.spatial_merge_size", 0},
+    {EDIT_COPY, "clip.vision.image_min_pixels", "vision.shortest_edge", 0},
+    {EDIT_COPY, "clip.vision.image_max_pixels", "vision.longest_edge", 0},
+    {EDIT_F32, "clip.vision.attention.layer_norm_epsilon", NULL, 1e-5},
+    {EDIT_U32, "clip.vision.image_size", NULL, 336},
+    {EDIT_BOOL, "clip.use_silu", NULL, 1},
+    {0},
+};
+static enum status more_glmocr(struct gguf *g, struct err *e) {
+    const enum status st = clip_colours(g, e);
+    return st == ST_OK ? add_ffn_length(g, e) : st;
+}
+
 /* ---- the table --------------------------------------------------------------------------------
  */
 
@@ -373,6 +393,7 @@ static const struct combined {
 } table[] = {
     {"gemma3", "gemma3", gemma3_edits, more_gemma3},
     {"gemma4", "gemma4v", gemma4_edits, more_gemma4},
+    {"glmocr", "glm4v", glmocr_edits, more_glmocr},
     {"llama4", "llama4", llama4_edits, more_llama4},
     {"mistral3", "pixtral", mistral3_edits, more_mistral3},
     {"qwen25vl", "qwen2.5vl_merger", qwen25vl_edits, more_qwen25vl},
@@ -397,17 +418,27 @@ static enum status translate(struct gguf *g, const struct combined *c, struct er
     return st == ST_OK ? gguf_edit_str(g, "general.architecture", "clip", e) : st;
 }
 
+static const struct combined *row_of(const struct gguf *g) {
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (layout_text_is(g, "general.architecture", table[i].arch)) return &table[i];
+    return NULL;
+}
+
+struct gguf_str combined_type(const struct gguf *g) {
+    const struct combined *c = cria_vision_in(g) ? row_of(g) : NULL;
+    return c != NULL ? (struct gguf_str){c->type, strlen(c->type)} : (struct gguf_str){"", 0};
+}
+
 enum status combined_translate(struct gguf *g, struct err *e) {
     struct gguf_str arch = {"", 0};
     const enum status st = gguf_get_str(g, "general.architecture", &arch, NULL);
     if (st != ST_OK || gguf_str_is(arch, "clip") || !cria_vision_in(g)) return ST_OK;
+    const struct combined *c = row_of(g);
     const int shown = (int)(arch.len < 64 ? arch.len : 64);
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        if (!gguf_str_is(arch, table[i].arch)) continue;
-        if (layout_has_tensors(g, "v.")) return translate(g, &table[i], e);
+    if (c != NULL && layout_has_tensors(g, "v.")) return translate(g, c, e);
+    if (c != NULL)
         return err_set(e, ST_UNSUPPORTED, "the text model ('%.*s') has no image encoder inside",
                        shown, arch.ptr);
-    }
     return err_set(e, ST_UNSUPPORTED,
                    "the image encoder is inside of the text model ('%.*s'), of a layout that is "
                    "not supported",

@@ -11,5 +11,7 @@
 /* Nothing happens to a file that has no such encoder (cria_vision_in). ST_UNSUPPORTED: it has one,
  * of a layout that is not known. */
 enum status combined_translate(struct gguf *g, struct err *e);
+/* The projector type that a file becomes, "" if none; a text that stays. */
+struct gguf_str combined_type(const struct gguf *g);
 
 #endif

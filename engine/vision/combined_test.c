@@ -9,19 +9,6 @@
 /* ---- from today's form to the older one --------------------------------------------------------
  */
 
-static void drop_keys(struct gguf *g, const char *prefix) {
-    struct err e = {0};
-    for (size_t i = 0; i < gguf_n_kv(g);) {
-        const struct gguf_str k = gguf_kv_at(g, i)->key;
-        char key[128];
-        snprintf(key, sizeof key, "%.*s", (int)k.len, k.ptr);
-        if (strncmp(key, prefix, strlen(prefix)) == 0)
-            OK(gguf_edit_drop(g, key, &e));
-        else
-            i++;
-    }
-}
-
 static void drop_tensor(struct gguf *g, const char *prefix) { /* all that begin so */
     const char *keep[600] = {NULL};
     char name[600][64];

@@ -65,6 +65,30 @@ static void add_bilinear(const struct tile *t, uint32_t x, uint32_t y, float *to
     add_row(t->p, to, (size_t)y1 * side + x1, fy * fx);
 }
 
+/* Weight of the table's row at distance d: cubic convolution (Keys 1981), a = -0.75. */
+static float cubic(double d) {
+    const double a = -0.75;
+    d = fabs(d);
+    if (d <= 1) return (float)(((a + 2) * d - (a + 3)) * d * d + 1);
+    return d < 2 ? (float)(((d - 5) * d + 8) * d * a - 4 * a) : 0;
+}
+
+static uint32_t within(double i, uint32_t side) {
+    return i < 0 ? 0 : i > side - 1.0 ? side - 1 : (uint32_t)i;
+}
+
+/* A square table stretched over the grid, edges on edges; what is outside is as at the edge. */
+static void add_bicubic(const struct tile *t, uint32_t x, uint32_t y, float *to) {
+    const uint32_t side = (uint32_t)lround(sqrt(t->p->n_pos));
+    const double ty = (y + 0.5) * side / t->gy - 0.5, tx = (x + 0.5) * side / t->gx - 0.5;
+    for (int i = -1; i <= 2; i++)
+        for (int j = -1; j <= 2; j++) {
+            const double sy = floor(ty) + i, sx = floor(tx) + j;
+            add_row(t->p, to, (size_t)within(sy, side) * side + within(sx, side),
+                    cubic(ty - sy) * cubic(tx - sx));
+        }
+}
+
 /* What is added to a patch's product with the kernel. */
 static void put_offset(const struct tile *t, uint32_t x, uint32_t y, float *to) {
     const struct projector *p = t->p;
@@ -78,6 +102,9 @@ static void put_offset(const struct tile *t, uint32_t x, uint32_t y, float *to) 
         break;
     case POS_BILINEAR:
         add_bilinear(t, x, y, to);
+        break;
+    case POS_BICUBIC:
+        if (p->pos != NULL) add_bicubic(t, x, y, to);
         break;
     case POS_XY:
         add_row(p, to, x, 1);

@@ -43,6 +43,19 @@ UNUSED static struct gguf *open_golden(const char *name) {
     return g;
 }
 
+UNUSED static void drop_keys(struct gguf *g, const char *prefix) {
+    struct err e = {0};
+    for (size_t i = 0; i < gguf_n_kv(g);) {
+        const struct gguf_str k = gguf_kv_at(g, i)->key;
+        char key[128];
+        snprintf(key, sizeof key, "%.*s", (int)k.len, k.ptr);
+        if (strncmp(key, prefix, strlen(prefix)) == 0)
+            OK(gguf_edit_drop(g, key, &e));
+        else
+            i++;
+    }
+}
+
 /* The rows of all tiles of a picture, one behind the other; freed with mem_free. */
 struct picture_rows {
     float *x;

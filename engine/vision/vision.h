@@ -65,6 +65,10 @@ const struct cria_vision_info *cria_vision_info(const struct cria_vision *v);
  * has one inside. */
 bool cria_vision_in(const struct gguf *g);
 
+/* Of a file with an image encoder: what somebody should know who uses it, or NULL. Where an encoder
+ * is implemented from an unverified description, this says so. A text that stays. */
+const char *cria_vision_notice(const struct gguf *g);
+
 struct cria_picture_part { /* one of the two is NULL */
     const char *text;      /* UTF-8, special tokens in it are to be parsed */
     const struct cria_image *image;

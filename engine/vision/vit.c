@@ -147,10 +147,11 @@ static val layer(const struct projector *p, struct recorder *r, const struct vit
 /* Pixels, and what does not depend on them: bias, position, class. */
 static val patches(const struct projector *p, struct recorder *r, const struct vit_inputs *in) {
     static const char *const name[] = {"patch", "patch_2"};
-    const struct weight w[] = {{p->patch[0], NULL}, {p->patch[1], NULL}};
+    const struct weight w[] = {{p->patch[0], p->patch_bias}, {p->patch[1], NULL}};
     val out[2];
     p_linear(r, p_given(r, "pixels", 0, in->n_pixels), p->patch[1] != NULL ? 2 : 1, w, name, out);
     val x = p->patch[1] != NULL ? p_add(r, "h", out[0], out[1]) : out[0];
+    x = vit_norm(p, r, "patch_norm", x, p->patch_norm);
     if (in->n_offset != 0) x = p_add(r, "h", x, p_given(r, "offset", in->n_pixels, in->n_offset));
     return vit_norm(p, r, "pre_norm", x, p->pre_ln);
 }
