@@ -208,6 +208,40 @@ def test_encoder_that_is_said_to_be_inside(client, tmp_path):
     assert status == 400 and "the text model ('gemma3') has no image encoder inside" in error
 
 
+# ---- recordings ----
+
+
+def test_audio(client, oai, server, tmp_path):
+    """What a projector says about recordings is shown; sending one is refused clearly, however it comes."""
+    eyes = gguf_file.read(os.path.join(find_set("vision", "llava-mlp"), "mmproj.gguf"))
+    words = client.create_blob(os.path.join(find_set("models", "llama-base"), "model.gguf"))
+    wav = b"RIFF" + struct.pack("<I", 40) + b"WAVEfmt " + bytes(32)
+    for name, key, value, more, hears in (("yes", "clip.has_audio_encoder", True, None, True),
+                                          ("no", "clip.has_audio_encoder", False, None, False),
+                                          ("bare", "has_audio_encoder", True, None, True),
+                                          ("nv", "clip.has_audio_encoder", True, "gemma3nv", False)):
+        eyes.keys = {k: v for k, v in eyes.keys.items() if "has_audio" not in k and "vision.projector" not in k}
+        eyes.keys[key] = gguf_file.BOOL, value
+        if more:
+            eyes.keys["clip.vision.projector_type"] = gguf_file.STRING, more
+        (tmp_path / "mm.gguf").write_bytes(eyes.bytes())
+        model = "eyes/" + name
+        client.create(model=model, files={"mm.gguf": client.create_blob(str(tmp_path / "mm.gguf")), "m.gguf": words})
+        can = post(server, "/api/show", {"model": model})["capabilities"]
+        assert ("audio" in can) == hears and "vision" in can, name
+        assert refused(client, model, [wav]) == (400, "image 1: a recording (WAV); audio is not supported")
+    part = {"type": "input_audio", "input_audio": {"data": text(wav), "format": "wav"}}
+    with pytest.raises(openai.BadRequestError, match="audio is not supported"):
+        oai.chat.completions.create(model="eyes/yes", messages=[{"role": "user", "content": [part]}])
+    with pytest.raises(openai.BadRequestError, match="audio is not supported"):
+        oai.audio.transcriptions.create(model="eyes/yes", file=("a.wav", wav))
+    eyes.keys["clip.has_vision_encoder"] = gguf_file.BOOL, False
+    (tmp_path / "mm.gguf").write_bytes(eyes.bytes())
+    client.create(model="eyes/deaf", files={"mm.gguf": client.create_blob(str(tmp_path / "mm.gguf")), "m.gguf": words})
+    status, error = refused(client, "eyes/deaf", [wav])
+    assert status == 400 and "an audio encoder only, and audio is not supported" in error
+
+
 # ---- encoders from descriptions ----
 
 

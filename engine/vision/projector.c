@@ -261,7 +261,7 @@ static enum status type_name(const struct gguf *g, struct gguf_str *out, struct 
 
 static enum status find_type(struct projector *p, struct err *e) {
     struct gguf_str arch = {"", 0}, name;
-    bool vision = false;
+    bool vision = false, audio = false;
     enum status st = gguf_get_str(p->gguf, "general.architecture", &arch, e);
     if (st != ST_OK && st != ST_NOT_FOUND) return st;
     if (!gguf_str_is(arch, "clip"))
@@ -269,6 +269,9 @@ static enum status find_type(struct projector *p, struct err *e) {
                        (int)(arch.len < 64 ? arch.len : 64), arch.ptr);
     st = gguf_get_bool(p->gguf, "clip.has_vision_encoder", &vision, e);
     if (st != ST_OK && st != ST_NOT_FOUND) return st;
+    if (!vision && gguf_get_bool(p->gguf, "clip.has_audio_encoder", &audio, NULL) == ST_OK && audio)
+        return err_set(e, ST_UNSUPPORTED,
+                       "the projector has an audio encoder only, and audio is not supported");
     if (!vision) return err_set(e, ST_UNSUPPORTED, "the projector has no image encoder");
     st = type_name(p->gguf, &name, e);
     if (st != ST_OK) return st;
