@@ -36,7 +36,7 @@ static void encode(const struct projector *p) {
         uint32_t n;
         must((uint32_t)tiles.at[i].w % unit == 0 && (uint32_t)tiles.at[i].h % unit == 0);
         if (!is_small(p, &tiles.at[i])) continue;
-        if (encode_tile(p, &tiles.at[i], &rows, &n, &e) != ST_OK) {
+        if (encode_tile(p, &tiles.at[i], NULL, &rows, &n, &e) != ST_OK) {
             must(e.msg[0] != '\0');
             continue;
         }

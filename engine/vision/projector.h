@@ -201,9 +201,16 @@ val vit_linear(struct recorder *r, const char *name, val x, const struct vit_wei
 /* a, activation, b: what most heads are. */
 val vit_mlp(struct recorder *r, val x, enum act act, struct weight a, struct weight b);
 
-/* encode.c: the rows of a tile. *rows [*n_rows][n_out] is freed with mem_free. Takes the device:
- * one caller at a time. */
-enum status encode_tile(const struct projector *p, const struct picture *tile, float **rows,
-                        uint32_t *n_rows, struct err *e);
+/* Somebody else uses the device, too: it is taken for each part of the work and given back. */
+struct device_turns {
+    void (*take)(void *arg);
+    void (*give)(void *arg);
+    void *arg;
+};
+/* encode.c: the rows of a tile. *rows [*n_rows][n_out] is freed with mem_free. turns NULL: the
+ * device is the caller's until the end. */
+enum status encode_tile(const struct projector *p, const struct picture *tile,
+                        const struct device_turns *turns, float **rows, uint32_t *n_rows,
+                        struct err *e);
 
 #endif

@@ -70,7 +70,7 @@ UNUSED static struct picture_rows rows_of(const struct projector *p,
     for (size_t i = 0; i < t.n; i++) {
         float *rows;
         uint32_t n;
-        OK(encode_tile(p, &t.at[i], &rows, &n, &e));
+        OK(encode_tile(p, &t.at[i], NULL, &rows, &n, &e));
         all.x = mem_grow(all.x, (all.n + n) * all.width, sizeof *all.x);
         assert_non_null(all.x);
         memcpy(all.x + all.n * all.width, rows, n * all.width * sizeof *rows);

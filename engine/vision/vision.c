@@ -30,6 +30,7 @@ struct cria_vision {
     struct projector *p;
     struct cria_vision_info info;
     uint64_t serial;              /* of this projector with these settings, in this process */
+    pthread_mutex_t encoding;     /* held by who encodes: one tile's memory at a time */
     pthread_mutex_t lock;         /* of kept and of all `users` */
     struct encoded *kept[N_KEPT]; /* the newest first */
 };
@@ -99,6 +100,7 @@ static enum status open_gguf(struct cria_vision **out, struct cria_engine *eng, 
     }
     v->eng = eng;
     pthread_mutex_init(&v->lock, NULL);
+    pthread_mutex_init(&v->encoding, NULL);
     enum status st = open_parts(v, g, params, e);
     if (st != ST_OK)
         cria_vision_close(v);
@@ -152,6 +154,7 @@ void cria_vision_close(struct cria_vision *v) {
     for (int i = 0; i < N_KEPT; i++) drop_user(v->kept[i]);
     projector_free(v->p);
     pthread_mutex_destroy(&v->lock);
+    pthread_mutex_destroy(&v->encoding);
     mem_free(v);
 }
 
@@ -194,15 +197,22 @@ static bool picture_key(const struct cria_vision *v, const struct picture *p, si
     return true;
 }
 
+/* Between the scheduler's steps. */
+static void take_device(void *eng) { step_enter(eng); }
+static void give_device(void *eng) {
+    pthread_mutex_unlock(&((struct cria_engine *)eng)->step_lock);
+}
+
 static enum status encode_image(struct cria_vision *v, const struct picture *tile, size_t number,
                                 struct cria_image *out, struct err *e) {
     const struct projector *p = v->p;
+    const struct device_turns turns = {take_device, give_device, v->eng};
     float *rows;
     uint32_t n;
     if (!picture_key(v, tile, number, out->key)) return err_no_memory(e);
-    step_enter(v->eng);
-    enum status st = encode_tile(p, tile, &rows, &n, e);
-    pthread_mutex_unlock(&v->eng->step_lock);
+    pthread_mutex_lock(&v->encoding);
+    enum status st = encode_tile(p, tile, &turns, &rows, &n, e);
+    pthread_mutex_unlock(&v->encoding);
     if (st != ST_OK) return st;
     out->rows = rows;
     out->n_rows = out->n_positions = n;

@@ -22,7 +22,8 @@
  *     cria_vision_close(v);                              // before cria_engine_close
  *
  * Threads: all functions may be called from any thread, but open and close only while nobody else
- * uses the projector. Encoding runs on the engine's device between the steps of generations. The
+ * uses the projector. Encoding runs on the engine's device between the steps of generations, a few
+ * operations at a time, so that text of other requests goes on meanwhile; one tile at a time. The
  * last pictures are kept: a chat that sends the same one again does not encode it again. */
 #ifndef CRIA_ENGINE_VISION_VISION_H
 #define CRIA_ENGINE_VISION_VISION_H
