@@ -70,6 +70,27 @@ static const char *arch_key(char out[160], const struct gguf_str *arch, const ch
     return out;
 }
 
+/* "name", or "x.name" whatever x is. */
+static bool is_called(const struct gguf_kv *kv, const char *name) {
+    const size_t n = strlen(name), len = kv->key.len;
+    return len >= n && memcmp(kv->key.ptr + len - n, name, n) == 0 &&
+           (len == n || kv->key.ptr[len - n - 1] == '.');
+}
+
+/* Whether a projector takes recordings (spec/templates.md 5.4). */
+static bool hears(const struct gguf *g) {
+    bool found = false;
+    for (size_t i = 0; i < gguf_n_kv(g); i++) {
+        const struct gguf_kv *kv = gguf_kv_at(g, i);
+        if (is_called(kv, "has_audio_encoder"))
+            found = kv->type != GGUF_BOOL || gguf_elem_int(kv, 0) != 0;
+        if (is_called(kv, "vision.projector_type") && kv->type == GGUF_STRING &&
+            gguf_str_is(gguf_elem_str(g, kv, 0), "gemma3nv"))
+            return false;
+    }
+    return found;
+}
+
 static void read_facts(struct model_facts *f, const struct gguf *g) {
     char key[160];
     struct gguf_str arch = {"", 0}, jinja;
@@ -78,6 +99,7 @@ static void read_facts(struct model_facts *f, const struct gguf *g) {
     f->pooling = gguf_find(g, arch_key(key, &arch, ".pooling_type")) != NULL;
     f->vision = gguf_find(g, arch_key(key, &arch, ".vision.block_count")) != NULL;
     f->audio = gguf_find(g, arch_key(key, &arch, ".audio.block_count")) != NULL;
+    f->hears = hears(g);
     gguf_get_i64(g, arch_key(key, &arch, ".context_length"), &f->context_length, NULL);
     gguf_get_i64(g, arch_key(key, &arch, ".embedding_length"), &f->embedding_length, NULL);
     f->sampling = file_options(g);
@@ -88,19 +110,26 @@ static void read_facts(struct model_facts *f, const struct gguf *g) {
     }
 }
 
-/* A file that cannot be read has no facts; loading it will tell why. */
-static struct model_facts *facts_new(const char *key, const struct store_model *m) {
+/* A file, or memory if path is NULL. One that cannot be read has no facts; loading it will tell
+ * why. */
+struct facts_source {
+    const char *key, *path;
+    const void *data;
+    size_t size;
+};
+
+static struct model_facts *facts_new(const struct facts_source *s) {
     struct model_facts *f = mem_zalloc(1, sizeof *f);
     struct gguf *g = NULL;
-    if (f == NULL || (f->key = mem_strdup(key)) == NULL) {
+    if (f == NULL || (f->key = mem_strdup(s->key)) == NULL) {
         mem_free(f);
         return NULL;
     }
     enum status st = ST_NOT_FOUND;
-    if (m->model_path != NULL)
-        st = gguf_open(&g, m->model_path, NULL);
-    else if (m->model_data != NULL)
-        st = gguf_open_memory(&g, m->model_data, m->model_size, key, NULL);
+    if (s->path != NULL)
+        st = gguf_open(&g, s->path, NULL);
+    else if (s->data != NULL)
+        st = gguf_open_memory(&g, s->data, s->size, s->key, NULL);
     if (st == ST_OK) read_facts(f, g);
     if (st == ST_OK) gguf_close(g);
     return f;
@@ -112,37 +141,45 @@ static struct model_facts *facts_find(const struct catalog *c, const char *key) 
     return NULL;
 }
 
+static enum status facts_of(struct catalog *c, const struct facts_source *s,
+                            const struct model_facts **out, struct err *e) {
+    static const struct model_facts none = {.key = ""};
+    pthread_mutex_lock(&c->mutex);
+    struct model_facts *f = facts_find(c, s->key);
+    pthread_mutex_unlock(&c->mutex);
+    *out = f;
+    if (f != NULL) return ST_OK;
+    struct model_facts *fresh =
+        facts_new(s); /* without the lock; of two threads the first counts */
+    if (fresh == NULL) return err_no_memory(e);
+    pthread_mutex_lock(&c->mutex);
+    f = facts_find(c, s->key);
+    if (f == NULL && fresh->readable) {
+        fresh->next = c->facts;
+        c->facts = f = fresh;
+        fresh = NULL;
+    }
+    pthread_mutex_unlock(&c->mutex);
+    if (fresh != NULL) facts_free(fresh);
+    *out = f != NULL ? f : &none; /* unreadable: not kept, the file may be repaired */
+    return ST_OK;
+}
+
 static enum status get_facts(struct catalog *c, struct catalog_model *m, struct err *e) {
     char shortest[NAME_TEXT_MAX];
     struct store_model *s = &m->stored;
+    struct facts_source from = {s->model_path, s->model_path, s->model_data, s->model_size};
     name_shortest(&s->entry.name, shortest);
-    const char *key =
-        s->model_path != NULL ? s->model_path : arena_printf(&s->arena, "builtin:%s", shortest);
-    if (key == NULL) return err_no_memory(e);
-    pthread_mutex_lock(&c->mutex);
-    struct model_facts *f = facts_find(c, key);
-    pthread_mutex_unlock(&c->mutex);
-    if (f == NULL) { /* read without the lock; two threads may both do it, the first one counts */
-        struct model_facts *fresh = facts_new(key, s);
-        if (fresh == NULL) return err_no_memory(e);
-        pthread_mutex_lock(&c->mutex);
-        f = facts_find(c, key);
-        if (f == NULL && fresh->readable) {
-            fresh->next = c->facts;
-            c->facts = f = fresh;
-            fresh = NULL;
-        }
-        pthread_mutex_unlock(&c->mutex);
-        if (f == NULL) { /* unreadable: not kept, the file may be repaired */
-            static const struct model_facts none = {.key = ""};
-            facts_free(fresh);
-            m->facts = &none;
-            return ST_OK;
-        }
-        if (fresh != NULL) facts_free(fresh);
+    if (from.key == NULL) from.key = arena_printf(&s->arena, "builtin:%s", shortest);
+    if (from.key == NULL) return err_no_memory(e);
+    enum status st = facts_of(c, &from, &m->facts, e);
+    for (size_t i = 0; st == ST_OK && i < s->n_projectors; i++) {
+        const struct model_facts *f = NULL;
+        from = (struct facts_source){.key = s->projectors[i], .path = s->projectors[i]};
+        st = facts_of(c, &from, &f, e);
+        m->hears = m->hears || (st == ST_OK && f->hears);
     }
-    m->facts = f;
-    return ST_OK;
+    return st;
 }
 
 enum status catalog_options(const struct catalog_model *m, const json *request, struct options *o,
@@ -264,7 +301,8 @@ static void find_capabilities(struct catalog_model *m) {
     }
     add_can(m, m->facts->pooling ? "embedding" : "completion");
     if (m->facts->vision || m->stored.n_projectors > 0) add_can(m, "vision");
-    if (m->facts->audio && !catalog_is_family(m, "nemotron_h_omni")) add_can(m, "audio");
+    if ((m->facts->audio || m->hears) && !catalog_is_family(m, "nemotron_h_omni"))
+        add_can(m, "audio");
     if (t != NULL && (m->go_selected || !m->stored.has_template)) {
         if (template_uses(t, "tools")) add_can(m, "tools");
         if (template_uses(t, "suffix")) add_can(m, "insert");

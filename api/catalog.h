@@ -26,6 +26,7 @@ struct model_facts {   /* of a GGUF file; owned by the catalog, never freed befo
     size_t jinja_len;
     struct jinja *tree; /* of it, repaired; NULL: none, or it cannot be parsed */
     bool readable, pooling, vision, audio;
+    bool hears; /* a projector with an encoder of recordings */
     int64_t context_length, embedding_length;
     json *sampling; /* what its general.sampling keys say, as options; NULL: nothing */
     struct model_facts *next;
@@ -54,6 +55,7 @@ enum prompt_way {            /* how prompts are made (spec/templates.md 1) */
 struct catalog_model { /* owns all of it; freed with catalog_model_free */
     struct store_model stored;
     const struct model_facts *facts;
+    bool hears; /* one of its projectors does */
     enum prompt_way way;
     const char *renderer,
         *parser;               /* names; "": none. parser: also harmony's, found by its family */

@@ -163,7 +163,8 @@ static enum status render(struct gen *g, struct err *e) {
                               .vocab = cria_engine_vocab(engine),
                               .n_ctx = cria_engine_info(engine)->n_ctx,
                               .truncate = r->truncate && !r->count,
-                              .projector = g->model.stored.n_projectors > 0,
+                              .projector = g->model.stored.n_projectors > 0 ||
+                                           runner_vision(g->runner, NULL) != NULL,
                               .think = g->think,
                               .harmony = strcmp(g->model.parser, "harmony") == 0,
                               .tools = json_len(r->tools) > 0 ? r->tools : NULL,

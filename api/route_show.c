@@ -6,6 +6,7 @@
 #include "api/template/template.h"
 #include "base/os.h"
 #include "engine/file/gguf.h"
+#include "engine/vision/vision.h"
 #include "kernels/dtype.h"
 #include "store/modelfile.h"
 
@@ -217,6 +218,12 @@ static void put_tensors(struct buf *b, const struct gguf *g) {
     buf_chr(b, ']');
 }
 
+/* A field of our own; the peer has none. */
+static void put_notice(struct buf *b, const struct gguf *g) {
+    const char *notice = g != NULL ? cria_vision_notice(g) : NULL;
+    if (notice != NULL) json_put_field(b, "notice", notice);
+}
+
 static void put_projector(struct buf *b, const struct show *s) {
     struct gguf *g;
     const struct store_model *m = &s->model->stored;
@@ -228,6 +235,7 @@ static void put_projector(struct buf *b, const struct show *s) {
         put_kv(b, g, gguf_kv_at(g, i), s->verbose);
     }
     buf_chr(b, '}');
+    put_notice(b, g);
     gguf_close(g);
 }
 
@@ -274,6 +282,7 @@ static void put_show(struct buf *b, const struct show *s) {
     put_texts(b, s);
     put_model_info(b, g, s);
     put_projector(b, s);
+    if (s->model->stored.n_projectors == 0) put_notice(b, g);
     put_tensors(b, g);
     if (s->model->n_can > 0) {
         json_put_key(b, "capabilities");

@@ -317,9 +317,11 @@ static enum status open_engine(const struct runner_wish *w, const struct load_ke
     return st == ST_OK ? ST_OK : err_set(e, ST_INTERNAL, "%s", local.msg);
 }
 
+/* A file of its own, or the model's, which may have an encoder inside. */
 static const char *projector_of(const struct runner_wish *w) {
     const struct store_model *m = &w->model->stored;
-    return m->n_projectors > 0 ? m->projectors[0] : "";
+    if (m->n_projectors > 0) return m->projectors[0];
+    return w->model->facts->vision && m->model_path != NULL ? m->model_path : "";
 }
 
 /* A projector that cannot be used is no reason to refuse text: who sends an image is told why. */

@@ -221,6 +221,7 @@ void info_put(struct buf *out, const json *shown, bool verbose) {
     put_model(out, shown);
     put_list(out, "Capabilities", json_get(shown, "capabilities"));
     put_projector(out, shown);
+    put_head(out, "Notice", info_text(shown, "notice"));
     put_words(out, "Parameters", info_text(shown, "parameters"));
     if (verbose) {
         put_metadata(out, json_get(shown, "model_info"));

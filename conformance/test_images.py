@@ -18,6 +18,7 @@ import ollama
 import openai
 import pytest
 
+import gguf_file
 from conftest import HERE, binary
 from test_tools import with_key
 
@@ -158,6 +159,116 @@ def test_stream(client, eyes):
     whole = client.generate(eyes, "what is this", images=[STRIPES], options=GREEDY).response
     pieces = client.generate(eyes, "what is this", images=[STRIPES], options=GREEDY, stream=True)
     assert "".join(p.response for p in pieces) == whole
+
+
+# ---- files that hold both ----
+
+OLD_NAMES = (("v.patch_embd", "v.patch_embedding"), ("v.position_embd", "v.position_embedding"),
+             ("post_ln", "post_layernorm"), (".ln1.", ".layer_norm1."), (".ln2.", ".layer_norm2."),
+             ("attn_out.", "attn_output."), ("ffn_up", "mlp.fc1"), ("ffn_down", "mlp.fc2"),
+             ("mm.input_projection", "mm.mm_input_projection"), ("mm.soft_emb_norm", "mm.mm_soft_emb_norm"))
+
+
+def test_encoder_inside_of_the_model(client, server, tmp_path):
+    """Older files hold text model and image encoder; the answers are those of the same weights in two files."""
+    eyes = gguf_file.read(os.path.join(find_set("vision", "gemma3"), "mmproj.gguf"))
+    words = gguf_file.read(os.path.join(find_set("models", "gemma3"), "model.gguf"))
+    for key in ("clip.vision.image_mean", "clip.vision.image_std"):  # what the older form takes for granted
+        eyes.keys[key] = gguf_file.ARRAY, (gguf_file.F32, [0.5] * 3)
+    (tmp_path / "mm.gguf").write_bytes(eyes.bytes())
+    (tmp_path / "m.gguf").write_bytes(words.bytes())
+    for key in ("block_count", "embedding_length", "feed_forward_length", "attention.head_count",
+                "attention.layer_norm_epsilon", "image_size", "patch_size"):
+        words.keys["gemma3.vision." + key] = eyes.keys["clip.vision." + key]
+    words.keys["gemma3.mm.tokens_per_image"] = gguf_file.U32, 16
+    eyes.rename(OLD_NAMES)
+    words.tensors.update(eyes.tensors)
+    (tmp_path / "both.gguf").write_bytes(words.bytes())
+    blobs = {n: client.create_blob(str(tmp_path / n)) for n in ("mm.gguf", "m.gguf", "both.gguf")}
+    client.create(model="eyes/two", files={n: blobs[n] for n in ("mm.gguf", "m.gguf")})
+    client.create(model="eyes/inside", files={"both.gguf": blobs["both.gguf"]})
+    shown = post(server, "/api/show", {"model": "eyes/inside"})
+    assert shown["capabilities"] == post(server, "/api/show", {"model": "eyes/two"})["capabilities"]
+    assert "vision" in shown["capabilities"] and "projector_info" not in shown
+    for picture in (STRIPES, BLUE):
+        assert said(client, "eyes/inside", [picture]) == said(client, "eyes/two", [picture])
+    chat = [{"role": "user", "content": "what is this", "images": [text(STRIPES)]}]
+    one, two = (client.chat(m, chat, options=GREEDY) for m in ("eyes/inside", "eyes/two"))
+    assert one.message.content == two.message.content and one.prompt_eval_count == two.prompt_eval_count
+
+
+def test_encoder_that_is_said_to_be_inside(client, tmp_path):
+    """Keys without tensors: text works, and who sends a picture is told what is wrong."""
+    words = gguf_file.read(os.path.join(find_set("models", "gemma3"), "model.gguf"))
+    words.keys["gemma3.vision.block_count"] = gguf_file.U32, 2
+    (tmp_path / "keys.gguf").write_bytes(words.bytes())
+    client.create(model="eyes/keys", files={"m.gguf": client.create_blob(str(tmp_path / "keys.gguf"))})
+    assert said(client, "eyes/keys", [])[2] > 0
+    status, error = refused(client, "eyes/keys", [BLUE])
+    assert status == 400 and "the text model ('gemma3') has no image encoder inside" in error
+
+
+# ---- recordings ----
+
+
+def test_audio(client, oai, server, tmp_path):
+    """What a projector says about recordings is shown; sending one is refused clearly, however it comes."""
+    eyes = gguf_file.read(os.path.join(find_set("vision", "llava-mlp"), "mmproj.gguf"))
+    words = client.create_blob(os.path.join(find_set("models", "llama-base"), "model.gguf"))
+    wav = b"RIFF" + struct.pack("<I", 40) + b"WAVEfmt " + bytes(32)
+    for name, key, value, more, hears in (("yes", "clip.has_audio_encoder", True, None, True),
+                                          ("no", "clip.has_audio_encoder", False, None, False),
+                                          ("bare", "has_audio_encoder", True, None, True),
+                                          ("nv", "clip.has_audio_encoder", True, "gemma3nv", False)):
+        eyes.keys = {k: v for k, v in eyes.keys.items() if "has_audio" not in k and "vision.projector" not in k}
+        eyes.keys[key] = gguf_file.BOOL, value
+        if more:
+            eyes.keys["clip.vision.projector_type"] = gguf_file.STRING, more
+        (tmp_path / "mm.gguf").write_bytes(eyes.bytes())
+        model = "eyes/" + name
+        client.create(model=model, files={"mm.gguf": client.create_blob(str(tmp_path / "mm.gguf")), "m.gguf": words})
+        can = post(server, "/api/show", {"model": model})["capabilities"]
+        assert ("audio" in can) == hears and "vision" in can, name
+        assert refused(client, model, [wav]) == (400, "image 1: a recording (WAV); audio is not supported")
+    part = {"type": "input_audio", "input_audio": {"data": text(wav), "format": "wav"}}
+    with pytest.raises(openai.BadRequestError, match="audio is not supported"):
+        oai.chat.completions.create(model="eyes/yes", messages=[{"role": "user", "content": [part]}])
+    with pytest.raises(openai.BadRequestError, match="audio is not supported"):
+        oai.audio.transcriptions.create(model="eyes/yes", file=("a.wav", wav))
+    eyes.keys["clip.has_vision_encoder"] = gguf_file.BOOL, False
+    (tmp_path / "mm.gguf").write_bytes(eyes.bytes())
+    client.create(model="eyes/deaf", files={"mm.gguf": client.create_blob(str(tmp_path / "mm.gguf")), "m.gguf": words})
+    status, error = refused(client, "eyes/deaf", [wav])
+    assert status == 400 and "an audio encoder only, and audio is not supported" in error
+
+
+# ---- encoders from descriptions ----
+
+
+def test_experimental(client, server, tmp_path):
+    """An encoder that was never compared with another implementation works, and everybody is told."""
+    eyes = gguf_file.read(os.path.join(find_set("vision", "gemma3"), "mmproj.gguf"))
+    eyes.keys["clip.projector_type"] = gguf_file.STRING, "idefics3"
+    eyes.keys["clip.vision.preproc_image_size"] = gguf_file.U32, 64
+    eyes.tensors = {n: t for n, t in eyes.tensors.items() if not n.startswith("mm.")}
+    noise = [((i * 7919 + 13) % 211 - 105) / 600 for i in range(128 * 64)]
+    eyes.tensors["mm.model.fc.weight"] = [128, 64], 0, struct.pack("<8192f", *noise)
+    (tmp_path / "mm.gguf").write_bytes(eyes.bytes())
+    words = os.path.join(find_set("models", "llama-base"), "model.gguf")
+    client.create(model="eyes/described", files={"mm.gguf": client.create_blob(str(tmp_path / "mm.gguf")),
+                                                 "m.gguf": client.create_blob(words)})
+    shown = post(server, "/api/show", {"model": "eyes/described"})
+    assert "vision" in shown["capabilities"] and shown["notice"].startswith("experimental: ")
+    assert "notice" not in post(server, "/api/show", {"model": make(client, "gemma3")})
+    printed = cli(server, "show", "eyes/described", cwd=tmp_path)
+    assert "experimental: " in printed.stdout, printed
+    wide, tall = (png(w, h, lambda x, y: (255 * (x // 5 % 2), 40, 255 - 3 * y)) for w, h in ((60, 20), (20, 60)))
+    options = dict(GREEDY, num_ctx=2048)
+    answers = [client.generate("eyes/described", "what is this", images=[p], options=options, logprobs=True)
+               for p in (wide, tall, wide)]
+    assert answers[0].logprobs == answers[2].logprobs != answers[1].logprobs
+    # Two tiles and the overview, 16 rows each, and the text around them.
+    assert answers[0].prompt_eval_count > 48
 
 
 # ---- other dialects ----

@@ -1,62 +1,25 @@
-/* legacy.c - the rules of legacy.h: for each old layout how it is told apart, a list of edits, and
- * where a list is not enough a function. Tensors of the image half of a file ("v.", "mm.", ...)
- * need no rule: what no table names is not looked at. */
+/* legacy.c - the rules of legacy.h: for each old layout how it is told apart, a list of edits
+ * (engine/layout.h), and where a list is not enough a function. Tensors of the image half of a file
+ * ("v.", "mm.", ...) need no rule here, since what no table names is not looked at; who wants them
+ * finds their rules in engine/vision/combined.c. */
 #include "engine/legacy.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "engine/file/gguf_edit.h"
+#include "engine/layout.h"
 
 /* ---- looking at a file ------------------------------------------------------------------------
  */
 
-enum { KEY_SIZE = 160 };
-
-/* Keys of rules belong to the architecture unless they say otherwise. */
-static const char *full_key(const char *arch, const char *key, char out[KEY_SIZE]) {
-    const bool whole = strncmp(key, "tokenizer.", 10) == 0 || strncmp(key, "general.", 8) == 0;
-    snprintf(out, KEY_SIZE, "%s%s%s", whole ? "" : arch, whole ? "" : ".", key);
-    return out;
-}
-
-static bool has(const struct gguf *g, const char *arch, const char *key) {
-    char full[KEY_SIZE];
-    return gguf_find(g, full_key(arch, key, full)) != NULL;
-}
-
-static uint32_t number(const struct gguf *g, const char *arch, const char *key) {
-    char full[KEY_SIZE];
-    uint32_t x = 0;
-    return gguf_get_u32(g, full_key(arch, key, full), &x, NULL) == ST_OK ? x : 0;
-}
-
-static bool text_is(const struct gguf *g, const char *key, const char *want) {
-    struct gguf_str s;
-    return gguf_get_str(g, key, &s, NULL) == ST_OK && gguf_str_is(s, want);
-}
-
-static bool has_tensors(const struct gguf *g, const char *prefix) {
-    const size_t n = strlen(prefix);
-    for (size_t i = 0; i < gguf_n_tensors(g); i++) {
-        const struct gguf_str s = gguf_tensor_at(g, i)->name;
-        if (s.len >= n && memcmp(s.ptr, prefix, n) == 0) return true;
-    }
-    return false;
-}
-
 static bool has_images(const struct gguf *g) {
-    return has_tensors(g, "v.") || has_tensors(g, "mm.");
-}
-
-static int64_t rows_of(const struct gguf *g, const char *tensor) {
-    const struct gguf_tensor *t = gguf_find_tensor(g, tensor);
-    return t != NULL ? t->dim[1] : 0;
+    return layout_has_tensors(g, "v.") || layout_has_tensors(g, "mm.");
 }
 
 static bool pre_is_unset(const struct gguf *g) {
     static const char key[] = "tokenizer.ggml.pre";
-    return gguf_find(g, key) == NULL || text_is(g, key, "") || text_is(g, key, "default");
+    return gguf_find(g, key) == NULL || layout_text_is(g, key, "") ||
+           layout_text_is(g, key, "default");
 }
 
 static bool token_is(const struct gguf *g, uint64_t id, const char *want) {
@@ -74,60 +37,6 @@ static bool template_has(const struct gguf *g, const char *what) {
     for (size_t i = 0; i + n <= s.len; i++)
         if (memcmp(s.ptr + i, what, n) == 0) return true;
     return false;
-}
-
-/* ---- lists of edits ---------------------------------------------------------------------------
- */
-
-enum edit_kind {
-    EDIT_ARCH = 1, /* text: the new architecture; later keys are its own */
-    EDIT_COPY,     /* key gets the value of text, if that is there */
-    EDIT_U32,      /* key is x unless it is there */
-    EDIT_F32,
-    EDIT_STR,     /* key is text unless it is there */
-    EDIT_SET_STR, /* key is text */
-    EDIT_TENSOR   /* in tensor names key becomes text */
-};
-struct edit {
-    enum edit_kind kind;
-    const char *key, *text;
-    double x;
-};
-
-static enum status make_edit(struct gguf *g, const char **arch, const struct edit *d,
-                             struct err *e) {
-    char key[KEY_SIZE], other[KEY_SIZE];
-    const bool there = d->kind != EDIT_ARCH && d->kind != EDIT_TENSOR && has(g, *arch, d->key);
-    enum status st = ST_OK;
-    switch (d->kind) {
-    case EDIT_ARCH:
-        st = gguf_edit_arch(g, *arch, d->text, e);
-        *arch = d->text;
-        return st;
-    case EDIT_COPY:
-        full_key(*arch, d->text, other);
-        return gguf_edit_copy(g, full_key(*arch, d->key, key), other, e);
-    case EDIT_U32:
-        return there ? ST_OK : gguf_edit_u32(g, full_key(*arch, d->key, key), (uint32_t)d->x, e);
-    case EDIT_F32:
-        return there ? ST_OK : gguf_edit_f32(g, full_key(*arch, d->key, key), (float)d->x, e);
-    case EDIT_STR:
-        if (there) return ST_OK;
-        return gguf_edit_str(g, full_key(*arch, d->key, key), d->text, e);
-    case EDIT_SET_STR:
-        return gguf_edit_str(g, full_key(*arch, d->key, key), d->text, e);
-    case EDIT_TENSOR:
-        return gguf_edit_tensor_names(g, d->key, d->text, e);
-    }
-    return st;
-}
-
-static enum status make_edits(struct gguf *g, const char *arch, const struct edit *list,
-                              struct err *e) {
-    enum status st = ST_OK;
-    for (; st == ST_OK && list != NULL && list->kind != 0; list++)
-        st = make_edit(g, &arch, list, e);
-    return st;
 }
 
 /* ---- gemma ------------------------------------------------------------------------------------
@@ -149,8 +58,8 @@ static bool is_old_gemma3(const struct gguf *g) {
                                        NULL};
     if (gguf_find_tensor(g, "dense.0.weight") != NULL) return false; /* an embedding model */
     for (const char *const *k = keys; *k != NULL; k++)
-        if (has(g, "gemma3", *k)) return true;
-    return has_images(g) || !has(g, "gemma3", "attention.layer_norm_rms_epsilon");
+        if (layout_has(g, "gemma3", *k)) return true;
+    return has_images(g) || !layout_has(g, "gemma3", "attention.layer_norm_rms_epsilon");
 }
 static const struct edit gemma3_edits[] = {
     {EDIT_COPY, "rope.freq_base", "rope.global.freq_base", 0},
@@ -166,14 +75,14 @@ static const struct edit gemma3_long_edits[] = {
     {0},
 };
 static enum status more_gemma3(struct gguf *g, struct err *e) {
-    shorten_vocab(g, rows_of(g, "token_embd.weight"));
-    if (number(g, "gemma3", "context_length") < 131072) return ST_OK;
-    return make_edits(g, "gemma3", gemma3_long_edits, e);
+    shorten_vocab(g, layout_rows(g, "token_embd.weight"));
+    if (layout_number(g, "gemma3", "context_length") < 131072) return ST_OK;
+    return layout_edit(g, "gemma3", gemma3_long_edits, e);
 }
 
 static bool is_old_gemma3n(const struct gguf *g) {
-    const int64_t rows = rows_of(g, "per_layer_token_embd.weight");
-    return rows != 0 && rows != rows_of(g, "token_embd.weight");
+    const int64_t rows = layout_rows(g, "per_layer_token_embd.weight");
+    return rows != 0 && rows != layout_rows(g, "token_embd.weight");
 }
 static const struct edit gemma3n_edits[] = {
     {EDIT_SET_STR, "tokenizer.ggml.model", "llama", 0},
@@ -191,7 +100,7 @@ static int32_t gemma3n_type(const struct gguf *g, uint64_t i, int64_t old) {
 /* The end of a turn is an end of the text. */
 static enum status more_gemma3n(struct gguf *g, struct err *e) {
     static const char key[] = "tokenizer.ggml.eos_token_ids";
-    const int64_t rows = rows_of(g, "per_layer_token_embd.weight");
+    const int64_t rows = layout_rows(g, "per_layer_token_embd.weight");
     int32_t ids[16] = {1, 106};
     size_t n = 2;
     shorten_vocab(g, rows);
@@ -210,7 +119,8 @@ static enum status more_gemma3n(struct gguf *g, struct err *e) {
 }
 
 static bool is_old_gemma4(const struct gguf *g) {
-    return has_images(g) || has_tensors(g, "a.") || text_is(g, "tokenizer.ggml.model", "llama");
+    return has_images(g) || layout_has_tensors(g, "a.") ||
+           layout_text_is(g, "tokenizer.ggml.model", "llama");
 }
 static const struct edit gemma4_edits[] = {
     {EDIT_TENSOR, "ffn_gate_inp.per_expert_scale", "ffn_down_exps.scale", 0},
@@ -219,7 +129,7 @@ static const struct edit gemma4_edits[] = {
 /* Its vocabulary is made of merges, whatever the file calls it. */
 static enum status more_gemma4(struct gguf *g, struct err *e) {
     if (gguf_find(g, "tokenizer.ggml.merges") == NULL ||
-        !text_is(g, "tokenizer.ggml.model", "llama"))
+        !layout_text_is(g, "tokenizer.ggml.model", "llama"))
         return ST_OK;
     return gguf_edit_str(g, "tokenizer.ggml.model", "gemma4", e);
 }
@@ -232,7 +142,7 @@ static bool is_old_llama(const struct gguf *g) {
     if (!token_is(g, 128006, "<|start_header_id|>") && !template_has(g, "<|start_header_id|>") &&
         !template_has(g, "<|eot_id|>"))
         return false;
-    return pre_is_unset(g) || number(g, "", "tokenizer.ggml.eos_token_id") == 128001;
+    return pre_is_unset(g) || layout_number(g, "", "tokenizer.ggml.eos_token_id") == 128001;
 }
 static enum status more_llama(struct gguf *g, struct err *e) {
     static const char *const keys[] = {"tokenizer.ggml.eos_token_id",
@@ -241,16 +151,17 @@ static enum status more_llama(struct gguf *g, struct err *e) {
     enum status st = ST_OK;
     if (pre_is_unset(g)) st = gguf_edit_str(g, "tokenizer.ggml.pre", "llama-bpe", e);
     for (int i = 0; st == ST_OK && i < 2; i++)
-        if (gguf_find(g, keys[i]) == NULL || number(g, "", keys[i]) == 128001)
+        if (gguf_find(g, keys[i]) == NULL || layout_number(g, "", keys[i]) == 128001)
             st = gguf_edit_u32(g, keys[i], (uint32_t)eot, e);
     if (st != ST_OK) return st;
     return gguf_edit_i32s(g, "tokenizer.ggml.eos_token_ids", &eot, 1, e);
 }
 
 static bool is_old_mistral3(const struct gguf *g) {
-    return has_images(g) || has(g, "mistral3", "rope.scaling.beta_fast") ||
-           has(g, "mistral3", "rope.scaling.mscale_all_dim") ||
-           has(g, "mistral3", "mscale_all_dim") || has(g, "mistral3", "rope.scaling_beta");
+    return has_images(g) || layout_has(g, "mistral3", "rope.scaling.beta_fast") ||
+           layout_has(g, "mistral3", "rope.scaling.mscale_all_dim") ||
+           layout_has(g, "mistral3", "mscale_all_dim") ||
+           layout_has(g, "mistral3", "rope.scaling_beta");
 }
 static const struct edit mistral3_edits[] = {
     {EDIT_COPY, "rope.scaling.yarn_beta_fast", "rope.scaling.beta_fast", 0},
@@ -280,8 +191,8 @@ static enum status more_gptoss(struct gguf *g, struct err *e) {
     enum status st = ST_OK;
     if (gguf_find_tensor(g, "blk.0.attn_sinks") != NULL)
         st = gguf_edit_tensor_names(g, ".attn_sinks", ".attn_sinks.weight", e);
-    const int64_t rows = rows_of(g, "blk.0.ffn_gate_exps.weight");
-    if (st == ST_OK && rows > 0 && !has(g, "gpt-oss", "expert_feed_forward_length"))
+    const int64_t rows = layout_rows(g, "blk.0.ffn_gate_exps.weight");
+    if (st == ST_OK && rows > 0 && !layout_has(g, "gpt-oss", "expert_feed_forward_length"))
         st = gguf_edit_u32(g, "gpt-oss.expert_feed_forward_length", (uint32_t)rows, e);
     return st;
 }
@@ -304,14 +215,15 @@ static enum status more_qwen25vl(struct gguf *g, struct err *e) {
 
 static enum status more_qwen3vl_of(struct gguf *g, const char *arch, struct err *e) {
     static const int32_t sections[] = {24, 20, 20, 0};
-    char key[KEY_SIZE];
-    if (has(g, arch, "rope.dimension_sections")) return ST_OK;
+    char key[LAYOUT_KEY_SIZE];
+    if (layout_has(g, arch, "rope.dimension_sections")) return ST_OK;
     enum status st =
-        gguf_edit_i32s(g, full_key(arch, "rope.dimension_sections", key), sections, 4, e);
-    const struct gguf_kv *kv = gguf_find(g, full_key(arch, "vision.deepstack_visual_indexes", key));
-    if (st != ST_OK || kv == NULL || has(g, arch, "n_deepstack_layers")) return st;
+        gguf_edit_i32s(g, layout_key(arch, "rope.dimension_sections", key), sections, 4, e);
+    const struct gguf_kv *kv =
+        gguf_find(g, layout_key(arch, "vision.deepstack_visual_indexes", key));
+    if (st != ST_OK || kv == NULL || layout_has(g, arch, "n_deepstack_layers")) return st;
     const uint32_t n = kv->count < 512 ? (uint32_t)kv->count : 512;
-    return gguf_edit_u32(g, full_key(arch, "n_deepstack_layers", key), n, e);
+    return gguf_edit_u32(g, layout_key(arch, "n_deepstack_layers", key), n, e);
 }
 static enum status more_qwen3vl(struct gguf *g, struct err *e) {
     return more_qwen3vl_of(g, "qwen3vl", e);
@@ -333,8 +245,8 @@ static const struct edit glm4moelite_edits[] = {
 static enum status more_glm4moelite(struct gguf *g, struct err *e) {
     static const char *const keys[] = {NULL, "tokenizer.ggml.eot_token_id",
                                        "tokenizer.ggml.eom_token_id"};
-    const uint64_t dim = (uint64_t)number(g, "deepseek2", "attention.kv_lora_rank") +
-                         number(g, "deepseek2", "rope.dimension_count");
+    const uint64_t dim = (uint64_t)layout_number(g, "deepseek2", "attention.kv_lora_rank") +
+                         layout_number(g, "deepseek2", "rope.dimension_count");
     enum status st = gguf_edit_u32(g, "deepseek2.attention.head_count_kv", 1, e);
     if (st == ST_OK)
         st = gguf_edit_u32(g, "deepseek2.attention.key_length",
@@ -358,7 +270,7 @@ static const struct edit glmocr_edits[] = {
 };
 static enum status more_glmocr(struct gguf *g, struct err *e) {
     enum status st = ST_OK;
-    if (!has(g, "glm4", "rope.dimension_count"))
+    if (!layout_has(g, "glm4", "rope.dimension_count"))
         st = gguf_edit_copy(g, "glm4.rope.dimension_count", "glm4.attention.key_length", e);
     if (st != ST_OK) return st;
     return copy_sections(g, "glm4.rope.dimension_sections", "glm4.rope.mrope_section", e);
@@ -390,9 +302,9 @@ static const struct layout {
 enum status legacy_translate(struct gguf *g, struct err *e) {
     for (size_t i = 0; i < sizeof layouts / sizeof layouts[0]; i++) {
         const struct layout *l = &layouts[i];
-        if (!text_is(g, "general.architecture", l->arch)) continue;
+        if (!layout_text_is(g, "general.architecture", l->arch)) continue;
         if (l->is_old != NULL && !l->is_old(g)) return ST_OK;
-        enum status st = make_edits(g, l->arch, l->edits, e);
+        enum status st = layout_edit(g, l->arch, l->edits, e);
         return st == ST_OK && l->more != NULL ? l->more(g, e) : st;
     }
     return ST_OK;

@@ -36,7 +36,7 @@ static void encode(const struct projector *p) {
         uint32_t n;
         must((uint32_t)tiles.at[i].w % unit == 0 && (uint32_t)tiles.at[i].h % unit == 0);
         if (!is_small(p, &tiles.at[i])) continue;
-        if (encode_tile(p, &tiles.at[i], &rows, &n, &e) != ST_OK) {
+        if (encode_tile(p, &tiles.at[i], NULL, &rows, &n, &e) != ST_OK) {
             must(e.msg[0] != '\0');
             continue;
         }
@@ -57,6 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     memcpy(file, data, size);
     must(device_open(&dev, "ref", &(struct device_params){0}, &e) == ST_OK);
     if (gguf_open_memory(&g, file, size + DATA, "fuzz", &e) == ST_OK) {
+        cria_vision_notice(g);
         if (projector_load(&p, g, &dev, &params, &e) == ST_OK) {
             encode(p);
             projector_free(p);

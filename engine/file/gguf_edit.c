@@ -103,6 +103,23 @@ enum status gguf_edit_str(struct gguf *g, const char *key, const char *x, struct
     return set_kv(g, key, GGUF_STRING, GGUF_STRING, b, 8 + n, 1, e);
 }
 
+enum status gguf_edit_bool(struct gguf *g, const char *key, bool x, struct err *e) {
+    const unsigned char b = x;
+    return set_kv(g, key, GGUF_BOOL, GGUF_BOOL, &b, 1, 1, e);
+}
+
+enum status gguf_edit_f32s(struct gguf *g, const char *key, const float *x, size_t n,
+                           struct err *e) {
+    unsigned char b[4 * 16];
+    assert(n >= 1 && n <= 16);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        put_le(b + 4 * i, bits, 4);
+    }
+    return set_kv(g, key, GGUF_ARRAY, GGUF_F32, b, 4 * n, n, e);
+}
+
 enum status gguf_edit_i32s(struct gguf *g, const char *key, const int32_t *x, size_t n,
                            struct err *e) {
     unsigned char b[4 * 16];
@@ -218,4 +235,95 @@ void gguf_edit_rows(struct gguf *g, const char *tensor, int64_t n) {
     if (n < 0 || n >= t->dim[1] || t->dim[2] != 1 || t->dim[3] != 1) return;
     t->size = t->size / (size_t)t->dim[1] * (size_t)n;
     t->dim[1] = n;
+}
+
+enum status gguf_edit_keep_tensors(struct gguf *g, const char *const *prefixes, struct err *e) {
+    size_t n = 0;
+    for (size_t i = 0; i < g->n_tensors; i++) {
+        bool kept = false;
+        for (const char *const *p = prefixes; *p != NULL; p++)
+            kept = kept || begins(g->tensor[i].name, *p);
+        if (kept) g->tensor[n++] = g->tensor[i];
+    }
+    g->n_tensors = n;
+    return index_tensors(g, e);
+}
+
+/* ---- tensors with data of their own ------------------------------------------------------------
+ */
+
+static struct gguf_tensor *find_tensor(struct gguf *g, const char *name) {
+    uint32_t i;
+    return map_get(&g->names, name, strlen(name), &i) ? &g->tensor[i] : NULL;
+}
+
+/* The tensor of this name, made if it is not there; its shape and data are still to be set. */
+static enum status take_tensor(struct gguf *g, const char *name, struct gguf_tensor **out,
+                               struct err *e) {
+    *out = find_tensor(g, name);
+    if (*out != NULL) return ST_OK;
+    struct gguf_tensor *more = mem_grow(g->tensor, g->n_tensors + 1, sizeof *more);
+    char *copy = arena_strndup(&g->edits, name, strlen(name));
+    if (more != NULL) g->tensor = more;
+    if (more == NULL || copy == NULL ||
+        !map_put(&g->names, copy, strlen(copy), (uint32_t)g->n_tensors, NULL))
+        return err_no_memory(e);
+    *out = &g->tensor[g->n_tensors++];
+    **out = (struct gguf_tensor){.name = text(copy)};
+    return ST_OK;
+}
+
+static size_t n_elements(const int64_t dim[4]) {
+    return (size_t)dim[0] * (size_t)dim[1] * (size_t)dim[2] * (size_t)dim[3];
+}
+
+enum status gguf_edit_floats(struct gguf *g, const char *name, uint32_t n_dims,
+                             const int64_t dim[4], float **data, struct err *e) {
+    struct gguf_tensor *t;
+    const size_t n = n_elements(dim);
+    float *x = arena_zalloc(&g->edits, n, sizeof *x);
+    if (x == NULL) return err_no_memory(e);
+    enum status st = take_tensor(g, name, &t, e);
+    if (st != ST_OK) return st;
+    t->n_dims = n_dims;
+    memcpy(t->dim, dim, sizeof t->dim);
+    t->type = DT_F32;
+    t->offset = 0;
+    t->size = n * sizeof *x;
+    t->data = (const unsigned char *)x;
+    *data = x;
+    return ST_OK;
+}
+
+enum status gguf_edit_decode(struct gguf *g, const char *name, struct err *e) {
+    const struct gguf_tensor *found = find_tensor(g, name);
+    if (found == NULL || found->type == DT_F32) return ST_OK;
+    const struct gguf_tensor t = *found; /* the list may move */
+    const struct dtype_info *info = dtype_info(t.type);
+    const size_t row = (size_t)t.dim[0], bytes = row / info->elems * info->bytes;
+    float *x;
+    if (info->decode == NULL)
+        return err_set(e, ST_UNSUPPORTED, "tensor '%s': type %s cannot be computed with", name,
+                       info->name);
+    enum status st = gguf_edit_floats(g, name, t.n_dims, t.dim, &x, e);
+    const size_t n_rows = row != 0 ? n_elements(t.dim) / row : 0;
+    for (size_t i = 0; st == ST_OK && i < n_rows; i++)
+        info->decode(t.data + i * bytes, x + i * row, row);
+    return st;
+}
+
+enum status gguf_edit_permute(struct gguf *g, const char *name, gguf_row_fn *from, const void *arg,
+                              struct err *e) {
+    struct gguf_tensor *t = find_tensor(g, name);
+    if (t == NULL || t->size == 0) return ST_OK;
+    const size_t n = n_elements(t->dim) / (size_t)t->dim[0], bytes = t->size / n;
+    unsigned char *data = arena_alloc(&g->edits, t->size);
+    if (data == NULL) return err_no_memory(e);
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t old = from(i, arg);
+        assert(old < n);
+        memcpy(data + i * bytes, t->data + old * bytes, bytes);
+    }
+    t->data = data;
+    return ST_OK;
 }

@@ -16,6 +16,9 @@ enum status gguf_edit_arch(struct gguf *g, const char *from, const char *to, str
 enum status gguf_edit_u32(struct gguf *g, const char *key, uint32_t x, struct err *e);
 enum status gguf_edit_f32(struct gguf *g, const char *key, float x, struct err *e);
 enum status gguf_edit_str(struct gguf *g, const char *key, const char *x, struct err *e);
+enum status gguf_edit_bool(struct gguf *g, const char *key, bool x, struct err *e);
+enum status gguf_edit_f32s(struct gguf *g, const char *key, const float *x, size_t n,
+                           struct err *e);
 enum status gguf_edit_i32s(struct gguf *g, const char *key, const int32_t *x, size_t n,
                            struct err *e);
 /* `to` gets the value of `from`; nothing if there is no `from`. */
@@ -28,5 +31,18 @@ void gguf_edit_shorten(struct gguf *g, const char *key, uint64_t count); /* an a
 /* In every tensor name the first `from` becomes `to`. ST_FORMAT if two become one. */
 enum status gguf_edit_tensor_names(struct gguf *g, const char *from, const char *to, struct err *e);
 void gguf_edit_rows(struct gguf *g, const char *tensor, int64_t n); /* keeps the first n rows */
+/* Only tensors whose name begins with one of these stay; the list ends with NULL. */
+enum status gguf_edit_keep_tensors(struct gguf *g, const char *const *prefixes, struct err *e);
+/* A tensor of floats with room for its elements, to be filled: new, or in the place of the one of
+ * this name. The dims are not larger than what other tensors of the file give rise to. */
+enum status gguf_edit_floats(struct gguf *g, const char *name, uint32_t n_dims,
+                             const int64_t dim[4], float **data, struct err *e);
+/* A tensor becomes f32; nothing if there is none. ST_UNSUPPORTED: a type without a decoder. */
+enum status gguf_edit_decode(struct gguf *g, const char *name, struct err *e);
+/* Row i of a matrix becomes the old row from(i, arg), which is asserted to exist; nothing if there
+ * is no such tensor. */
+typedef uint64_t gguf_row_fn(uint64_t i, const void *arg);
+enum status gguf_edit_permute(struct gguf *g, const char *name, gguf_row_fn *from, const void *arg,
+                              struct err *e);
 
 #endif

@@ -1,137 +1,19 @@
-/* encode.c - one tile from pixels to rows of the text model: patches into the body's rows, the
- * body, rows of neighbouring patches put together, the head (projector.h). */
+/* encode.c - one tile from pixels to rows of the text model: patches become rows (patches.c), the
+ * body, rows of neighbouring patches put together, the head (projector.h).
+ *
+ * A large tile keeps the device busy for seconds, and other requests wait for theirs. So a program
+ * runs in turns of a few ops, between which somebody else may have the device: memory and cache of
+ * the tile are its own, and nothing else is remembered from turn to turn. */
 #include <inttypes.h>
-#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "engine/kv.h"
-#include "engine/vision/projector.h"
+#include "engine/vision/tile.h"
 
-enum { MAX_FLOATS = 1 << 29 };
-
-struct tile { /* of which patches are made */
-    const struct projector *p;
-    const struct picture *picture;
-    uint32_t gx, gy; /* patches across and down */
-    uint32_t n;      /* rows of the body: patches, and the class token behind them */
-    uint32_t window; /* patches a side; 0: none */
-    struct vit_inputs in;
-    float *rows;   /* [n][in.width] */
-    int32_t *axes; /* [n][3] */
-};
-
-/* ---- rows of the body -------------------------------------------------------------------------
- */
-
-/* The row of the patch at (x, y): line by line, or block by block. */
-static uint32_t row_of(const struct tile *t, uint32_t x, uint32_t y) {
-    const uint32_t m = t->p->hp.merge;
-    if (!t->p->type->blocks) return y * t->gx + x;
-    const uint32_t block = y / m * (t->gx / m) + x / m;
-    return block * m * m + y % m * m + x % m;
-}
-
-/* Red, green and blue planes of a patch (the order of the kernel's weights). */
-static void put_pixels(const struct tile *t, uint32_t x, uint32_t y, float *to) {
-    const struct vit_hparams *hp = &t->p->hp;
-    const size_t size = hp->patch, w = (size_t)t->picture->w;
-    for (size_t c = 0; c < 3; c++)
-        for (size_t dy = 0; dy < size; dy++) {
-            const uint8_t *from = t->picture->rgb + ((y * size + dy) * w + x * size) * 3 + c;
-            for (size_t dx = 0; dx < size; dx++) {
-                float v = ((float)from[3 * dx] / 255 - hp->mean[c]) / hp->std[c];
-                *to++ = t->p->type->unit_range ? 2 * v - 1 : v;
-            }
-        }
-}
-
-static void add_row(const struct projector *p, float *to, size_t row, float factor) {
-    const float *from = p->pos + row * p->hp.n_embd;
-    for (uint32_t i = 0; i < p->hp.n_embd; i++) to[i] += factor * from[i];
-}
-
-/* A square table stretched over the grid, corners on corners. */
-static void add_bilinear(const struct tile *t, uint32_t x, uint32_t y, float *to) {
-    const uint32_t side = (uint32_t)lround(sqrt(t->p->n_pos));
-    const double ty = t->gy > 1 ? y * ((side - 1.0) / (t->gy - 1)) : 0;
-    const double tx = t->gx > 1 ? x * ((side - 1.0) / (t->gx - 1)) : 0;
-    const uint32_t y0 = (uint32_t)ty, x0 = (uint32_t)tx;
-    const uint32_t y1 = y0 + 1 < side ? y0 + 1 : side - 1, x1 = x0 + 1 < side ? x0 + 1 : side - 1;
-    const float fy = (float)(ty - y0), fx = (float)(tx - x0);
-    add_row(t->p, to, (size_t)y0 * side + x0, (1 - fy) * (1 - fx));
-    add_row(t->p, to, (size_t)y0 * side + x1, (1 - fy) * fx);
-    add_row(t->p, to, (size_t)y1 * side + x0, fy * (1 - fx));
-    add_row(t->p, to, (size_t)y1 * side + x1, fy * fx);
-}
-
-/* What is added to a patch's product with the kernel. */
-static void put_offset(const struct tile *t, uint32_t x, uint32_t y, float *to) {
-    const struct projector *p = t->p;
-    const size_t first = p->type->class_token == CLASS_FIRST ? 1 : 0;
-    if (p->patch_b != NULL) memcpy(to, p->patch_b, p->hp.n_embd * sizeof *to);
-    switch (p->type->positions) {
-    case POS_NONE:
-        break;
-    case POS_TABLE:
-        add_row(p, to, first + (size_t)y * t->gx + x, 1);
-        break;
-    case POS_BILINEAR:
-        add_bilinear(t, x, y, to);
-        break;
-    case POS_XY:
-        add_row(p, to, x, 1);
-        add_row(p, to, (size_t)p->n_pos + y, 1);
-        break;
-    }
-}
-
-static void put_class(const struct tile *t) {
-    const struct projector *p = t->p;
-    const uint32_t last = t->n - 1;
-    float *to = t->rows + (size_t)last * t->in.width + t->in.n_pixels;
-    memcpy(to, p->class_embd, p->hp.n_embd * sizeof *to);
-    add_row(p, to, p->type->class_token == CLASS_FIRST ? 0 : last, 1);
-}
-
-/* The cells of the window of patch (x, y), in rising order; -1: no more. */
-static void put_cells(const struct tile *t, uint32_t x, uint32_t y, float *to) {
-    const uint32_t m = t->p->hp.merge, w = t->window;
-    const uint32_t x0 = x / w * w, y0 = y / w * w, x1 = x0 + w < t->gx ? x0 + w : t->gx;
-    const uint32_t y1 = y0 + w < t->gy ? y0 + w : t->gy;
-    const float *end = to + t->in.n_cells;
-    for (uint32_t by = y0; by < y1; by += m)
-        for (uint32_t bx = x0; bx < x1; bx += m)
-            for (uint32_t i = 0; i < m * m; i++) *to++ = (float)(row_of(t, bx, by) + i);
-    if (to < end) *to = -1;
-}
-
-static void put_patch(const struct tile *t, uint32_t x, uint32_t y) {
-    const uint32_t row = row_of(t, x, y), one = t->p->type->rope == VIT_ROPE_LLAMA4;
-    float *to = t->rows + (size_t)row * t->in.width;
-    put_pixels(t, x, y, to);
-    if (t->in.n_offset != 0) put_offset(t, x, y, to + t->in.n_pixels);
-    if (t->in.n_cells != 0) put_cells(t, x, y, to + t->in.n_pixels + t->in.n_offset);
-    t->axes[3 * (size_t)row] = (int32_t)(y + one); /* of the class token: 0 */
-    t->axes[3 * (size_t)row + 1] = (int32_t)(x + one);
-}
-
-static enum status make_rows(struct tile *t, struct err *e) {
-    const struct projector *p = t->p;
-    if ((uint64_t)t->n * t->in.width > MAX_FLOATS || t->n > VIT_MAX_ROWS + 1)
-        return err_set(e, ST_LIMIT, "a picture of %d x %d pixels has too many patches",
-                       t->picture->w, t->picture->h);
-    if (p->type->positions == POS_XY && (t->gx > p->n_pos || t->gy > p->n_pos))
-        return err_set(e, ST_LIMIT, "a picture of %ux%u patches: there are positions for %u", t->gx,
-                       t->gy, p->n_pos);
-    t->rows = mem_zalloc((size_t)t->n * t->in.width, sizeof *t->rows);
-    t->axes = mem_zalloc(t->n, 3 * sizeof *t->axes);
-    if (t->rows == NULL || t->axes == NULL) return err_no_memory(e);
-    for (uint32_t y = 0; y < t->gy; y++)
-        for (uint32_t x = 0; x < t->gx; x++) put_patch(t, x, y);
-    if (p->class_embd != NULL) put_class(t);
-    return ST_OK;
-}
+/* Multiplications in a turn, but one op is never cut: about a millisecond of a few processor cores,
+ * and far more than giving the device away costs. */
+enum { TURN_MACS = 1 << 26 };
 
 /* ---- running ----------------------------------------------------------------------------------
  */
@@ -199,9 +81,42 @@ static enum status take_results(const struct projector *p, const struct program 
     return st;
 }
 
+static void take(const struct device_turns *turns) {
+    if (turns != NULL) turns->take(turns->arg);
+}
+static void give(const struct device_turns *turns) {
+    if (turns != NULL) turns->give(turns->arg);
+}
+
+/* Ops from `first` on that make a turn. */
+static uint32_t turn_size(const struct step *s, uint32_t first) {
+    uint64_t macs = 0;
+    uint32_t n = 0;
+    while (first + n < s->prog->n_ops && macs < TURN_MACS)
+        macs += op_cost(s, &s->prog->ops[first + n++]).macs;
+    return n;
+}
+
+static enum status run_in_turns(const struct projector *p, const struct step *whole,
+                                const struct device_turns *turns, struct err *e) {
+    enum status st = ST_OK;
+    for (uint32_t first = 0, n; st == ST_OK && first < whole->prog->n_ops; first += n) {
+        struct program part = *whole->prog;
+        struct step step = *whole;
+        n = turn_size(whole, first);
+        part.ops += first;
+        part.n_ops = n;
+        step.prog = &part;
+        take(turns);
+        st = p->dev->backend->run(p->dev, &step, e);
+        give(turns);
+    }
+    return st;
+}
+
 static enum status run(const struct projector *p, struct program *prog, struct kv *kv,
-                       const struct vectors *in, const int32_t *axes, struct vectors *out,
-                       struct err *e) {
+                       const struct vectors *in, const int32_t *axes,
+                       const struct device_turns *turns, struct vectors *out, struct err *e) {
     struct numbers k = {0};
     unsigned char *scratch = p->dev->backend->alloc(p->dev, prog->scratch);
     enum status st = ST_OK;
@@ -223,16 +138,21 @@ static enum status run(const struct projector *p, struct program *prog, struct k
                               .kv = kv != NULL ? &kv->cache : NULL,
                               .n_rows = {in->n, 0},
                               .scratch = scratch};
-    if (st == ST_OK) st = p->dev->backend->run(p->dev, &step, e);
+    if (st == ST_OK) st = run_in_turns(p, &step, turns, e);
     if (st == ST_OK) st = gguf_check_whole(p->gguf, e);
-    if (st == ST_OK) st = take_results(p, prog, scratch, in->n, out, e);
+    if (st == ST_OK) {
+        take(turns);
+        st = take_results(p, prog, scratch, in->n, out, e);
+        give(turns);
+    }
     if (scratch != NULL) p->dev->backend->release(p->dev, scratch);
     mem_free(k.token);
     mem_free(k.seq);
     return st;
 }
 
-static enum status run_body(const struct tile *t, struct vectors *out, struct err *e) {
+static enum status run_body(const struct tile *t, const struct device_turns *turns,
+                            struct vectors *out, struct err *e) {
     const uint32_t max_rows[ROWS_KINDS] = {t->n, 1};
     const struct vectors in = {t->rows, t->n, t->in.width};
     struct program prog = {0};
@@ -241,20 +161,20 @@ static enum status run_body(const struct tile *t, struct vectors *out, struct er
     val output = vit_record(t->p, &r, t->in.n_cells);
     enum status st = program_seal(&r, output, max_rows, e);
     if (st == ST_OK) st = open_cache(t->p, t->n, &kv, e);
-    if (st == ST_OK) st = run(t->p, &prog, kv, &in, t->axes, out, e);
+    if (st == ST_OK) st = run(t->p, &prog, kv, &in, t->axes, turns, out, e);
     kv_close(kv);
     program_free(&prog);
     return st;
 }
 
 static enum status run_head(const struct projector *p, const struct vectors *in,
-                            struct vectors *out, struct err *e) {
+                            const struct device_turns *turns, struct vectors *out, struct err *e) {
     const uint32_t max_rows[ROWS_KINDS] = {in->n, 1};
     struct program prog = {0};
     struct recorder r = {.prog = &prog, .layer = LAYER_NONE};
     val output = p->type->head(p, &r, p_given(&r, "gathered", 0, in->width));
     enum status st = program_seal(&r, output, max_rows, e);
-    if (st == ST_OK) st = run(p, &prog, NULL, in, NULL, out, e);
+    if (st == ST_OK) st = run(p, &prog, NULL, in, NULL, turns, out, e);
     program_free(&prog);
     return st;
 }
@@ -267,7 +187,7 @@ static void gather_piece(const struct tile *t, const struct vectors *body, uint3
                          uint32_t col, float *to) {
     const uint32_t m = t->p->hp.merge, area = m * m, width = t->p->hp.n_embd;
     for (uint32_t k = 0; k < area; k++) {
-        const uint32_t row = row_of(t, bx * m + k % m, by * m + k / m);
+        const uint32_t row = tile_row(t, bx * m + k % m, by * m + k / m);
         const float *from = body->x + (size_t)row * body->width + col;
         for (uint32_t i = 0; i < width; i++) {
             if (t->p->type->gather == GATHER_ROWS) to[k * width + i] = from[i];
@@ -323,8 +243,9 @@ static uint32_t window_cells(const struct tile *t) {
     return w * (t->window < t->gy ? t->window : t->gy);
 }
 
-enum status encode_tile(const struct projector *p, const struct picture *tile, float **rows,
-                        uint32_t *n_rows, struct err *e) {
+enum status encode_tile(const struct projector *p, const struct picture *tile,
+                        const struct device_turns *turns, float **rows, uint32_t *n_rows,
+                        struct err *e) {
     const struct vit_hparams *hp = &p->hp;
     struct tile t = {.p = p,
                      .picture = tile,
@@ -335,10 +256,10 @@ enum status encode_tile(const struct projector *p, const struct picture *tile, f
     if (p->type->windows && hp->full_every != 0)
         t.window = WINDOW_PIXELS / hp->patch / hp->merge * hp->merge;
     t.in = vit_inputs(p, t.window != 0 ? window_cells(&t) : 0);
-    enum status st = make_rows(&t, e);
-    if (st == ST_OK) st = run_body(&t, &body, e);
+    enum status st = tile_rows(&t, e);
+    if (st == ST_OK) st = run_body(&t, turns, &body, e);
     if (st == ST_OK) st = gather(&t, &body, &gathered, e);
-    if (st == ST_OK) st = run_head(p, &gathered, &out, e);
+    if (st == ST_OK) st = run_head(p, &gathered, turns, &out, e);
     if (st == ST_OK && p->break_row != NULL) st = add_breaks(p, t.gx / hp->merge, &out, e);
     mem_free(t.rows);
     mem_free(t.axes);

@@ -5,6 +5,7 @@
 #include "engine/vision/projector.h"
 
 static enum status load(struct projector *p, struct err *e) {
+    static const char name[] = "mm.input_projection";
     const uint32_t n = p->hp.n_embd;
     enum status st = proj_floats(p, "v.std_bias", n, &p->std_bias, e);
     if (st == ST_OK) st = proj_floats(p, "v.std_scale", n, &p->std_scale, e);
@@ -12,7 +13,8 @@ static enum status load(struct projector *p, struct err *e) {
         st = err_set(e, ST_FORMAT, "missing tensor '%s'",
                      p->std_bias == NULL ? "v.std_bias" : "v.std_scale");
     if (st != ST_OK) return st;
-    return proj_matrix(p, "mm.input_projection", n, &p->n_out, false, &p->mm[0], e);
+    st = proj_matrix(p, name, n, &p->n_out, false, &p->mm_limited.m, e);
+    return st == ST_OK ? proj_limits(p, name, &p->mm_limited, e) : st;
 }
 
 static void gathered(const struct projector *p, float *row, size_t n) {
@@ -25,7 +27,7 @@ static void gathered(const struct projector *p, float *row, size_t n) {
 static val head(const struct projector *p, struct recorder *r, val x) {
     const struct norm_style style = {.kind = NORM_RMS, .eps = p->hp.eps};
     x = p_norm(r, "norm", x, (struct weight){NULL, NULL}, style);
-    return p_linear1(r, "mm", x, p->mm[0]);
+    return vit_linear(r, "mm", x, &p->mm_limited);
 }
 
 extern const struct vision_type vision_gemma4v;

@@ -74,6 +74,22 @@ static const struct format *format_of(const uint8_t *data, size_t n) {
     return NULL;
 }
 
+/* Recordings come where pictures are expected: as parts of messages, from forms. */
+static const char *recording(const uint8_t *data, size_t n) {
+    if (n >= 12 && memcmp(data, "RIFF", 4) == 0 && memcmp(data + 8, "WAVE", 4) == 0) return "WAV";
+    if (n >= 4 && memcmp(data, "fLaC", 4) == 0) return "FLAC";
+    if (n >= 4 && memcmp(data, "OggS", 4) == 0) return "Ogg";
+    if (n >= 3 && memcmp(data, "ID3", 3) == 0) return "MP3";
+    return n >= 2 && data[0] == 0xFF && data[1] >= 0xE0 ? "MP3" : NULL;
+}
+
+static enum status unknown(const uint8_t *data, size_t n, struct err *e) {
+    const char *sound = recording(data, n);
+    if (sound != NULL)
+        return err_set(e, ST_UNSUPPORTED, "a recording (%s); audio is not supported", sound);
+    return err_set(e, ST_UNSUPPORTED, "neither PNG, JPEG, WebP, GIF nor BMP");
+}
+
 enum status picture_decode(const void *bytes, size_t n, const struct picture_limits *limits,
                            struct picture *p, struct err *e) {
     struct decode d = {.data = bytes, .n = n};
@@ -85,7 +101,7 @@ enum status picture_decode(const void *bytes, size_t n, const struct picture_lim
     if (n > d.limits.max_bytes)
         return err_set(e, ST_LIMIT, "a picture of %zu bytes; the limit is %zu", n,
                        d.limits.max_bytes);
-    if (f == NULL) return err_set(e, ST_UNSUPPORTED, "neither PNG, JPEG, WebP, GIF nor BMP");
+    if (f == NULL) return unknown(bytes, n, e);
     enum status st = f->decode(&d, e);
     if (st == ST_OK)
         *p = d.out;

@@ -343,7 +343,7 @@ static void sec_S_PA_7_limits(void **state) {
 
 static void test_other_formats(void **state) {
     (void)state;
-    static const char *const text[] = {"", "B", "<svg/>", "RIFF....WAVE", "\x89PNG\n", "GIF88a"};
+    static const char *const text[] = {"", "B", "<svg/>", "RIFF....WAV", "\x89PNG\n", "GIF88a"};
     for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
         struct picture p = {.w = 7};
         struct err e = {0};
@@ -353,8 +353,27 @@ static void test_other_formats(void **state) {
     }
 }
 
+static void test_recordings(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *name;
+    } sounds[] = {{"RIFF....WAVEfmt ", "WAV"}, {"ID3\4", "MP3"}, {"\xFF\xFB\x90", "MP3"},
+                  {"\xFF\xF3", "MP3"},         {"fLaC", "FLAC"}, {"OggS", "Ogg"}};
+    for (size_t i = 0; i < sizeof sounds / sizeof *sounds; i++) {
+        struct picture p = {.w = 7};
+        struct err e = {0};
+        char want[64];
+        snprintf(want, sizeof want, "a recording (%s); audio is not supported", sounds[i].name);
+        assert_int_equal(picture_decode(sounds[i].text, strlen(sounds[i].text), NULL, &p, &e),
+                         ST_UNSUPPORTED);
+        assert_string_equal(e.msg, want);
+        assert_int_equal(p.w, 7);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_recordings),
         cmocka_unit_test(test_png_kinds),
         cmocka_unit_test(sec_vLLM_CVE_2026_22773_cut_off),
         cmocka_unit_test(sec_CVE_2025_15514_broken_image),

@@ -91,18 +91,25 @@ static enum status add_overview(const struct projector *p, const struct picture 
     return to != NULL ? picture_resize(in, size, size, p->type->filter, to, e) : err_no_memory(e);
 }
 
+/* Line by line. */
+static enum status cut_tiles(const struct picture *whole, int size, struct tiles *t,
+                             struct err *e) {
+    enum status st = ST_OK;
+    for (int y = 0; st == ST_OK && y + size <= whole->h; y += size)
+        for (int x = 0; st == ST_OK && x + size <= whole->w; x += size) {
+            struct picture *to = next_tile(t);
+            st = to != NULL ? picture_crop(whole, x, y, size, size, to, e) : err_no_memory(e);
+        }
+    return st;
+}
+
 static enum status add_tiles(const struct projector *p, const struct picture *in, int w, int h,
                              struct tiles *t, struct err *e) {
     static const uint8_t black[3];
-    const int size = (int)p->hp.image_size;
     struct picture whole;
     enum status st = picture_fit(in, w, h, p->type->filter, black, &whole, e);
     if (st != ST_OK) return st;
-    for (int y = 0; st == ST_OK && y + size <= h; y += size)
-        for (int x = 0; st == ST_OK && x + size <= w; x += size) {
-            struct picture *to = next_tile(t);
-            st = to != NULL ? picture_crop(&whole, x, y, size, size, to, e) : err_no_memory(e);
-        }
+    st = cut_tiles(&whole, (int)p->hp.image_size, t, e);
     picture_free(&whole);
     return st;
 }
@@ -120,6 +127,58 @@ static enum status tiles_and_overview(const struct projector *p, const struct pi
     if (st != ST_OK || best == n) return st;
     st = add_tiles(p, in, (int)grid[2 * best], (int)grid[2 * best + 1], t, e);
     if (st == ST_OK && !p->type->pinpoints) st = add_overview(p, in, t, e);
+    return st;
+}
+
+/* ---- split: Idefics 3 --------------------------------------------------------------------------
+ */
+
+static int at_least_one(double x) { return x >= 1 ? (int)x : 1; }
+
+/* `side` pixels, rounded up to whole tiles. */
+static int whole_tiles(int side, int tile) { return (side + tile - 1) / tile * tile; }
+
+/* The shorter of two sides whose longer one becomes `to`: even, 1 at least. */
+static int shorter(int longer, int old, int to) {
+    const int n = (int)(to / ((double)longer / old));
+    return n + n % 2 > 0 ? n + n % 2 : 1;
+}
+
+/* The longer side becomes what the file says (smaller pictures grow, too), then both sides whole
+ * tiles; their shape changes a little. */
+static enum status fit_tiles(const struct projector *p, const struct picture *in,
+                             struct picture *out, struct err *e) {
+    const int size = (int)p->hp.image_size, to = (int)p->hp.long_side;
+    const int w = in->w >= in->h ? to : shorter(in->h, in->w, to);
+    const int h = in->w >= in->h ? shorter(in->w, in->h, to) : to;
+    struct picture scaled;
+    enum status st = picture_resize(in, w, h, p->type->filter, &scaled, e);
+    if (st != ST_OK) return st;
+    const double aspect = (double)w / h;
+    int W = whole_tiles(w, size), H = whole_tiles(h, size);
+    if (w >= h)
+        H = whole_tiles(at_least_one(W / aspect), size);
+    else
+        W = whole_tiles(at_least_one(H * aspect), size);
+    st = picture_resize(&scaled, W, H, p->type->filter, out, e);
+    picture_free(&scaled);
+    return st;
+}
+
+/* Tiles line by line, then the overview; only that if it would be the same. */
+static enum status split(const struct projector *p, const struct picture *in, struct tiles *t,
+                         struct err *e) {
+    const int size = (int)p->hp.image_size;
+    struct picture whole;
+    enum status st = fit_tiles(p, in, &whole, e);
+    if (st != ST_OK) return st;
+    if (whole.w > size || whole.h > size) {
+        t->nx = (uint32_t)(whole.w / size);
+        t->ny = (uint32_t)(whole.h / size);
+        st = cut_tiles(&whole, size, t, e);
+    }
+    if (st == ST_OK) st = add_overview(p, &whole, t, e);
+    picture_free(&whole);
     return st;
 }
 
@@ -147,7 +206,9 @@ enum status preprocess(const struct projector *p, const struct picture *in, stru
                        struct err *e) {
     struct tiles t = {0};
     const bool tiled = p->type->pre == PRE_TILES || (p->type->pinpoints && p->hp.n_grid != 0);
-    enum status st = tiled ? tiles_and_overview(p, in, &t, e) : one_tile(p, in, &t, e);
+    enum status st = tiled                       ? tiles_and_overview(p, in, &t, e)
+                     : p->type->pre == PRE_SPLIT ? split(p, in, &t, e)
+                                                 : one_tile(p, in, &t, e);
     if (st != ST_OK)
         tiles_free(&t);
     else

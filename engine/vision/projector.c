@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "engine/vision/combined.h"
 
 #define TYPE(symbol) extern const struct vision_type vision_##symbol;
 #include "engine/vision/types.def"
@@ -50,6 +51,7 @@ static const struct key_spec keys[] = {
     KEY("image_max_pixels", max_pixels, false, 1, MAX_SIDE *MAX_SIDE),
     KEY("preproc_min_tiles", min_tiles, false, 1, MAX_TILES),
     KEY("preproc_max_tiles", max_tiles, false, 1, MAX_TILES),
+    KEY("preproc_image_size", long_side, false, 1, MAX_SIDE),
     {.key = "attention.layer_norm_epsilon",
      .offset = offsetof(struct vit_hparams, eps),
      .is_float = true,
@@ -169,6 +171,11 @@ static enum status check_grid(const struct projector *p, struct err *e) {
         (uint64_t)hp->image_size * hp->image_size * hp->max_tiles > 1 << 27)
         return err_set(e, ST_LIMIT, "key clip.vision.preproc_max_tiles is %u, of %u pixels a side",
                        hp->max_tiles, hp->image_size);
+    const uint64_t across = ((uint64_t)hp->long_side + hp->image_size - 1) / hp->image_size;
+    if (p->type->pre == PRE_SPLIT && (across * across > MAX_TILES ||
+                                      across * across * hp->image_size * hp->image_size > 1 << 27))
+        return err_set(e, ST_LIMIT, "key clip.vision.preproc_image_size is %u, of %u pixels a tile",
+                       hp->long_side, hp->image_size);
     for (uint32_t i = 0; i < hp->n_grid; i++) {
         const uint32_t w = hp->grid[2 * i], h = hp->grid[2 * i + 1];
         if (w % hp->image_size == 0 && h % hp->image_size == 0 &&
@@ -191,6 +198,7 @@ static enum status set_pixels(struct projector *p, const struct cria_vision_para
     if (p->type->pre != PRE_DYNAMIC) return ST_OK;
     p->min_pixels = hp->min_pixels != 0 ? hp->min_pixels : p->type->min_tokens * row;
     p->max_pixels = hp->max_pixels != 0 ? hp->max_pixels : p->type->max_tokens * row;
+    if (p->max_pixels / patch > VIT_MAX_ROWS) p->max_pixels = VIT_MAX_ROWS * patch;
     if (params != NULL && params->image_min_tokens != 0)
         p->min_pixels = params->image_min_tokens * row;
     if (params != NULL && params->image_max_tokens != 0)
@@ -220,6 +228,7 @@ static enum status derive(struct projector *p, const struct cria_vision_params *
                        hp->n_head_kv, hp->n_head);
     if (hp->max_tiles == 0) hp->max_tiles = 12;
     if (hp->min_tiles == 0) hp->min_tiles = 1;
+    if (hp->long_side == 0) hp->long_side = 4 * hp->image_size;
     if (hp->min_tiles > hp->max_tiles)
         return key_error("preproc_min_tiles", hp->min_tiles, 1, hp->max_tiles, e);
     if (p->type->blocks && hp->merge != 2)
@@ -236,30 +245,53 @@ static enum status derive(struct projector *p, const struct cria_vision_params *
     return st == ST_OK ? set_pixels(p, params, e) : st;
 }
 
+static const struct vision_type *type_of(struct gguf_str name) {
+    for (const struct vision_type *const *t = vision_types; *t != NULL; t++)
+        if (gguf_str_is(name, (*t)->name)) return *t;
+    return NULL;
+}
+
+/* Of a "clip" file; very old ones do not say it, they are LLaVA's. */
+static enum status type_name(const struct gguf *g, struct gguf_str *out, struct err *e) {
+    *out = (struct gguf_str){"mlp", 3};
+    enum status st = gguf_get_str(g, "clip.projector_type", out, e);
+    if (st == ST_NOT_FOUND) st = gguf_get_str(g, "clip.vision.projector_type", out, e);
+    return st == ST_NOT_FOUND ? ST_OK : st;
+}
+
 static enum status find_type(struct projector *p, struct err *e) {
-    struct gguf_str arch = {"", 0}, name = {"mlp", 3};
-    bool vision = false;
+    struct gguf_str arch = {"", 0}, name;
+    bool vision = false, audio = false;
     enum status st = gguf_get_str(p->gguf, "general.architecture", &arch, e);
     if (st != ST_OK && st != ST_NOT_FOUND) return st;
-    if (!gguf_str_is(arch, "clip") && cria_vision_in(p->gguf))
-        return err_set(e, ST_UNSUPPORTED,
-                       "the image encoder is inside of the text model ('%.*s'), an older layout "
-                       "that is not supported",
-                       (int)(arch.len < 64 ? arch.len : 64), arch.ptr);
     if (!gguf_str_is(arch, "clip"))
         return err_set(e, ST_UNSUPPORTED, "architecture '%.*s' is no projector",
                        (int)(arch.len < 64 ? arch.len : 64), arch.ptr);
     st = gguf_get_bool(p->gguf, "clip.has_vision_encoder", &vision, e);
     if (st != ST_OK && st != ST_NOT_FOUND) return st;
+    if (!vision && gguf_get_bool(p->gguf, "clip.has_audio_encoder", &audio, NULL) == ST_OK && audio)
+        return err_set(e, ST_UNSUPPORTED,
+                       "the projector has an audio encoder only, and audio is not supported");
     if (!vision) return err_set(e, ST_UNSUPPORTED, "the projector has no image encoder");
-    st = gguf_get_str(p->gguf, "clip.projector_type", &name, e);
-    if (st == ST_NOT_FOUND) st = gguf_get_str(p->gguf, "clip.vision.projector_type", &name, e);
-    if (st != ST_OK && st != ST_NOT_FOUND) return st;
-    for (const struct vision_type *const *t = vision_types; *t != NULL; t++)
-        if (gguf_str_is(name, (*t)->name)) p->type = *t;
+    st = type_name(p->gguf, &name, e);
+    if (st != ST_OK) return st;
+    p->type = type_of(name);
     if (p->type != NULL) return ST_OK;
     return err_set(e, ST_UNSUPPORTED, "projector type '%.*s' is not supported",
                    (int)(name.len < 64 ? name.len : 64), name.ptr);
+}
+
+const char *cria_vision_notice(const struct gguf *g) {
+    struct gguf_str arch = {"", 0}, name = {"", 0};
+    gguf_get_str(g, "general.architecture", &arch, NULL);
+    if (!gguf_str_is(arch, "clip"))
+        name = combined_type(g);
+    else if (type_name(g, &name, NULL) != ST_OK)
+        return NULL;
+    const struct vision_type *t = type_of(name);
+    if (t == NULL || !t->experimental) return NULL;
+    return "experimental: the image encoder is implemented from an unverified description; its "
+           "results were never compared with another implementation's";
 }
 
 /* ---- the whole --------------------------------------------------------------------------------
@@ -276,7 +308,8 @@ uint32_t projector_max_rows(const struct projector *p) {
 
 static enum status load(struct projector *p, const struct cria_vision_params *params,
                         struct err *e) {
-    enum status st = find_type(p, e);
+    enum status st = combined_translate(p->gguf, e);
+    if (st == ST_OK) st = find_type(p, e);
     for (size_t i = 0; st == ST_OK && i < sizeof keys / sizeof keys[0]; i++)
         st = read_key(p, &keys[i], e);
     if (st == ST_OK) st = read_act(p, e);

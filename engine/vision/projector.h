@@ -30,6 +30,7 @@ struct vit_hparams {
     uint32_t full_every;             /* window attention: layers that see everything; 0: all */
     uint32_t min_pixels, max_pixels; /* 0: as the type says */
     uint32_t min_tiles, max_tiles;
+    uint32_t long_side; /* split: pixels of a picture's longer side before it is cut */
     uint32_t feature[VIT_MAX_FEATURES], n_feature; /* llava: states entering these layers */
     uint32_t n_grid;                               /* llava: resolutions of tiles */
     uint32_t grid[2 * MAX_TILES];                  /* width, height, ... */
@@ -49,11 +50,12 @@ struct vit_layer { /* what the file does not have is NULL */
     struct weight deep_norm, deep_fc1, deep_fc2;
 };
 
-enum preprocess { PRE_FIXED, PRE_DYNAMIC, PRE_TILES };
+enum preprocess { PRE_FIXED, PRE_DYNAMIC, PRE_TILES, PRE_SPLIT };
 enum positions {
     POS_NONE,
     POS_TABLE,    /* a row for each patch */
     POS_BILINEAR, /* a square table, resized to the grid */
+    POS_BICUBIC,  /* the same by another filter; there may be no table */
     POS_XY        /* a row by column and one by row */
 };
 enum class_token { CLASS_NONE, CLASS_FIRST, CLASS_LAST }; /* where in the table of positions */
@@ -71,9 +73,14 @@ enum vit_rope {
 };
 
 struct projector;
+struct tiles;
+enum { MARK_SIZE = 96 };
 struct vision_type {
     const char *name;           /* clip.projector_type */
     const char *before, *after; /* text around all images of a picture; NULL */
+    /* The text in front of tile i, or behind the last one (i == t->n), in the place of these two.
+     */
+    void (*mark)(const struct tiles *t, size_t i, char out[MARK_SIZE]);
     enum preprocess pre;
     enum resize_filter filter;
     uint8_t border[3];               /* fixed */
@@ -95,9 +102,10 @@ struct vision_type {
     bool unit_range;  /* pixels from -1 to 1 behind the normalisation */
     bool mrope;       /* two-dimensional positions in the text model */
     bool non_causal;
-    bool features;  /* the file may name states of several layers, side by side */
-    bool pinpoints; /* the file may have resolutions of tiles; the overview then comes first */
-    bool experimental;
+    bool features;     /* the file may name states of several layers, side by side */
+    bool pinpoints;    /* the file may have resolutions of tiles; the overview then comes first */
+    bool patch_norm;   /* the file may have a norm between the kernel and the positions */
+    bool experimental; /* from descriptions; never compared with another implementation */
     /* Loads what is not in every encoder; sets p->n_out. */
     enum status (*load)(struct projector *p, struct err *e);
     /* Each NULL for nothing: behind the last layer's norm, in the body; behind the gathering, on
@@ -114,12 +122,13 @@ struct projector {
     struct vit_hparams hp;
     enum act act;
     enum norm_kind norm;
-    uint32_t n_run;           /* layers that are run */
-    struct vit_layer *layers; /* [n_layer] */
-    const struct tensor *patch[2];
-    struct weight pre_ln, post_ln;
-    struct weight mm[3];               /* the head's matrices, as its type counts them */
+    uint32_t n_run;                             /* layers that are run */
+    struct vit_layer *layers;                   /* [n_layer] */
+    const struct tensor *patch[2], *patch_bias; /* patch_bias: where a norm follows at once */
+    struct weight patch_norm, pre_ln, post_ln;
+    struct weight mm[5];               /* the head's matrices, as its type counts them */
     struct weight mm_norm;             /* and its norm */
+    struct vit_weight mm_limited;      /* gemma4v: its matrix */
     const float *patch_b, *class_embd; /* [n_embd] on the host; NULL */
     const float *pos;                  /* [n_pos][n_embd], or [2][n_pos][n_embd]; NULL */
     uint32_t n_pos;
@@ -149,9 +158,18 @@ enum status proj_norm(struct projector *p, const char *name, uint32_t n, bool op
 /* *n_out: what the matrix gives; 0 on entry if it may be anything. */
 enum status proj_matrix(struct projector *p, const char *name, uint32_t n_in, uint32_t *n_out,
                         bool optional, struct weight *out, struct err *e);
-/* The same stored the other way round: {n_out, n_in}. */
+/* The scalars around a matrix that limit what goes in and comes out, if the file has them. */
+enum status proj_limits(struct projector *p, const char *name, struct vit_weight *w, struct err *e);
+/* A matrix stored the other way round: {n_out, n_in}. */
 enum status proj_transposed(struct projector *p, const char *name, uint32_t n_in, uint32_t *n_out,
                             struct weight *out, struct err *e);
+/* A convolution of side x side over n_in channels as a matrix over the values that it covers, each
+ * channel's together: {side,side,n_in,n_out}, or as such. *n_out as above; no bias. */
+enum status proj_kernel(struct projector *p, const char *name, uint32_t side, uint32_t n_in,
+                        uint32_t *n_out, const struct tensor **out, struct err *e);
+/* A vector on the device, as floats, by its full name; NULL if there is none. */
+enum status proj_vector(struct projector *p, const char *name, uint64_t n,
+                        const struct tensor **out, struct err *e);
 /* n floats for the host, of a tensor with exactly its full name; NULL if there is none. */
 enum status proj_floats(struct projector *p, const char *name, uint64_t n, const float **out,
                         struct err *e);
@@ -160,6 +178,7 @@ enum status proj_floats(struct projector *p, const char *name, uint64_t n, const
 struct tiles {
     struct picture *at;
     size_t n;
+    uint32_t nx, ny; /* split: tiles across and down, the overview not among them; else 0 */
 };
 enum status preprocess(const struct projector *p, const struct picture *in, struct tiles *out,
                        struct err *e);
@@ -178,12 +197,20 @@ struct vit_inputs vit_inputs(const struct projector *p, uint32_t n_cells);
 val vit_record(const struct projector *p, struct recorder *r, uint32_t n_cells);
 val vit_norm(const struct projector *p, struct recorder *r, const char *name, val x,
              struct weight n);
+val vit_linear(struct recorder *r, const char *name, val x, const struct vit_weight *w);
 /* a, activation, b: what most heads are. */
 val vit_mlp(struct recorder *r, val x, enum act act, struct weight a, struct weight b);
 
-/* encode.c: the rows of a tile. *rows [*n_rows][n_out] is freed with mem_free. Takes the device:
- * one caller at a time. */
-enum status encode_tile(const struct projector *p, const struct picture *tile, float **rows,
-                        uint32_t *n_rows, struct err *e);
+/* Somebody else uses the device, too: it is taken for each part of the work and given back. */
+struct device_turns {
+    void (*take)(void *arg);
+    void (*give)(void *arg);
+    void *arg;
+};
+/* encode.c: the rows of a tile. *rows [*n_rows][n_out] is freed with mem_free. turns NULL: the
+ * device is the caller's until the end. */
+enum status encode_tile(const struct projector *p, const struct picture *tile,
+                        const struct device_turns *turns, float **rows, uint32_t *n_rows,
+                        struct err *e);
 
 #endif

@@ -78,9 +78,8 @@ enum status proj_floats(struct projector *p, const char *name, uint64_t n, const
     return st;
 }
 
-/* A vector on the device, as floats; NULL if there is none. */
-static enum status vector(struct projector *p, const char *name, uint64_t n,
-                          const struct tensor **out, struct err *e) {
+enum status proj_vector(struct projector *p, const char *name, uint64_t n,
+                        const struct tensor **out, struct err *e) {
     const float *x = NULL;
     enum status st = proj_floats(p, name, n, &x, e);
     return st == ST_OK && x != NULL ? make_tensor(p, name, DT_F32, n, 1, x, out, e) : st;
@@ -97,9 +96,9 @@ enum status proj_norm(struct projector *p, const char *name, uint32_t n, bool op
     char full[NAME_SIZE];
     snprintf(full, sizeof full, "%s.weight", name);
     if (find(p, full) == NULL) return missing(full, optional, e);
-    enum status st = vector(p, full, n, &out->w, e);
+    enum status st = proj_vector(p, full, n, &out->w, e);
     snprintf(full, sizeof full, "%s.bias", name);
-    return st == ST_OK ? vector(p, full, n, &out->b, e) : st;
+    return st == ST_OK ? proj_vector(p, full, n, &out->b, e) : st;
 }
 
 /* {n_in, n_out}, or with transposed {n_out, n_in}; fills in *n_out. */
@@ -117,7 +116,7 @@ static enum status matrix_bias(struct projector *p, const char *name, uint32_t n
                                struct weight *out, struct err *e) {
     char full[NAME_SIZE];
     snprintf(full, sizeof full, "%s.bias", name);
-    return vector(p, full, n, &out->b, e);
+    return proj_vector(p, full, n, &out->b, e);
 }
 
 enum status proj_matrix(struct projector *p, const char *name, uint32_t n_in, uint32_t *n_out,
@@ -147,12 +146,8 @@ enum status proj_transposed(struct projector *p, const char *name, uint32_t n_in
     return make_tensor(p, full, DT_F32, n_in, *n_out, y, &out->w, e);
 }
 
-/* ---- the encoder's tensors --------------------------------------------------------------------
- */
-
-/* The scalars around a matrix that limit what goes in and comes out. */
-static enum status load_limits(struct projector *p, const char *name, struct vit_weight *w,
-                               struct err *e) {
+enum status proj_limits(struct projector *p, const char *name, struct vit_weight *w,
+                        struct err *e) {
     static const char *const suffix[] = {"input_min", "input_max", "output_min", "output_max"};
     float *const to[] = {&w->in_low, &w->in_high, &w->out_low, &w->out_high};
     enum status st = ST_OK;
@@ -166,6 +161,29 @@ static enum status load_limits(struct projector *p, const char *name, struct vit
     }
     return st;
 }
+
+enum status proj_kernel(struct projector *p, const char *name, uint32_t side, uint32_t n_in,
+                        uint32_t *n_out, const struct tensor **out, struct err *e) {
+    const struct gguf_tensor *t = find(p, name);
+    const uint64_t width = (uint64_t)n_in * side * side;
+    if (t == NULL) return missing(name, false, e);
+    const bool conv =
+        t->dim[0] == (int64_t)side && t->dim[1] == (int64_t)side && t->dim[2] == (int64_t)n_in;
+    const bool matrix = t->dim[0] == (int64_t)width && t->dim[2] == 1 && t->dim[3] == 1;
+    const int64_t n = t->dim[conv ? 3 : 1];
+    if ((!conv && !matrix) || n < 1 || n > 1 << 20 || (*n_out != 0 && n != (int64_t)*n_out))
+        return wrong_shape(name, t, e, width, *n_out);
+    *n_out = (uint32_t)n;
+    enum status st = can_decode(name, t, e);
+    if (st != ST_OK) return st;
+    if (matrix || dtype_info(t->type)->elems == 1)
+        return make_tensor(p, name, t->type, width, *n_out, t->data, out, e);
+    const float *x = decode(p, t);
+    return x != NULL ? make_tensor(p, name, DT_F32, width, *n_out, x, out, e) : err_no_memory(e);
+}
+
+/* ---- the encoder's tensors --------------------------------------------------------------------
+ */
 
 enum layer_dim { DIM_EMBD, DIM_Q, DIM_KV, DIM_QKV, DIM_FF };
 struct layer_matrix {
@@ -217,7 +235,7 @@ static enum status load_matrices(struct projector *p, uint32_t il, struct err *e
         if (fused) continue;
         snprintf(name, sizeof name, "v.blk.%u.%s", il, ffn_name(p, il, m->name));
         st = proj_matrix(p, name, dim_of(p, m->in), &n_out, m->optional, &w->m, e);
-        if (st == ST_OK && w->m.w != NULL) st = load_limits(p, name, w, e);
+        if (st == ST_OK && w->m.w != NULL) st = proj_limits(p, name, w, e);
     }
     return st;
 }
@@ -240,7 +258,7 @@ static enum status load_scale(struct projector *p, uint32_t il, const char *whic
     snprintf(full, sizeof full, "v.blk.%u.%s.weight", il, which);
     const struct gguf_tensor *t = find(p, full);
     if (t == NULL) return ST_OK;
-    return vector(p, full, n_elements(t) == 1 ? 1 : p->hp.n_embd, out, e);
+    return proj_vector(p, full, n_elements(t) == 1 ? 1 : p->hp.n_embd, out, e);
 }
 
 static enum status load_layer(struct projector *p, uint32_t il, struct err *e) {
@@ -266,32 +284,12 @@ static enum status load_layer(struct projector *p, uint32_t il, struct err *e) {
     return st == ST_OK ? load_scale(p, il, "out_scale", &l->out_scale, e) : st;
 }
 
-/* The kernel of the convolution is a matrix over the pixels of a patch: {p,p,3,n_embd}, or as such.
- */
-static enum status load_kernel(struct projector *p, const char *name, const struct tensor **out,
-                               struct err *e) {
-    const struct gguf_tensor *t = find(p, name);
-    const uint64_t size = p->hp.patch, n_in = 3 * size * size, n = p->hp.n_embd;
-    if (t == NULL) return missing(name, false, e);
-    const bool conv = t->dim[0] == (int64_t)size && t->dim[1] == (int64_t)size && t->dim[2] == 3 &&
-                      t->dim[3] == (int64_t)n;
-    const bool matrix =
-        t->dim[0] == (int64_t)n_in && t->dim[1] == (int64_t)n && t->dim[2] == 1 && t->dim[3] == 1;
-    if (!conv && !matrix) return wrong_shape(name, t, e, n_in, n);
-    enum status st = can_decode(name, t, e);
-    if (st != ST_OK) return st;
-    if (matrix || dtype_info(t->type)->elems == 1)
-        return make_tensor(p, name, t->type, n_in, n, t->data, out, e);
-    const float *x = decode(p, t);
-    return x != NULL ? make_tensor(p, name, DT_F32, n_in, n, x, out, e) : err_no_memory(e);
-}
-
 static enum status load_positions(struct projector *p, struct err *e) {
     static const char name[] = "v.position_embd.weight";
     const struct gguf_tensor *t = find(p, name);
     const uint64_t side = p->hp.image_size / p->hp.patch;
     if (p->type->positions == POS_NONE) return ST_OK;
-    if (t == NULL) return missing(name, false, e);
+    if (t == NULL) return missing(name, p->type->positions == POS_BICUBIC, e);
     const uint64_t n_class = p->type->class_token != CLASS_NONE;
     const int64_t n = t->dim[1], pieces = p->type->positions == POS_XY ? 2 : 1;
     const bool fits = p->type->positions != POS_TABLE || (uint64_t)n == side * side + n_class;
@@ -301,7 +299,7 @@ static enum status load_positions(struct projector *p, struct err *e) {
     p->n_pos = (uint32_t)n;
     if (p->type->positions == POS_XY && p->n_pos < p->hp.merge)
         return wrong_shape(name, t, e, p->hp.n_embd, p->hp.merge);
-    if (p->type->positions == POS_BILINEAR) { /* square */
+    if (p->type->positions == POS_BILINEAR || p->type->positions == POS_BICUBIC) { /* square */
         uint32_t s = 1;
         while (s * s < p->n_pos) s++;
         if (s * s != p->n_pos) return wrong_shape(name, t, e, p->hp.n_embd, s * s);
@@ -309,12 +307,25 @@ static enum status load_positions(struct projector *p, struct err *e) {
     return proj_floats(p, name, n_elements(t), &p->pos, e);
 }
 
+/* A second kernel, for a second frame, has two names. */
+static enum status load_kernels(struct projector *p, struct err *e) {
+    static const char *const second[] = {"v.patch_embd.weight.1", "v.patch_embd_1.weight"};
+    uint32_t n = p->hp.n_embd;
+    enum status st = proj_kernel(p, "v.patch_embd.weight", p->hp.patch, 3, &n, &p->patch[0], e);
+    if (st != ST_OK || !p->type->two_frames) return st;
+    const char *name = find(p, second[1]) != NULL ? second[1] : second[0];
+    return proj_kernel(p, name, p->hp.patch, 3, &n, &p->patch[1], e);
+}
+
 static enum status load_encoder(struct projector *p, struct err *e) {
+    static const char bias[] = "v.patch_embd.bias";
     const uint32_t n = p->hp.n_embd;
-    enum status st = load_kernel(p, "v.patch_embd.weight", &p->patch[0], e);
-    if (st == ST_OK && p->type->two_frames)
-        st = load_kernel(p, "v.patch_embd.weight.1", &p->patch[1], e);
-    if (st == ST_OK) st = proj_floats(p, "v.patch_embd.bias", n, &p->patch_b, e);
+    enum status st = load_kernels(p, e);
+    if (st == ST_OK && p->type->patch_norm)
+        st = proj_norm(p, "v.norm_embd", n, true, &p->patch_norm, e);
+    if (st == ST_OK)
+        st = p->patch_norm.w != NULL ? proj_vector(p, bias, n, &p->patch_bias, e)
+                                     : proj_floats(p, bias, n, &p->patch_b, e);
     if (st == ST_OK && p->type->class_token != CLASS_NONE)
         st = proj_floats(p, "v.class_embd", n, &p->class_embd, e);
     if (st == ST_OK && p->type->class_token != CLASS_NONE && p->class_embd == NULL)

@@ -31,10 +31,15 @@ static double bicubic(double x) { /* Keys 1981, a = -0.5 */
     return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
 }
 
+static double sinc(double x) { return x == 0 ? 1 : sin(M_PI * x) / (M_PI * x); }
+static double lanczos(double x) { return fabs(x) < 3 ? sinc(x) * sinc(x / 3) : 0; }
+
 static const struct {
     double (*f)(double);
     double support;
-} filters[] = {[RESIZE_BILINEAR] = {bilinear, 1}, [RESIZE_BICUBIC] = {bicubic, 2}};
+} filters[] = {[RESIZE_BILINEAR] = {bilinear, 1},
+               [RESIZE_BICUBIC] = {bicubic, 2},
+               [RESIZE_LANCZOS] = {lanczos, 3}};
 
 /* ---- weights of one direction -------------------------------------------------------------------
  */

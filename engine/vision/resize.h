@@ -5,7 +5,7 @@
 
 #include "engine/vision/picture.h"
 
-enum resize_filter { RESIZE_BILINEAR, RESIZE_BICUBIC };
+enum resize_filter { RESIZE_BILINEAR, RESIZE_BICUBIC, RESIZE_LANCZOS };
 
 /* out is a new picture of w x h (1 at least), written on success only. ST_NO_MEMORY. */
 enum status picture_resize(const struct picture *in, int w, int h, enum resize_filter filter,

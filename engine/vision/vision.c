@@ -19,6 +19,7 @@ struct encoded { /* parts, images and rows are its own */
     struct cria_encoded pub;
     struct cria_picture_part *parts;
     struct cria_image *images;
+    char (*marks)[MARK_SIZE]; /* texts between the images, of types that have some */
     size_t n_images;
     unsigned char key[DIGEST_BYTES];
     unsigned users; /* the list of kept ones is one */
@@ -29,6 +30,7 @@ struct cria_vision {
     struct projector *p;
     struct cria_vision_info info;
     uint64_t serial;              /* of this projector with these settings, in this process */
+    pthread_mutex_t encoding;     /* held by who encodes: one tile's memory at a time */
     pthread_mutex_t lock;         /* of kept and of all `users` */
     struct encoded *kept[N_KEPT]; /* the newest first */
 };
@@ -84,8 +86,7 @@ static enum status open_parts(struct cria_vision *v, struct gguf *g,
                                         .n_params = gguf_parameter_count(v->p->gguf),
                                         .weights_bytes = v->p->weights_bytes};
     if (v->info.experimental)
-        log_warn("vision", "projector type '%s' is experimental: its results were never compared",
-                 v->info.type);
+        log_warn("vision", "projector type '%s': %s", v->info.type, cria_vision_notice(v->p->gguf));
     return v->info.non_causal ? engine_reserve_rows(v->eng, v->info.max_rows, e) : ST_OK;
 }
 
@@ -99,6 +100,7 @@ static enum status open_gguf(struct cria_vision **out, struct cria_engine *eng, 
     }
     v->eng = eng;
     pthread_mutex_init(&v->lock, NULL);
+    pthread_mutex_init(&v->encoding, NULL);
     enum status st = open_parts(v, g, params, e);
     if (st != ST_OK)
         cria_vision_close(v);
@@ -130,6 +132,7 @@ const struct cria_vision_info *cria_vision_info(const struct cria_vision *v) { r
 static void encoded_free(struct encoded *x) {
     for (size_t i = 0; i < x->n_images; i++) mem_free((void *)(uintptr_t)x->images[i].rows);
     mem_free(x->images);
+    mem_free(x->marks);
     mem_free(x->parts);
     mem_free(x);
 }
@@ -151,6 +154,7 @@ void cria_vision_close(struct cria_vision *v) {
     for (int i = 0; i < N_KEPT; i++) drop_user(v->kept[i]);
     projector_free(v->p);
     pthread_mutex_destroy(&v->lock);
+    pthread_mutex_destroy(&v->encoding);
     mem_free(v);
 }
 
@@ -193,15 +197,22 @@ static bool picture_key(const struct cria_vision *v, const struct picture *p, si
     return true;
 }
 
+/* Between the scheduler's steps. */
+static void take_device(void *eng) { step_enter(eng); }
+static void give_device(void *eng) {
+    pthread_mutex_unlock(&((struct cria_engine *)eng)->step_lock);
+}
+
 static enum status encode_image(struct cria_vision *v, const struct picture *tile, size_t number,
                                 struct cria_image *out, struct err *e) {
     const struct projector *p = v->p;
+    const struct device_turns turns = {take_device, give_device, v->eng};
     float *rows;
     uint32_t n;
     if (!picture_key(v, tile, number, out->key)) return err_no_memory(e);
-    step_enter(v->eng);
-    enum status st = encode_tile(p, tile, &rows, &n, e);
-    pthread_mutex_unlock(&v->eng->step_lock);
+    pthread_mutex_lock(&v->encoding);
+    enum status st = encode_tile(p, tile, &turns, &rows, &n, e);
+    pthread_mutex_unlock(&v->encoding);
     if (st != ST_OK) return st;
     out->rows = rows;
     out->n_rows = out->n_positions = n;
@@ -218,22 +229,32 @@ static void add_text(struct encoded *x, const char *text) {
     if (text != NULL) x->parts[x->pub.n_parts++] = (struct cria_picture_part){text, NULL};
 }
 
+/* The text in front of image i; i == t->n: behind the last one. */
+static const char *text_at(const struct cria_vision *v, const struct tiles *t, struct encoded *x,
+                           size_t i) {
+    const struct vision_type *type = v->p->type;
+    if (type->mark == NULL) return i == 0 ? type->before : i == t->n ? type->after : NULL;
+    type->mark(t, i, x->marks[i]);
+    return x->marks[i];
+}
+
 static enum status encode_tiles(struct cria_vision *v, const struct tiles *t, struct encoded *x,
                                 struct err *e) {
     x->images = mem_zalloc(t->n, sizeof *x->images);
-    x->parts = mem_zalloc(t->n + 2, sizeof *x->parts);
-    if (x->images == NULL || x->parts == NULL) return err_no_memory(e);
+    x->parts = mem_zalloc(2 * t->n + 1, sizeof *x->parts);
+    x->marks = mem_zalloc(t->n + 1, sizeof *x->marks);
+    if (x->images == NULL || x->parts == NULL || x->marks == NULL) return err_no_memory(e);
     x->pub.parts = x->parts;
-    add_text(x, v->p->type->before);
     for (size_t i = 0; i < t->n; i++) {
         struct cria_image *image = &x->images[i];
+        add_text(x, text_at(v, t, x, i));
         enum status st = encode_image(v, &t->at[i], i, image, e);
         if (st != ST_OK) return st;
         x->n_images++;
         x->pub.n_rows += image->n_rows;
         x->parts[x->pub.n_parts++] = (struct cria_picture_part){NULL, image};
     }
-    add_text(x, v->p->type->after);
+    add_text(x, text_at(v, t, x, t->n));
     return ST_OK;
 }
 

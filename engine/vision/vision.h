@@ -22,7 +22,8 @@
  *     cria_vision_close(v);                              // before cria_engine_close
  *
  * Threads: all functions may be called from any thread, but open and close only while nobody else
- * uses the projector. Encoding runs on the engine's device between the steps of generations. The
+ * uses the projector. Encoding runs on the engine's device between the steps of generations, a few
+ * operations at a time, so that text of other requests goes on meanwhile; one tile at a time. The
  * last pictures are kept: a chat that sends the same one again does not encode it again. */
 #ifndef CRIA_ENGINE_VISION_VISION_H
 #define CRIA_ENGINE_VISION_VISION_H
@@ -46,7 +47,8 @@ struct cria_vision_info { /* borrowed from the projector */
     size_t weights_bytes;
 };
 
-/* Loads the projector of a model: a "clip" file. The engine must outlive it. ST_UNSUPPORTED:
+/* Loads the projector of a model: a "clip" file, or the model's own, where an older layout has the
+ * encoder inside (combined.h). The engine must outlive it. ST_UNSUPPORTED:
  * "projector type 'x' is not supported", or a text model that this projector does not fit;
  * ST_FORMAT names the key or tensor; ST_BUSY: rows that see each other need more room, and the
  * engine has sequences. p NULL: all defaults. */
@@ -60,9 +62,13 @@ enum status cria_vision_open_memory(struct cria_vision **out, struct cria_engine
 void cria_vision_close(struct cria_vision *v);
 const struct cria_vision_info *cria_vision_info(const struct cria_vision *v);
 
-/* Whether a file has an image encoder: a projector with one, or an older text file with vision
- * tensors inside (those cannot be opened yet; cria_vision_open says so). */
+/* Whether a file has an image encoder: a projector with one, or a text model's file that says it
+ * has one inside. */
 bool cria_vision_in(const struct gguf *g);
+
+/* Of a file with an image encoder: what somebody should know who uses it, or NULL. Where an encoder
+ * is implemented from an unverified description, this says so. A text that stays. */
+const char *cria_vision_notice(const struct gguf *g);
 
 struct cria_picture_part { /* one of the two is NULL */
     const char *text;      /* UTF-8, special tokens in it are to be parsed */

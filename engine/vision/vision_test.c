@@ -1,19 +1,8 @@
 /* Tests of pictures in requests: the same rows for the same pixels, a prefix that ends before
  * another picture, context shifts, projectors that do not fit, failing allocations, files that lie.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "base/buf.h"
-#include "base/mem.h"
-#include "engine/file/gguf_edit.h"
-#include "engine/vision/projector.h"
+#include "engine/engine_impl.h"
+#include "engine/vision/testing.h"
 #include "engine/vision/vision.h"
 
 #define GOLDEN "golden/vision/"
@@ -40,16 +29,6 @@ static struct cria_vision *open_vision(struct cria_engine *eng, const char *name
     snprintf(path, sizeof path, GOLDEN "%s/mmproj.gguf", name);
     if (cria_vision_open(&v, eng, path, NULL, &e) != ST_OK) fail_msg("%s", e.msg);
     return v;
-}
-
-static struct picture make_picture(int w, int h, unsigned seed) {
-    struct picture p = {w, h, mem_array((size_t)w * 3, (size_t)h)};
-    assert_non_null(p.rgb);
-    for (size_t i = 0; i < (size_t)w * 3 * (size_t)h; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        p.rgb[i] = (uint8_t)(seed >> 24);
-    }
-    return p;
 }
 
 static const struct cria_encoded *encode(struct cria_vision *v, int w, int h, unsigned seed) {
@@ -117,6 +96,64 @@ static void assert_same(const struct answer *a, const struct answer *b) {
 static const struct {
     const char *model, *projector;
 } pairs[] = {{llama, "llava-mlp"}, {gemma3, "gemma3"}, {qwen3vl, "qwen3vl"}};
+
+/* ---- company while a picture is encoded --------------------------------------------------------
+ */
+
+struct watched { /* a generation, looked at whenever the encoder has the device */
+    struct cria_engine *eng;
+    const struct cria_generation *g;
+    size_t first, last, n_turns;
+};
+static void take_and_look(void *arg) {
+    struct watched *w = arg;
+    step_enter(w->eng);
+    cria_generation_tokens(w->g, &w->last); /* no step runs now */
+    if (w->n_turns++ == 0) w->first = w->last;
+}
+static void give_back(void *arg) {
+    struct watched *w = arg;
+    pthread_mutex_unlock(&w->eng->step_lock);
+}
+
+/* A text goes on between the first and the last piece of a picture's encoding, and neither of them
+ * changes the other. */
+static void test_text_goes_on(void **state) {
+    (void)state;
+    struct cria_engine *eng = open_engine(llama, 512, 16);
+    struct gguf *file = open_golden("qwen3vl");
+    struct projector *p;
+    struct err e = {0};
+    struct cria_request r = {.prompt = (const token_id[]){5, 6, 7},
+                             .n_prompt = 3,
+                             .sampler = sampler_default_params(),
+                             .n_predict = 400};
+    r.sampler.temperature = 0;
+    struct cria_generation *g;
+    OK(cria_generation_start(&g, eng, &r, &e));
+    const struct answer alone = finish(g);
+    assert_true(alone.n > 100);
+    OK(projector_load(&p, file, &eng->dev, NULL, &e));
+    struct picture picture = make_picture(256, 256, 5);
+    float *rows[2];
+    uint32_t n[2];
+    OK(encode_tile(p, &picture, NULL, &rows[0], &n[0], &e));
+    OK(cria_generation_start(&g, eng, &r, &e));
+    struct watched w = {.eng = eng, .g = g};
+    const struct device_turns turns = {take_and_look, give_back, &w};
+    OK(encode_tile(p, &picture, &turns, &rows[1], &n[1], &e));
+    assert_true(w.n_turns > 3);
+    assert_true(w.last > w.first);
+    const struct answer meanwhile = finish(g);
+    assert_same(&meanwhile, &alone);
+    assert_int_equal(n[0], n[1]);
+    assert_memory_equal(rows[0], rows[1], n[0] * p->n_out * sizeof(float));
+    mem_free(rows[0]);
+    mem_free(rows[1]);
+    picture_free(&picture);
+    projector_free(p);
+    cria_engine_close(eng);
+}
 
 /* The same picture is a shared prefix, another one is none; company changes nothing. */
 static void test_prefix_and_company(void **state) {
@@ -440,12 +477,12 @@ static void sec_mllama_arrays(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_prefix_and_company),  cmocka_unit_test(test_shift),
-        cmocka_unit_test(test_encoding_repeats),    cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_failing_allocations), cmocka_unit_test(test_dynamic_size),
-        cmocka_unit_test(test_best_resolution),     cmocka_unit_test(sec_CVE_2026_22773),
-        cmocka_unit_test(sec_lmstudio_2289),        cmocka_unit_test(test_messages),
-        cmocka_unit_test(sec_mllama_arrays),
+        cmocka_unit_test(test_text_goes_on),  cmocka_unit_test(test_prefix_and_company),
+        cmocka_unit_test(test_shift),         cmocka_unit_test(test_encoding_repeats),
+        cmocka_unit_test(test_refused),       cmocka_unit_test(test_failing_allocations),
+        cmocka_unit_test(test_dynamic_size),  cmocka_unit_test(test_best_resolution),
+        cmocka_unit_test(sec_CVE_2026_22773), cmocka_unit_test(sec_lmstudio_2289),
+        cmocka_unit_test(test_messages),      cmocka_unit_test(sec_mllama_arrays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,7 +29,7 @@ val vit_mlp(struct recorder *r, val x, enum act act, struct weight a, struct wei
     return p_linear1(r, "mm", x, b);
 }
 
-static val linear(struct recorder *r, const char *name, val x, const struct vit_weight *w) {
+val vit_linear(struct recorder *r, const char *name, val x, const struct vit_weight *w) {
     if (w->limited) x = p_clamp(r, "limited", x, w->in_low, w->in_high);
     x = p_linear1(r, name, x, w->m);
     return w->limited ? p_clamp(r, name, x, w->out_low, w->out_high) : x;
@@ -87,9 +87,9 @@ static struct qkv project(const struct projector *p, struct recorder *r, const s
                           val x) {
     const uint32_t q = p->hp.n_head * p->hp.head_dim, k = p->hp.n_head_kv * p->hp.head_dim;
     if (l->qkv.m.w == NULL)
-        return (struct qkv){linear(r, "q", x, &l->q), linear(r, "k", x, &l->k),
-                            linear(r, "v", x, &l->v)};
-    val all = linear(r, "qkv", x, &l->qkv);
+        return (struct qkv){vit_linear(r, "q", x, &l->q), vit_linear(r, "k", x, &l->k),
+                            vit_linear(r, "v", x, &l->v)};
+    val all = vit_linear(r, "qkv", x, &l->qkv);
     return (struct qkv){p_slice(r, "q", all, 0, q), p_slice(r, "k", all, q, k),
                         p_slice(r, "v", all, q + k, k)};
 }
@@ -114,19 +114,19 @@ static val attention(const struct projector *p, struct recorder *r, const struct
     a.k = rope(p, r, a.k, hp->n_head_kv);
     if (p->type->v_norm) a.v = p_norm(r, "v_norm", a.v, (struct weight){NULL, NULL}, plain);
     p_kv_store(r, a.k, a.v, &style);
-    return linear(r, "attn", p_attn(r, "heads", a.q, cells, &style), &l->out);
+    return vit_linear(r, "attn", p_attn(r, "heads", a.q, cells, &style), &l->out);
 }
 
 /* ---- layers -----------------------------------------------------------------------------------
  */
 
 static val ffn(const struct projector *p, struct recorder *r, const struct vit_layer *l, val x) {
-    val up = linear(r, "up", x, &l->up);
+    val up = vit_linear(r, "up", x, &l->up);
     if (l->gate.m.w != NULL)
-        up = p_glu(r, "act", p->act, linear(r, "gate", x, &l->gate), up);
+        up = p_glu(r, "act", p->act, vit_linear(r, "gate", x, &l->gate), up);
     else
         up = p_act(r, "act", p->act, up);
-    return linear(r, "ffn", up, &l->down);
+    return vit_linear(r, "ffn", up, &l->down);
 }
 
 static val branch(const struct projector *p, struct recorder *r, val x, val y,
@@ -147,10 +147,11 @@ static val layer(const struct projector *p, struct recorder *r, const struct vit
 /* Pixels, and what does not depend on them: bias, position, class. */
 static val patches(const struct projector *p, struct recorder *r, const struct vit_inputs *in) {
     static const char *const name[] = {"patch", "patch_2"};
-    const struct weight w[] = {{p->patch[0], NULL}, {p->patch[1], NULL}};
+    const struct weight w[] = {{p->patch[0], p->patch_bias}, {p->patch[1], NULL}};
     val out[2];
     p_linear(r, p_given(r, "pixels", 0, in->n_pixels), p->patch[1] != NULL ? 2 : 1, w, name, out);
     val x = p->patch[1] != NULL ? p_add(r, "h", out[0], out[1]) : out[0];
+    x = vit_norm(p, r, "patch_norm", x, p->patch_norm);
     if (in->n_offset != 0) x = p_add(r, "h", x, p_given(r, "offset", in->n_pixels, in->n_offset));
     return vit_norm(p, r, "pre_norm", x, p->pre_ln);
 }
