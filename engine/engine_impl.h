@@ -93,6 +93,8 @@ void rows_position(struct cria_engine *eng, uint32_t t, uint32_t first, struct p
 /* Steps may from now on have n rows, if they consist of one image. Takes step_lock. ST_BUSY: the
  * cache would have to grow, and sequences are in use. */
 enum status engine_reserve_rows(struct cria_engine *eng, uint32_t n, struct err *e);
+/* ST_IO if a file of the engine was cut short while it is mapped: results are not to be used. */
+enum status engine_check_intact(const struct cria_engine *eng, struct err *e);
 enum status engine_step(struct cria_engine *eng, struct err *e);
 /* The same for another program on another cache (may be NULL); embd: see struct batch. Results are
  * n rows of the program's output. */

@@ -8,7 +8,7 @@
  * A program of its own: its rows are the tokens of a step again, with the vectors that the main
  * program kept of the tokens before them. It keeps g, which takes the place of h where one more
  * token is predicted. Embedding, head and last norm are the main model's unless the block brings
- * its own. */
+ * its own; a row of an image is given in place of an embedding, as it is to the main program. */
 #include "engine/block.h"
 
 static const struct tensor *own_or(const struct tensor *own, const struct tensor *shared) {
@@ -23,7 +23,7 @@ void model_record_mtp(const struct model *m, struct recorder *p, uint32_t n_ctx,
     p->layer = (uint16_t)il;
     p->delta = m->adapters.delta;
     p->n_deltas = m->adapters.n_deltas;
-    val x = p_embed(p, "token", own_or(l->mtp_embd, m->token_embd), EMBED_IDS, scale);
+    val x = p_embed(p, "token", own_or(l->mtp_embd, m->token_embd), EMBED_TOKENS, scale);
     val h = p_beside(p, "before", m->hp.n_embd);
     const val both[] = {block_norm(&f, "token_norm", x, (struct weight){l->enorm, NULL}),
                         block_norm(&f, "before_norm", h, (struct weight){l->hnorm, NULL})};

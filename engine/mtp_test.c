@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "engine/cria.h"
+#include "engine/engine_impl.h"
 
 static const char *const models[] = {"golden/mtp/qwen35/model.gguf",
                                      "golden/mtp/deepseek2/model.gguf"};
@@ -95,6 +96,95 @@ static void test_models_without(void **state) {
     cria_engine_close(eng);
 }
 
+/* The rows of a model's embedding table: what an image would be that looks like these tokens. */
+static float *read_rows(const char *path, const token_id *ids, uint32_t n) {
+    struct gguf *g;
+    float *rows = mem_array((size_t)n * N_EMBD, sizeof *rows);
+    assert_int_equal(gguf_open(&g, path, NULL), ST_OK);
+    const struct gguf_tensor *t = gguf_find_tensor(g, "token_embd.weight");
+    assert_true(t != NULL && t->type == DT_F32 && t->dim[0] == N_EMBD);
+    for (uint32_t i = 0; i < n; i++)
+        memcpy(rows + i * N_EMBD, (const float *)t->data + ids[i] * N_EMBD, N_EMBD * sizeof *rows);
+    gguf_close(g);
+    return rows;
+}
+
+/* Rows first .. first + n of the tokens as one image; `nx`: 0, or 1 where positions have axes. */
+static struct cria_image make_image(float *rows, uint32_t n, uint32_t nx, bool non_causal) {
+    return (struct cria_image){.rows = rows,
+                               .n_rows = n,
+                               .n_out = N_EMBD,
+                               .n_positions = n,
+                               .nx = nx,
+                               .non_causal = non_causal,
+                               .key = {1}};
+}
+
+struct results {
+    float logits[N_VOCAB], hidden[N_EMBD], drafts[N_VOCAB];
+};
+
+static void eval_last(struct cria_timeline *tl, const token_id *ids, uint32_t n,
+                      struct results *r) {
+    const struct cria_rows last = {1, r->logits, r->hidden, r->drafts};
+    struct err e = {0};
+    if (cria_timeline_eval_rows(tl, ids, n, &last, &e) != ST_OK) fail_msg("%s", e.msg);
+}
+
+/* An image of the tokens' own embeddings gives what the tokens give, to the block, too. */
+static void test_images(void **state) {
+    (void)state;
+    static struct results want, got;
+    token_id ids[N];
+    struct err e = {0};
+    make_tokens(ids);
+    for (uint32_t i = 0; i < 2; i++) {
+        const uint32_t n = i == 0 ? 1 : 5; /* a grid of two axes is as a token if it is one row */
+        float *rows = read_rows(models[i], ids + 3, n);
+        const struct cria_image image = make_image(rows, n, i == 0 ? 1 : 0, false);
+        for (uint32_t n_batch = 2; n_batch < 8; n_batch += 3) {
+            struct cria_engine *eng = open_engine(models[i], true, n_batch);
+            struct cria_timeline *tokens = open_timeline(eng), *mixed = open_timeline(eng);
+            eval_last(tokens, ids, N, &want);
+            eval_last(mixed, ids, 3, &got);
+            if (cria_timeline_eval_image(mixed, &image, &e) != ST_OK) fail_msg("%s", e.msg);
+            eval_last(mixed, ids + 3 + n, N - 3 - n, &got);
+            assert_memory_equal(&got, &want, sizeof got);
+            cria_timeline_close(tokens);
+            cria_timeline_close(mixed);
+            cria_engine_close(eng);
+        }
+        mem_free(rows);
+    }
+}
+
+/* A step may have to grow for an image whose rows see each other; the block's program with it. */
+static void test_large_images(void **state) {
+    (void)state;
+    static struct results want, got;
+    enum { LARGE = 9 };
+    token_id ids[N];
+    struct err e = {0};
+    make_tokens(ids);
+    float *rows = read_rows(models[1], ids, LARGE);
+    const struct cria_image image = make_image(rows, LARGE, 0, true);
+    for (uint32_t n_batch = 2; n_batch < 64; n_batch += 30) {
+        struct cria_engine *eng = open_engine(models[1], true, n_batch);
+        struct cria_timeline *tl = open_timeline(eng);
+        if (n_batch < LARGE) {
+            assert_int_equal(cria_timeline_eval_image(tl, &image, &e), ST_LIMIT);
+            if (engine_reserve_rows(eng, LARGE, &e) != ST_OK) fail_msg("%s", e.msg);
+        }
+        eval_last(tl, ids, 1, &got);
+        if (cria_timeline_eval_image(tl, &image, &e) != ST_OK) fail_msg("%s", e.msg);
+        eval_last(tl, ids, 2, n_batch < LARGE ? &want : &got);
+        cria_timeline_close(tl);
+        cria_engine_close(eng);
+    }
+    assert_memory_equal(&got, &want, sizeof got);
+    mem_free(rows);
+}
+
 static void test_open_without_memory(void **state) {
     (void)state;
     struct cria_engine_params p = cria_engine_default_params();
@@ -115,10 +205,9 @@ static void test_open_without_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_rest_is_as_without),
-        cmocka_unit_test(test_sequences_do_not_mix),
-        cmocka_unit_test(test_models_without),
-        cmocka_unit_test(test_open_without_memory),
+        cmocka_unit_test(test_the_rest_is_as_without), cmocka_unit_test(test_sequences_do_not_mix),
+        cmocka_unit_test(test_models_without),         cmocka_unit_test(test_images),
+        cmocka_unit_test(test_large_images),           cmocka_unit_test(test_open_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

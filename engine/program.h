@@ -41,7 +41,7 @@ struct weight {
 
 val p_embed(struct recorder *p, const char *name, const struct tensor *table, enum embed_kind kind,
             float scale);
-/* Row t of the caller's batch.embd for every token t. */
+/* Row t of the caller's batch.beside for every token t. */
 val p_beside(struct recorder *p, const char *name, uint32_t width);
 /* Columns col..col+width-1 of the rows that the caller gives (batch.embd), zeros for tokens. */
 val p_given(struct recorder *p, const char *name, uint32_t col, uint32_t width);

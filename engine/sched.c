@@ -493,8 +493,6 @@ void sched_close(struct cria_engine *eng) {
 enum status cria_image_check(const struct cria_engine *eng, const struct cria_image *image,
                              struct err *e) {
     const bool axes = model_has_axes(eng->model);
-    if (eng->info.n_mtp != 0)
-        return err_set(e, ST_UNSUPPORTED, "an engine that predicts further tokens takes no images");
     if (image->n_out != eng->n_given)
         return err_set(e, ST_UNSUPPORTED, "an image has rows of %u values, the model takes %u",
                        image->n_out, eng->n_given);

@@ -51,7 +51,7 @@ enum embed_kind {
     EMBED_POSITIONS, /* by position */
     EMBED_FIRST,     /* row 0 for all: what is the same for every token */
     EMBED_GIVEN,     /* columns of the caller's embd where the token is -1, else zeros; no table */
-    EMBED_BESIDE     /* row t of the caller's embd, for every token; no table */
+    EMBED_BESIDE     /* row t of the caller's beside, for every token; no table */
 };
 
 enum rope_kind { ROPE_NORM, ROPE_NEOX }; /* pairs (2i, 2i+1), or (i, i + n_rot/2) */

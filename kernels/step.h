@@ -46,6 +46,7 @@ struct batch {
     const int32_t *token;   /* [n_tokens]; -1: the next row of embd */
     const float *embd;      /* rows for the tokens that are -1, in order; may be NULL */
     uint32_t embd_width;    /* floats of such a row; 0: n_embd */
+    const float *beside;    /* a row for each token beside it (EMBED_BESIDE); may be NULL */
     const int32_t *pos;     /* [n_tokens] position for rope */
     const int32_t *axes;    /* [n_tokens][3] y, x and fourth position; NULL: all are pos */
     const uint32_t *seq;    /* [n_tokens] index in kv.seq */

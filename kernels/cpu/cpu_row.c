@@ -14,7 +14,7 @@ void cpu_embed(struct cpu_worker *w, const struct op *op) {
     cpu_share(w, b->n_tokens, &begin, &end);
     if (op->p.embed.kind == EMBED_BESIDE) {
         for (size_t t = begin; t < end; t++)
-            memcpy(step_row(w->step, op->out[0], (uint32_t)t), b->embd + t * width,
+            memcpy(step_row(w->step, op->out[0], (uint32_t)t), b->beside + t * width,
                    width * sizeof(float));
         return;
     }

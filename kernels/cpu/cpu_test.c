@@ -224,11 +224,11 @@ static void test_embed_rows(void **state) {
 
 static void test_embed_beside(void **state) {
     (void)state;
-    float embd[9 * 100];
+    float beside[9 * 100];
     struct rig g;
-    fill(embd, 9 * 100);
+    fill(beside, 9 * 100);
     rig_init(&g, OP_EMBED, 9);
-    g.batch.embd = embd;
+    g.batch.beside = beside;
     g.op[0].p.embed.kind = EMBED_BESIDE;
     rig_out(&g, 0, 100);
     rig_check(&g, 0);

@@ -19,7 +19,7 @@ void ref_embed(const struct step *s, const struct op *op) {
     for (uint32_t t = 0; t < b->n_tokens; t++) {
         float *y = step_row(s, op->out[0], t);
         if (op->p.embed.kind == EMBED_BESIDE) {
-            memcpy(y, embd + (size_t)t * width, width * sizeof *y);
+            memcpy(y, b->beside + (size_t)t * width, width * sizeof *y);
             continue;
         }
         const bool takes = op->p.embed.kind == EMBED_TOKENS || op->p.embed.kind == EMBED_GIVEN;
