@@ -40,10 +40,13 @@ if(TARGET cria)
   cria_add_test(conformance.clients LABELS cases TIMEOUT 900
     COMMAND sh ci/pytest.sh $<TARGET_FILE:cria>)
 endif()
-# A disk that fails on command, preloaded by conformance/test_faults.py (never into a release).
+# Preloaded by tests, never into a release: a disk that fails on command (conformance/test_faults.py), a list of
+# whom the program talks to (conformance/test_quiet.py).
 if(BUILD_TESTING)
-  add_library(fault MODULE conformance/fault.c)
-  target_link_libraries(fault PRIVATE ${CMAKE_DL_LIBS})
-  target_compile_options(fault PRIVATE -Wno-missing-prototypes -fno-sanitize=all
-    $<$<C_COMPILER_ID:GNU>:-Wno-nonnull-compare>)
+  foreach(name fault netlog)
+    add_library(${name} MODULE conformance/${name}.c)
+    target_link_libraries(${name} PRIVATE ${CMAKE_DL_LIBS})
+    target_compile_options(${name} PRIVATE -Wno-missing-prototypes -fno-sanitize=all
+      $<$<C_COMPILER_ID:GNU>:-Wno-nonnull-compare>)
+  endforeach()
 endif()
