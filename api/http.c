@@ -2,6 +2,7 @@
  * the library's own routing, file serving and CORS answers, none of which are wanted. Answers are
  * written byte by byte by us, so that their framing is in one place. */
 #include <pthread.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -262,6 +263,15 @@ static struct http_exchange exchange_of(struct mg_connection *conn) {
     return x;
 }
 
+/* Keys do not stay behind in the library's memory (S-LC-8). Nothing else wants these headers. */
+static void forget_keys(const struct mg_request_info *info) {
+    for (int i = 0; i < info->num_headers; i++) {
+        const struct mg_header *line = &info->http_headers[i];
+        if (strcasecmp(line->name, "Authorization") == 0 || strcasecmp(line->name, "x-api-key") == 0)
+            OPENSSL_cleanse((char *)(uintptr_t)line->value, strlen(line->value));
+    }
+}
+
 /* One request, whose head is good if `bad` is 0. */
 static void serve(struct http_exchange *x, int bad) {
     if (bad == 0) bad = x->link == NULL ? 503 : x->link->refused;
@@ -275,6 +285,7 @@ static void serve(struct http_exchange *x, int bad) {
         if (x->expect) mg_disable_connection_keep_alive(x->conn);
     }
     http_conn_phase(x->link, HTTP_IDLE);
+    forget_keys(x->info);
     buf_free(&x->headers);
     mem_free(x->path);
     mem_free(x->authority);

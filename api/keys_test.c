@@ -39,6 +39,22 @@ static struct keyring *ring(void) {
     return r;
 }
 
+/* n keys that may infer. */
+static struct keyring *ring_of(size_t n) {
+    struct buf b = {0};
+    struct keyring *r;
+    struct err e;
+    buf_str(&b, "{\"keys\":[");
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&b,
+                   "%s{\"id\":\"%zu\",\"name\":\"n\",\"scopes\":[\"infer\"],\"sha256\":\"%064d\"}",
+                   i > 0 ? "," : "", i, 0);
+    buf_str(&b, "]}");
+    assert_int_equal(keyring_parse(&r, b.data, b.len, &e), ST_OK);
+    buf_free(&b);
+    return r;
+}
+
 static bool passes(struct keyring *r, const char *text, enum key_scope scope) {
     struct api_key *k;
     if (keyring_enter(r, text, scope, &k) != KEY_OK) return false;
@@ -75,6 +91,33 @@ static void test_sec_CVE_2025_63389_scopes(void **state) {
 }
 
 /* Nothing in the file tells a key, and nobody else may read it. */
+/* A key counts as itself only if every byte of its hash does, wherever it stands in the ring. How
+ * long that takes tells nothing: bench/keys.c. */
+static void test_sec_CVE_2025_59425_every_byte_counts(void **state) {
+    (void)state;
+    enum { N = DIGEST_BYTES * 8 };
+    struct keyring *r = ring_of(N + 1);
+    unsigned char hash[DIGEST_BYTES];
+    struct digest *d = digest_new();
+    digest_update(d, "secret", 6);
+    digest_finish(d, hash);
+    for (size_t i = 0; i <= N; i++) memcpy(r->keys[i].sha256, hash, DIGEST_BYTES);
+    for (size_t i = 0; i < N; i++) r->keys[i].sha256[i / 8] ^= (unsigned char)(1 << i % 8);
+    for (size_t at = 0; at <= N; at++) { /* the right one moves through the ring */
+        struct api_key *k;
+        assert_int_equal(keyring_enter(r, "secret", SCOPE_INFER, &k), KEY_OK);
+        assert_ptr_equal(k, &r->keys[N - at]);
+        keyring_leave(r, k);
+        if (at == N) break;
+        const struct api_key other = r->keys[N - at - 1];
+        r->keys[N - at - 1] = r->keys[N - at];
+        r->keys[N - at] = other;
+    }
+    memcpy(r->keys[0].sha256, r->keys[1].sha256, DIGEST_BYTES);
+    assert_false(passes(r, "secret", SCOPE_INFER)); /* none of the near ones does */
+    keyring_free(r);
+}
+
 static void test_sec_S_NET_5_stored_as_hash(void **state) {
     (void)state;
     struct api_key k = {.name = "laptop", .scopes = SCOPE_INFER};
@@ -208,6 +251,7 @@ static void test_failing_allocations(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sec_CVE_2025_63389_scopes),
+        cmocka_unit_test(test_sec_CVE_2025_59425_every_byte_counts),
         cmocka_unit_test(test_sec_S_NET_5_stored_as_hash),
         cmocka_unit_test(test_expiry_and_models),
         cmocka_unit_test(test_limits),

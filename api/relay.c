@@ -64,7 +64,9 @@ static bool write_all(int fd, const char *data, size_t n) {
 static bool inward(struct link *l, char *buffer) {
     const ssize_t n =
         l->ssl != NULL ? relay_tls_read(l->ssl, buffer, STEP) : recv(l->outer, buffer, STEP, 0);
-    return n > 0 && write_all(l->inner, buffer, (size_t)n);
+    const bool ok = n > 0 && write_all(l->inner, buffer, (size_t)n);
+    if (n > 0) OPENSSL_cleanse(buffer, (size_t)n); /* there may be a key in it */
+    return ok;
 }
 
 static bool outward(struct link *l, char *buffer) {

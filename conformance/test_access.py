@@ -222,6 +222,101 @@ def test_sec_S_LC_7_no_key_in_log_or_file(locked, keys):
         assert key[5:] not in log and key[5:] not in stored
 
 
+def in_memory(pid, needle):
+    """Whether it is in memory that the process may write; what is larger than 1 GiB is a sanitizer's."""
+    fd = os.open(f"/proc/{pid}/mem", os.O_RDONLY)
+    try:
+        with open(f"/proc/{pid}/maps") as maps:
+            for line in maps:
+                span, mode = line.split()[:2]
+                at, end = (int(x, 16) for x in span.split("-"))
+                if "w" not in mode or end - at > 1 << 30:
+                    continue
+                try:
+                    if needle in os.pread(fd, end - at, at):
+                        return True
+                except OSError:  # unmapped meanwhile
+                    pass
+        return False
+    finally:
+        os.close(fd)
+
+
+def test_sec_S_LC_8_keys_are_wiped(locked, keys):
+    """Whatever becomes of a request whose head has been read, its key is not in the server's memory afterwards."""
+    pid = locked.process.pid
+    try:
+        in_memory(pid, b"x")
+    except PermissionError:
+        pytest.skip("the memory of other processes cannot be read here")
+    unknown = ["cria_" + f"{i:02x}" * 32 for i in range(0xA0, 0xA4)]
+    chunk = b"5\r\nhello\r\n" * 9000 + b"0\r\n\r\n"
+    line = "GET /api/tags HTTP/1.1\r\nHost: localhost\r\n"
+    sent = [(f"{line}Authorization: Bearer {keys['infer']}\r\n\r\n".encode(), 1),
+            (f"{line}x-api-key: {unknown[0]}\r\n\r\n".encode(), 1),
+            (f"POST /api/show HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {keys['manage']}\r\nTransfer-Encoding: chunked\r\n\r\n".encode() + chunk, 1),
+            (f"{line}Authorization: Bearer {unknown[1]}\r\nA: {'a' * 15000}\r\nB: {'a' * 15000}\r\n\r\n".encode(), 1),
+            (f"{line}Authorization: Bearer {unknown[2]}\r\n folded\r\n\r\n".encode(), 1),
+            (f"{line}Authorization: Bearer {unknown[3]}\r\nA: {'a' * 20000}\r\n\r\n".encode(), 1)]
+    held = []
+    for data, n in sent:
+        host, port = locked.netloc.rsplit(":", 1)
+        c = socket.create_connection((host, int(port)), 20)
+        c.sendall(data)
+        got = b""
+        while got.count(b"HTTP/1.1 ") < n:
+            got += c.recv(65536)
+        held.append(c)
+    end = time.time() + 30
+    for key in [keys["infer"], keys["manage"], *unknown]:
+        while in_memory(pid, key[8:].encode()):
+            assert time.time() < end, key
+            time.sleep(0.05)
+    for c in held:
+        c.close()
+
+
+def test_sec_S_LC_7_nothing_private_at_any_level(tmp_path):
+    """Prompts, answers, values of headers and paths, at the level `debug`; control bytes cannot make lines."""
+    s = Server(binary(), {"CRIA_LOG": "debug"}, builtin=True)
+    try:
+        canary = "canary-5f2c"
+        headers = {"Authorization": "Bearer " + canary, "X-Test": canary, "Cookie": canary, "User-Agent": canary, "Origin": "http://" + canary}
+        body = json.dumps({"model": "cria-tiny", "prompt": canary, "system": canary, "options": {"num_predict": 3}}).encode()
+        for path in ("/api/generate", "/v1/chat/completions", f"/{canary}", f"/api/{canary}%0atime=x"):
+            call(s.netloc, "POST", path, body, {k: v for k, v in headers.items() if k != "Origin"})
+            call(s.netloc, "POST", path, body, headers)
+            call(s.netloc, "GET", path, None, {**headers, "X-Request-Id": "a b " + canary})
+            call(s.netloc, "POST", path, b'{"model": "' + canary.encode() + b'", "prompt": }')
+        log = s.log_tail(10_000_000)
+        assert "level=DEBUG" in log or "level=INFO" in log
+        assert canary not in log and all(line.startswith("time=2") for line in log.splitlines())
+    finally:
+        assert s.stop() == 0
+
+
+def test_sec_S_LC_7_a_log_that_cannot_be_written(tmp_path):
+    """The service goes on with a full disk behind its log."""
+    port = free_port()
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "OLLAMA_HOST": f"127.0.0.1:{port}", "OLLAMA_MODELS": str(tmp_path / "models")}
+    with open("/dev/full", "w") as full:
+        server = subprocess.Popen([binary(), "serve"], env=env, stdout=full, stderr=full, stdin=subprocess.DEVNULL)
+    try:
+        end = time.time() + 30
+        while True:
+            try:
+                assert call(f"127.0.0.1:{port}", "GET", "/api/tags")[0].status == 200
+                break
+            except OSError:
+                assert time.time() < end and server.poll() is None
+                time.sleep(0.05)
+        body = json.dumps({"model": "cria-tiny", "prompt": "a", "options": {"num_predict": 3}}).encode()
+        assert '"done":true' in call(f"127.0.0.1:{port}", "POST", "/api/generate", body)[1]
+    finally:
+        server.terminate()
+        assert server.wait(30) == 0
+
+
 def test_sec_S_LC_9_no_core_dumps(locked, keys, server):
     def limit(s):
         with open(f"/proc/{s.process.pid}/limits") as f:
