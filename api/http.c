@@ -1,8 +1,8 @@
 /* http.c - see http.h. Everything happens inside civetweb's begin_request callback: it comes before
  * the library's own routing, file serving and CORS answers, none of which are wanted. Answers are
  * written byte by byte by us, so that their framing is in one place. */
-#include <pthread.h>
 #include <openssl/crypto.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -267,7 +267,8 @@ static struct http_exchange exchange_of(struct mg_connection *conn) {
 static void forget_keys(const struct mg_request_info *info) {
     for (int i = 0; i < info->num_headers; i++) {
         const struct mg_header *line = &info->http_headers[i];
-        if (strcasecmp(line->name, "Authorization") == 0 || strcasecmp(line->name, "x-api-key") == 0)
+        if (strcasecmp(line->name, "Authorization") == 0 ||
+            strcasecmp(line->name, "x-api-key") == 0)
             OPENSSL_cleanse((char *)(uintptr_t)line->value, strlen(line->value));
     }
 }
