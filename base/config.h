@@ -104,8 +104,6 @@ enum status config_set_pair(const char *pair, struct err *e); /* "name=value" */
 /* The path that counts: of $CRIA_CONFIG, or the first that is there; NULL: none. *named tells that
  * the user has named it, so that it must be there. */
 const char *config_path(bool *named);
-/* The files that config_path looks for, i from 0; false behind the last. */
-bool config_candidate(size_t i, struct buf *out);
 /* Reads path (NULL: config_path) as the file layer. On failure (ST_FORMAT, ST_INVALID:
  * "PATH: line 3, column 5: unknown setting 'hots'; did you mean 'host'?") the old one stays. No
  * file at all is ST_OK. */

@@ -30,7 +30,8 @@ const char *config_loaded(void) { return atomic_load(&file_path); }
 
 /* ---- where it is ---- */
 
-bool config_candidate(size_t i, struct buf *out) {
+/* The files that config_path looks for, i from 0; false behind the last. */
+static bool candidate_path(size_t i, struct buf *out) {
     const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
     const struct passwd *user = home == NULL || *home == '\0' ? getpwuid(getuid()) : NULL;
     if (user != NULL) home = user->pw_dir;
@@ -46,7 +47,7 @@ const char *config_path(bool *named) {
     if (*named) return os_intern(path, strlen(path));
     struct buf candidate = {0};
     path = NULL;
-    for (size_t i = 0; path == NULL && config_candidate(i, &candidate); i++) {
+    for (size_t i = 0; path == NULL && candidate_path(i, &candidate); i++) {
         if (candidate.len > 0 && os_file_exists(candidate.data))
             path = os_intern(candidate.data, candidate.len);
         buf_clear(&candidate);

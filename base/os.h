@@ -79,13 +79,11 @@ void os_time_rfc3339(int64_t unix_ns, bool utc, char out[48]);
 
 /* Environment: CRIA_NAME, else OLLAMA_NAME, trimmed of white space, then of quotes (spec/cli.md 6);
  * NULL if unset or empty. `name` without prefix, e.g. "HOST". The text stays valid for the life of
- * the process. Settings are read through config.h, which looks here. Bool: 1 t true T TRUE True, 0
- * f false F FALSE False; any other text is true. */
+ * the process. Settings are read through config.h, which looks here. */
 const char *os_env(const char *name);
 const char *os_env_from(const char *name, bool *ollama); /* and which of the two it was */
 /* A copy that lives as long as the process; equal texts are stored once. NULL: no memory. */
 const char *os_intern(const char *s, size_t n);
-bool os_env_bool(const char *name, bool fallback);
 
 unsigned os_cpu_count(void); /* processors this process may use (affinity, cgroup) */
 size_t os_rss_bytes(void);   /* resident memory now */

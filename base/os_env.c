@@ -78,15 +78,6 @@ const char *os_env(const char *name) {
     return os_env_from(name, &ignored);
 }
 
-bool os_env_bool(const char *name, bool fallback) {
-    static const char *const no[] = {"0", "f", "F", "false", "FALSE", "False"};
-    const char *s = os_env(name);
-    if (s == NULL) return fallback;
-    for (size_t i = 0; i < sizeof no / sizeof *no; i++)
-        if (strcmp(s, no[i]) == 0) return false;
-    return true;
-}
-
 /* ---- processors ---- */
 
 /* Reads a small file of /proc or /sys without the heap; false if that fails. */

@@ -85,27 +85,6 @@ static void test_threads(void **state) {
     }
 }
 
-/* The rows recorded in golden/cli/env.jsonl. */
-static void test_bool(void **state) {
-    (void)state;
-    static const struct {
-        const char *value;
-        bool if_false, if_true;
-    } row[] = {
-        {"", false, true},    {"1", true, true},       {"0", false, false},
-        {"TRUE", true, true}, {"True", true, true},    {"T", true, true},
-        {"t", true, true},    {"yes", true, true},     {"no", true, true},
-        {"on", true, true},   {"2", true, true},       {" 1 ", true, true},
-        {"f", false, false},  {"FALSE", false, false}, {"\"0\"", false, false},
-    };
-    assert_true(os_env_bool("TEST", true));
-    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
-        setenv("OLLAMA_TEST", row[i].value, 1);
-        assert_int_equal(os_env_bool("TEST", false), row[i].if_false);
-        assert_int_equal(os_env_bool("TEST", true), row[i].if_true);
-    }
-}
-
 static void test_machine(void **state) {
     (void)state;
     unsigned n = os_cpu_count();
@@ -127,7 +106,6 @@ int main(void) {
         cmocka_unit_test_setup(test_cria_wins, clear),
         cmocka_unit_test_setup(test_texts_last, clear),
         cmocka_unit_test_setup(test_threads, clear),
-        cmocka_unit_test_setup(test_bool, clear),
         cmocka_unit_test(test_machine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,7 +15,7 @@ static enum flow on(bool ok) { return ok ? FLOW_ON : FLOW_FAIL; }
 
 /* ---- frames ---- */
 
-bool jx_set(struct jx *x, uint32_t id, struct jv v) {
+static bool set_variable(struct jx *x, uint32_t id, struct jv v) {
     struct jframe *f = x->frame;
     if (f->parent == NULL) {
         x->top[id] = v;
@@ -51,7 +51,7 @@ static bool assign(struct jx *x, const struct jnode *target, struct jv v) {
     struct jv object;
     switch (target->kind) {
     case JN_NAME:
-        return jx_set(x, target->id, v);
+        return set_variable(x, target->id, v);
     case JN_ATTR:
         if (!jx_eval(x, target->a, &object)) return false;
         if (object.kind != J_NAMESPACE)
@@ -82,7 +82,7 @@ static bool out_ok(struct jx *x) {
     return !x->out->failed || jx_no_memory(x);
 }
 
-bool jx_capture(struct jx *x, const struct jnode *body, struct jv *out) {
+static bool capture(struct jx *x, const struct jnode *body, struct jv *out) {
     struct buf text = {0}, *before = x->out;
     x->out = &text;
     enum flow f = exec(x, body);
@@ -123,7 +123,7 @@ static enum flow rounds(struct jx *x, const struct jnode *n, struct jlist *items
         f->n = 0;
         l->index = i;
         *ran = true;
-        if (!jx_set(x, x->t->id_loop, (struct jv){.kind = J_LOOP, .loop = l}) ||
+        if (!set_variable(x, x->t->id_loop, (struct jv){.kind = J_LOOP, .loop = l}) ||
             !assign(x, n->list[0], l->item[i]))
             return FLOW_FAIL;
         flow = exec(x, n->body);
@@ -169,7 +169,7 @@ static bool put_rest(struct jx *x, const struct jmacro *m, const struct jargs *a
         if (!jv_list(x, J_TUPLE, 0, &rest)) return false;
         for (size_t i = n; i < a->n; i++)
             if (!jv_push(x, rest.list, a->pos[i])) return false;
-        if (!jx_set(x, x->t->id_varargs, rest)) return false;
+        if (!set_variable(x, x->t->id_varargs, rest)) return false;
     }
     struct jv named;
     if (!jv_dict(x, 0, &named)) return false;
@@ -185,7 +185,7 @@ static bool put_rest(struct jx *x, const struct jmacro *m, const struct jargs *a
         if (!jv_put(x, named.dict, jv_text(a->kw_name[k].p, a->kw_name[k].n), a->kw[k]))
             return false;
     }
-    return !m->uses_kwargs || jx_set(x, x->t->id_kwargs, named);
+    return !m->uses_kwargs || set_variable(x, x->t->id_kwargs, named);
 }
 
 static bool bind_params(struct jx *x, const struct jmacro *m, struct jargs *a) {
@@ -205,7 +205,7 @@ static bool bind_params(struct jx *x, const struct jmacro *m, struct jargs *a) {
                                  p->name[i].p)) {
             return false;
         }
-        if (!jx_set(x, p->id[i], v)) return false;
+        if (!set_variable(x, p->id[i], v)) return false;
     }
     return put_rest(x, m, a);
 }
@@ -216,8 +216,8 @@ bool jx_call_macro(struct jx *x, const struct jmacro *m, struct jargs *a, const 
     unsigned loops = x->loop_depth;
     if (push_frame(x, m->frame) == NULL) return false;
     x->loop_depth = 0;
-    bool ok = caller == NULL || jx_set(x, x->t->id_caller, *caller);
-    ok = ok && bind_params(x, m, a) && jx_capture(x, m->body, out);
+    bool ok = caller == NULL || set_variable(x, x->t->id_caller, *caller);
+    ok = ok && bind_params(x, m, a) && capture(x, m->body, out);
     x->frame = before;
     x->loop_depth = loops;
     return ok;
@@ -250,7 +250,7 @@ static bool call_block(struct jx *x, const struct jnode *n) {
 static bool through(struct jx *x, const struct jnode *body, const struct jnode *chain,
                     struct jv *out) {
     struct jv text, before = x->captured;
-    if (!jx_capture(x, body, &text)) return false;
+    if (!capture(x, body, &text)) return false;
     x->captured = text;
     bool ok = jx_eval(x, chain, out);
     x->captured = before;
@@ -307,7 +307,7 @@ static enum flow statement(struct jx *x, const struct jnode *n) {
     case JN_FILTER_BLOCK:
         return on(through(x, n->body, n->a, &v) && jv_put_str(x, x->out, v) && out_ok(x));
     case JN_MACRO:
-        return on(make_macro(x, n, &v) && jx_set(x, n->id, v));
+        return on(make_macro(x, n, &v) && set_variable(x, n->id, v));
     case JN_CALL_BLOCK:
         return on(call_block(x, n));
     case JN_WITH:

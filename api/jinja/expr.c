@@ -348,7 +348,7 @@ static bool call_value(struct jx *x, struct jv f, struct jargs *a, struct jv *ou
     }
 }
 
-bool jx_call(struct jx *x, struct jv f, struct jargs *a, struct jv *out) {
+static bool call(struct jx *x, struct jv f, struct jargs *a, struct jv *out) {
     if (++x->depth > x->limits->max_depth) return jx_fail(x, "calls are nested too deeply");
     bool ok = call_value(x, f, a, out);
     x->depth--;
@@ -368,7 +368,7 @@ static bool eval_call(struct jx *x, const struct jnode *n, struct jv *out) {
     }
     if (!jx_args(x, n->args, &args)) return false;
     x->line = n->line;
-    return jx_call(x, f, &args, out);
+    return call(x, f, &args, out);
 }
 
 static bool eval_filter(struct jx *x, const struct jnode *n, struct jv *out) {

@@ -9,8 +9,6 @@
 #include "api/jinja/jinja_impl.h"
 #include "base/utf8.h"
 
-#define FILTER(name) static bool name(struct jx *x, struct jv in, struct jargs *a, struct jv *out)
-
 static bool arg_text(struct jx *x, const struct jargs *a, size_t i, const char *name,
                      const char *fallback, struct jtext *out) {
     const struct jv *v = jarg(a, i, name);
@@ -24,22 +22,10 @@ static bool cased(struct jx *x, struct jv in, enum jcase c, struct jv *out) {
     struct jtext t;
     return jv_to_text(x, in, &t) && jtext_case(x, t, c, out);
 }
-FILTER(upper) {
-    (void)a;
-    return cased(x, in, JCASE_UPPER, out);
-}
-FILTER(lower) {
-    (void)a;
-    return cased(x, in, JCASE_LOWER, out);
-}
-FILTER(title) {
-    (void)a;
-    return cased(x, in, JCASE_TITLE, out);
-}
-FILTER(capitalize) {
-    (void)a;
-    return cased(x, in, JCASE_CAPITALIZE, out);
-}
+FILTER(upper) { return cased(x, in, JCASE_UPPER, out); }
+FILTER(lower) { return cased(x, in, JCASE_LOWER, out); }
+FILTER(title) { return cased(x, in, JCASE_TITLE, out); }
+FILTER(capitalize) { return cased(x, in, JCASE_CAPITALIZE, out); }
 
 FILTER(trim) {
     const struct jv *chars = jarg(a, 0, "chars");
@@ -53,7 +39,6 @@ FILTER(trim) {
 
 FILTER(string) {
     struct jtext t;
-    (void)a;
     if (!jv_to_text(x, in, &t)) return false;
     *out = jv_text(t.p, t.n);
     return true;
@@ -68,7 +53,6 @@ FILTER(replace) {
 }
 
 FILTER(safe) {
-    (void)a;
     if (in.kind != J_STRING && !string(x, in, a, &in)) return false;
     in.flag |= JFLAG_SAFE;
     *out = in;
@@ -80,7 +64,6 @@ FILTER(escape) {
     static const char *const to[] = {"&amp;", "&lt;", "&gt;", "&#39;", "&#34;"};
     struct buf b = {0};
     struct jtext t;
-    (void)a;
     if (in.flag & JFLAG_SAFE) {
         *out = in;
         return true;
@@ -137,7 +120,6 @@ FILTER(wordcount) {
     struct jtext t;
     int64_t n = 0;
     bool inside = false;
-    (void)a;
     if (!jv_to_text(x, in, &t)) return false;
     for (size_t i = 0; i < t.n; i++) {
         unsigned char c = (unsigned char)t.p[i];
@@ -197,7 +179,6 @@ static void put_url(struct buf *b, struct jtext t) {
 FILTER(urlencode) {
     struct buf b = {0};
     struct jtext t;
-    (void)a;
     if (in.kind == J_DICT) {
         for (size_t i = 0; i < in.dict->n; i++) {
             if (i > 0) buf_chr(&b, '&');
@@ -218,7 +199,6 @@ FILTER(striptags) {
     struct buf b = {0};
     struct jtext t;
     bool space = false;
-    (void)a;
     if (!jv_to_text(x, in, &t)) return false;
     for (size_t i = 0; i < t.n; i++) {
         const char *end = t.p[i] == '<' ? memchr(t.p + i, '>', t.n - i) : NULL;
@@ -238,7 +218,6 @@ FILTER(striptags) {
 FILTER(xmlattr) {
     struct buf b = {0};
     struct jv text;
-    (void)a;
     if (in.kind != J_DICT) return jx_fail(x, "xmlattr needs a mapping");
     for (size_t i = 0; i < in.dict->n; i++) {
         const struct jentry *e = &in.dict->at[i];
@@ -329,12 +308,10 @@ FILTER(float_) {
     bool ok = jv_is_number(in) || (in.kind == J_STRING && parse_float(jv_str(in), &f));
     if (jv_is_number(in)) f = jv_double(in);
     *out = ok ? jv_float(f) : fallback != NULL ? *fallback : jv_float(0);
-    (void)x;
     return true;
 }
 
 FILTER(abs_) {
-    (void)a;
     if (!jv_is_number(in)) return jx_fail(x, "bad operand type for abs(): '%s'", jv_type_name(in));
     if (in.kind == J_FLOAT)
         *out = jv_float(fabs(in.f));
@@ -372,8 +349,7 @@ FILTER(round_) {
 /* ---- JSON and printing ---- */
 
 FILTER(tojson) {
-    static const struct jjson_style plain = {", ", ": ", -1, false, false};
-    struct jjson_style s = plain;
+    struct jjson_style s = {.item = ", ", .key = ": ", .indent = -1};
     const struct jv *sep = jarg(a, 2, "separators"), *indent_arg = jarg(a, 1, "indent");
     struct buf b = {0};
     int64_t n = -1;
@@ -401,7 +377,6 @@ FILTER(tojson) {
 
 FILTER(pprint) {
     struct buf b = {0};
-    (void)a;
     if (in.kind == J_DICT) { /* keys in order */
         struct jv sorted;
         struct jargs none = {0};
@@ -423,14 +398,12 @@ FILTER(pprint) {
 FILTER(default_) {
     const struct jv *v = jarg(a, 0, "default_value");
     bool empty = jarg_true(a, 1, "boolean", false) && !jv_truth(in);
-    (void)x;
     *out = in.kind == J_UNDEFINED || empty ? (v != NULL ? *v : jv_text("", 0)) : in;
     return true;
 }
 
 FILTER(length) {
     size_t n;
-    (void)a;
     if (!jv_length(x, in, &n)) return false;
     *out = jv_int((int64_t)n);
     return true;

@@ -3,8 +3,6 @@
 
 #include "api/jinja/jinja_impl.h"
 
-#define FILTER(name) static bool name(struct jx *x, struct jv in, struct jargs *a, struct jv *out)
-
 /* ---- one element ---- */
 
 static bool end_of(struct jx *x, struct jv in, bool last, struct jv *out) {
@@ -15,14 +13,8 @@ static bool end_of(struct jx *x, struct jv in, bool last, struct jv *out) {
     *out = l->at[last ? l->n - 1 : 0];
     return true;
 }
-FILTER(first) {
-    (void)a;
-    return end_of(x, in, false, out);
-}
-FILTER(last) {
-    (void)a;
-    return end_of(x, in, true, out);
-}
+FILTER(first) { return end_of(x, in, false, out); }
+FILTER(last) { return end_of(x, in, true, out); }
 
 /* What sort, unique, min, max compare: an attribute, texts in lower case unless told. */
 static bool sort_key(struct jx *x, struct jv v, const struct jv *attribute, bool cased,
@@ -90,7 +82,6 @@ FILTER(join) {
 
 FILTER(list) {
     struct jlist *l;
-    (void)a;
     if (!jv_iterate(x, in, &l) || !jv_list(x, J_LIST, l->n, out)) return false;
     for (size_t i = 0; i < l->n; i++)
         if (!jv_push(x, out->list, l->at[i])) return false;
@@ -100,7 +91,6 @@ FILTER(list) {
 FILTER(reverse) {
     struct jlist *l;
     struct buf b = {0};
-    (void)a;
     if (!jv_iterate(x, in, &l)) return false;
     if (in.kind == J_STRING) {
         for (size_t i = l->n; i-- > 0;) buf_add(&b, l->at[i].s, l->at[i].n);
@@ -114,7 +104,6 @@ FILTER(reverse) {
 
 FILTER(items) {
     struct jv pair;
-    (void)a;
     if (in.kind == J_UNDEFINED) return jv_list(x, J_LIST, 0, out);
     if (in.kind != J_DICT) return jx_fail(x, "Can only get item pairs from a mapping.");
     if (!jv_list(x, J_LIST, in.dict->n, out)) return false;

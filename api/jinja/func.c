@@ -5,11 +5,11 @@
 
 #include "api/jinja/jinja_impl.h"
 
-#define FUNCTION(name) static bool name(struct jx *x, struct jargs *a, struct jv *out)
+#define FUNCTION(name)                                                                             \
+    static bool name(struct jx *x, struct jargs *a MAYBE_UNUSED, struct jv *out MAYBE_UNUSED)
 
 FUNCTION(raise_exception) {
     struct jtext t = {"", 0};
-    (void)out;
     if (a->n > 0 && !jv_to_text(x, a->pos[0], &t)) return false;
     x->failed = true;
     err_set(x->e, ST_INVALID, "%.*s", (int)(t.n < 2000 ? t.n : 2000), t.p);
@@ -115,7 +115,6 @@ FUNCTION(joiner) {
 }
 
 FUNCTION(lipsum) {
-    (void)a;
     *out = jv_text("", 0);
     return jx_burn(x, 0);
 }

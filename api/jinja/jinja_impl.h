@@ -13,6 +13,7 @@
 #include "api/jinja/jinja.h"
 #include "base/arena.h"
 #include "base/map.h"
+#include "base/unused.h"
 
 enum {
     JINJA_MAX_BYTES = 1 << 20, /* of template text; the largest seen in the wild is 35 KB */
@@ -209,7 +210,7 @@ struct jparser {
     struct err *e;
     bool failed;
 };
-/* These return NULL (or false) with the error set. */
+/* These return NULL (or false) with the error set (parser.c, parse_expr.c). */
 struct jnode *jparse_no_memory(struct jparser *p); /* NULL */
 struct jnode *jparse_fail(struct jparser *p, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
@@ -220,8 +221,6 @@ struct jnode *jparse_expression(struct jparser *p, bool with_cond);
 struct jnode *jparse_tuple(struct jparser *p, bool with_cond);
 struct jnode *jparse_target(struct jparser *p, bool with_namespace);
 struct jnode *jparse_filters(struct jparser *p, struct jnode *in, bool first_bare);
-struct jargs_node *jparse_args(struct jparser *p); /* after "(", eats ")" */
-struct jnode *jparse_postfix_call(struct jparser *p);
 bool jparse_is_op(const struct jparser *p, const char *op);
 bool jparse_is_name(const struct jparser *p, const char *name);
 bool jparse_take_op(struct jparser *p, const char *op);
@@ -333,14 +332,22 @@ bool jv_undefined(struct jx *x, struct jv *out, const char *fmt, ...)
 bool jv_put_str(struct jx *x, struct buf *b, struct jv v);  /* as {{ }} prints it */
 bool jv_put_repr(struct jx *x, struct buf *b, struct jv v); /* as inside of a list */
 bool jv_to_text(struct jx *x, struct jv v, struct jtext *out);
+void jinja_put_float(struct buf *b, double f);
+
+/* json.c: values as JSON, as Python's json.dumps writes it and as Go does. */
 struct jjson_style {
     const char *item, *key; /* separators */
     int indent;             /* < 0: none */
-    bool sort, ascii;
+    bool sort;              /* keys of every object */
+    bool ascii;             /* Python: nothing else */
+    bool escape;            /* Go: <, >, & as \u escapes */
 };
 bool jv_put_json(struct jx *x, struct buf *b, struct jv v, const struct jjson_style *s,
                  unsigned depth);
-void jinja_put_float(struct buf *b, double f);
+bool jv_put_go_json(struct jx *x, struct buf *b, struct jv v, const struct jjson_style *s,
+                    unsigned depth);
+/* The entries by key, bytewise; as they are if a key is no string. NULL: failed. */
+struct jentry *jdict_sorted(struct jx *x, const struct jdict *d);
 
 /* text.c: code points and white space. */
 size_t jtext_chars(struct jtext t);                  /* code points */
@@ -361,13 +368,10 @@ bool jx_use_undefined(struct jx *x, struct jv v); /* fails with what it says */
 bool jx_concat(struct jx *x, struct jtext a, struct jtext b, struct jv *out);
 bool jx_negate(struct jx *x, char op, struct jv v, struct jv *out); /* unary + and - */
 bool jx_arith(struct jx *x, char op, struct jv a, struct jv b, struct jv *out);
-bool jx_call(struct jx *x, struct jv f, struct jargs *a, struct jv *out);
 bool jx_call_macro(struct jx *x, const struct jmacro *m, struct jargs *a, const struct jv *caller,
                    struct jv *out);
 bool jx_call_loop(struct jx *x, struct jloop *l, struct jv items, struct jv *out);
-bool jx_capture(struct jx *x, const struct jnode *body, struct jv *out);
 bool jx_args(struct jx *x, const struct jargs_node *n, struct jargs *out);
-bool jx_set(struct jx *x, uint32_t id, struct jv v);
 bool jx_run(struct jx *x); /* the whole template */
 
 /* Argument i, or the keyword; NULL: not given. */
@@ -379,6 +383,9 @@ bool jarg_true(const struct jargs *a, size_t i, const char *name, bool fallback)
 /* ---- tables ---- */
 
 typedef bool jfilter_fn(struct jx *x, struct jv in, struct jargs *a, struct jv *out);
+#define FILTER(name)                                                                               \
+    static bool name(struct jx *x MAYBE_UNUSED, struct jv in MAYBE_UNUSED,                         \
+                     struct jargs *a MAYBE_UNUSED, struct jv *out)
 struct jfilter {
     const char *name;
     jfilter_fn *fn;

@@ -6,7 +6,9 @@
 #include "base/unicode.h"
 #include "base/utf8.h"
 
-#define METHOD(name) static bool name(struct jx *x, struct jv self, struct jargs *a, struct jv *out)
+#define METHOD(name)                                                                               \
+    static bool name(struct jx *x MAYBE_UNUSED, struct jv self, struct jargs *a MAYBE_UNUSED,      \
+                     struct jv *out)
 
 static bool text_arg(struct jx *x, const struct jargs *a, size_t i, const char *method,
                      struct jtext *out) {
@@ -19,26 +21,11 @@ static bool text_arg(struct jx *x, const struct jargs *a, size_t i, const char *
 
 /* ---- strings: cases and ends ---- */
 
-METHOD(upper) {
-    (void)a;
-    return jtext_case(x, jv_str(self), JCASE_UPPER, out);
-}
-METHOD(lower) {
-    (void)a;
-    return jtext_case(x, jv_str(self), JCASE_LOWER, out);
-}
-METHOD(title) {
-    (void)a;
-    return jtext_case(x, jv_str(self), JCASE_TITLE, out);
-}
-METHOD(capitalize) {
-    (void)a;
-    return jtext_case(x, jv_str(self), JCASE_CAPITALIZE, out);
-}
-METHOD(swapcase) {
-    (void)a;
-    return jtext_case(x, jv_str(self), JCASE_SWAP, out);
-}
+METHOD(upper) { return jtext_case(x, jv_str(self), JCASE_UPPER, out); }
+METHOD(lower) { return jtext_case(x, jv_str(self), JCASE_LOWER, out); }
+METHOD(title) { return jtext_case(x, jv_str(self), JCASE_TITLE, out); }
+METHOD(capitalize) { return jtext_case(x, jv_str(self), JCASE_CAPITALIZE, out); }
+METHOD(swapcase) { return jtext_case(x, jv_str(self), JCASE_SWAP, out); }
 
 static bool strip_ends(struct jx *x, struct jv self, const struct jargs *a, bool left, bool right,
                        struct jv *out) {
@@ -295,26 +282,18 @@ static bool all_of(struct jv self, bool digit, bool letter, bool space) {
     return self.n > 0;
 }
 METHOD(isdigit_) {
-    (void)x;
-    (void)a;
     *out = jv_bool(all_of(self, true, false, false));
     return true;
 }
 METHOD(isalpha_) {
-    (void)x;
-    (void)a;
     *out = jv_bool(all_of(self, false, true, false));
     return true;
 }
 METHOD(isalnum_) {
-    (void)x;
-    (void)a;
     *out = jv_bool(all_of(self, true, true, false));
     return true;
 }
 METHOD(isspace_) {
-    (void)x;
-    (void)a;
     *out = jv_bool(all_of(self, false, false, true));
     return true;
 }
@@ -326,14 +305,8 @@ static bool cased(struct jx *x, struct jv self, const char *test, struct jv *out
     *out = jv_bool(yes);
     return true;
 }
-METHOD(isupper_) {
-    (void)a;
-    return cased(x, self, "upper", out);
-}
-METHOD(islower_) {
-    (void)a;
-    return cased(x, self, "lower", out);
-}
+METHOD(isupper_) { return cased(x, self, "upper", out); }
+METHOD(islower_) { return cased(x, self, "lower", out); }
 
 static bool padded(struct jx *x, struct jv self, const struct jargs *a, int side, char fill,
                    struct jv *out) {
@@ -441,14 +414,8 @@ static bool column(struct jx *x, struct jv self, bool values, struct jv *out) {
             return false;
     return true;
 }
-METHOD(dict_keys) {
-    (void)a;
-    return column(x, self, false, out);
-}
-METHOD(dict_values) {
-    (void)a;
-    return column(x, self, true, out);
-}
+METHOD(dict_keys) { return column(x, self, false, out); }
+METHOD(dict_values) { return column(x, self, true, out); }
 
 METHOD(dict_get) {
     if (a->n == 0) return jx_fail(x, "get expected at least 1 argument, got 0");
@@ -503,14 +470,12 @@ METHOD(loop_changed) {
 
 METHOD(cycler_next) {
     struct jcycler *c = self.cycler;
-    (void)a;
     *out = c->item[c->pos];
     c->pos = (c->pos + 1) % c->n;
     return jx_burn(x, 0);
 }
 
 METHOD(cycler_reset) {
-    (void)a;
     self.cycler->pos = 0;
     *out = jv_none();
     return jx_burn(x, 0);

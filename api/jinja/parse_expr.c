@@ -1,97 +1,9 @@
 /* parse_expr.c - expressions, by recursive descent in the order of spec/templates.md 6.4. */
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "api/jinja/jinja_impl.h"
-#include "base/mem.h"
 
-/* ---- helpers ---- */
-
-struct jnode *jparse_fail(struct jparser *p, const char *fmt, ...) {
-    char text[ERR_MSG_SIZE];
-    va_list args;
-    if (p->failed) return NULL;
-    p->failed = true;
-    va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    err_set(p->e, ST_FORMAT, "line %u: %s", p->at->line, text);
-    return NULL;
-}
-
-struct jnode *jparse_no_memory(struct jparser *p) {
-    p->failed = true;
-    err_no_memory(p->e);
-    return NULL;
-}
-
-struct jnode *jnode_new(struct jparser *p, enum jnode_kind kind) {
-    struct jnode *n = arena_zalloc(&p->t->arena, 1, sizeof *n);
-    if (n == NULL) return jparse_no_memory(p);
-    n->kind = (uint8_t)kind;
-    n->line = p->at->line;
-    n->method = -1;
-    return n;
-}
-
-uint32_t jparse_name_id(struct jparser *p, struct jtext name) {
-    struct jinja *t = p->t;
-    bool fresh = false;
-    uint32_t id = 0;
-    if (map_get(&t->names, name.p, name.n, &id)) return id;
-    if (t->n_names == t->cap_names) {
-        uint32_t cap = t->cap_names == 0 ? 64 : t->cap_names * 2;
-        struct jtext *grown = mem_grow(t->name, cap, sizeof *grown);
-        if (grown == NULL) return jparse_no_memory(p), 0;
-        t->name = grown;
-        t->cap_names = cap;
-    }
-    if (!map_put(&t->names, name.p, name.n, t->n_names, &fresh)) return jparse_no_memory(p), 0;
-    t->name[t->n_names] = name;
-    return t->n_names++;
-}
-
-bool jbuilder_add(struct jparser *p, struct jlist_builder *b, struct jnode *node) {
-    if (node == NULL) return false;
-    if (b->n == b->cap) {
-        size_t cap = b->cap == 0 ? 4 : b->cap * 2;
-        struct jnode **grown = arena_zalloc(&p->t->arena, cap, sizeof *grown);
-        if (grown == NULL) return jparse_no_memory(p), false;
-        if (b->n > 0) memcpy(grown, b->at, b->n * sizeof *grown);
-        b->at = grown;
-        b->cap = cap;
-    }
-    b->at[b->n++] = node;
-    return true;
-}
-
-bool jparse_is_op(const struct jparser *p, const char *op) {
-    return p->at->kind == JT_OP && jtext_is(p->at->s, op);
-}
-
-bool jparse_is_name(const struct jparser *p, const char *name) {
-    return p->at->kind == JT_NAME && jtext_is(p->at->s, name);
-}
-
-bool jparse_take_op(struct jparser *p, const char *op) {
-    if (!jparse_is_op(p, op)) return false;
-    p->at++;
-    return true;
-}
-
-bool jparse_take_name(struct jparser *p, const char *name) {
-    if (!jparse_is_name(p, name)) return false;
-    p->at++;
-    return true;
-}
-
-bool jparse_expect_op(struct jparser *p, const char *op) {
-    if (jparse_take_op(p, op)) return true;
-    jparse_fail(p, "expected '%s', got '%.*s'", op, (int)(p->at->s.n < 40 ? p->at->s.n : 40),
-                p->at->s.p);
-    return false;
-}
+/* ---- nodes ---- */
 
 static struct jnode *constant(struct jparser *p, struct jv v) {
     struct jnode *n = jnode_new(p, JN_CONST);
@@ -225,7 +137,8 @@ static bool add_kw(struct jparser *p, struct jargs_node *a, struct jtext name, s
     return true;
 }
 
-struct jargs_node *jparse_args(struct jparser *p) {
+/* After "(", eats ")". */
+static struct jargs_node *parse_args(struct jparser *p) {
     enum { MAX_KEYWORDS = 200 };
     struct jargs_node *a = arena_zalloc(&p->t->arena, 1, sizeof *a);
     struct jlist_builder b = {0};
@@ -302,7 +215,7 @@ static struct jnode *parse_postfix(struct jparser *p, struct jnode *n) {
             n = parse_subscript(p, n);
         } else if (jparse_take_op(p, "(")) {
             struct jnode *call = jnode_new(p, JN_CALL);
-            if (call == NULL || (call->args = jparse_args(p)) == NULL) return NULL;
+            if (call == NULL || (call->args = parse_args(p)) == NULL) return NULL;
             call->a = n;
             call->line = n->line;
             n = call;
@@ -323,7 +236,7 @@ static struct jnode *parse_filter(struct jparser *p, struct jnode *in) {
     if (n->row == NULL && p->conditional == 0)
         return jparse_fail(p, "No filter named '%.*s'.", (int)n->text.n, n->text.p);
     p->at++;
-    if (jparse_take_op(p, "(") && (n->args = jparse_args(p)) == NULL) return NULL;
+    if (jparse_take_op(p, "(") && (n->args = parse_args(p)) == NULL) return NULL;
     return n;
 }
 
@@ -361,7 +274,7 @@ static struct jnode *parse_test(struct jparser *p, struct jnode *in) {
         return jparse_fail(p, "No test named '%.*s'.", (int)n->text.n, n->text.p);
     p->at++;
     if (jparse_take_op(p, "(")) {
-        if ((n->args = jparse_args(p)) == NULL) return NULL;
+        if ((n->args = parse_args(p)) == NULL) return NULL;
     } else if (bare_argument(p)) {
         struct jnode *v = parse_postfix(p, parse_primary(p));
         struct jlist_builder b = {0};

@@ -74,7 +74,7 @@ static enum status enter(struct texec *x) {
     return texec_spend(x, 1);
 }
 
-void *texec_alloc(struct texec *x, size_t size) {
+static void *alloc(struct texec *x, size_t size) {
     if (x->arena->total > x->limits->memory || size > x->limits->memory - x->arena->total) {
         err_set(x->e, ST_LIMIT, "template needs more than %zu bytes of memory", x->limits->memory);
         return NULL;
@@ -88,7 +88,7 @@ enum status texec_take(struct texec *x, struct value *out) {
     if (x->scratch.failed) return err_no_memory(x->e);
     size_t n = x->scratch.len;
     enum status st = texec_spend(x, n / BYTES_PER_STEP);
-    char *p = st == ST_OK ? texec_alloc(x, n) : NULL;
+    char *p = st == ST_OK ? alloc(x, n) : NULL;
     if (p == NULL) return x->e->code;
     if (n != 0) memcpy(p, x->scratch.data, n);
     *out = tvalue_text((struct text){p, n});
@@ -231,7 +231,7 @@ static enum status eval_eager(struct texec *x, const struct value *dot, const st
                               struct value *out, const struct span *span) {
     struct value few[FEW_ARGS] = {{0}}, *args = few;
     size_t i = 0;
-    if (n > FEW_ARGS) args = texec_alloc(x, n * sizeof *args);
+    if (n > FEW_ARGS) args = alloc(x, n * sizeof *args);
     if (args == NULL) return x->e->code;
     for (; arg != NULL; arg = arg->next) {
         enum status st = eval_operand(x, dot, arg, &args[i++]);

@@ -349,7 +349,6 @@ enum status template_render_limited(const struct template *t, const struct templ
 
 /* For functions: costs, memory and errors. A function's message gets its context in exec.c. */
 enum status texec_spend(struct texec *x, uint64_t steps);
-void *texec_alloc(struct texec *x, size_t size);
 enum status texec_take(struct texec *x, struct value *out); /* scratch becomes a string value */
 enum status texec_fail(struct texec *x, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
@@ -399,8 +398,6 @@ enum status tdata_collate(struct arena *a, const json *messages, struct conversa
                           struct err *e);
 /* Tools as values (tools.c); nil for NULL. */
 bool tdata_tools(struct arena *a, const json *tools, struct value *out);
-/* Any JSON as a value; false: no memory. */
-bool tdata_json(struct arena *a, const json *j, struct value *out);
 bool tdata_dict(struct arena *a, const json *object, const struct type *type, struct value *out);
 struct text tdata_string(const json *j); /* "" if it is not a string */
 

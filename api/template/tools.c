@@ -6,17 +6,20 @@
 
 /* ---- any JSON ---- */
 
+/* Any JSON as a value; false: no memory. */
+static bool put_json(struct arena *a, const json *j, struct value *out);
+
 static bool put_array(struct arena *a, const json *j, struct value *out) {
     size_t n = json_len(j), at = 0;
     struct value *item = arena_zalloc(a, n + 1, sizeof *item); /* empty is not nil */
     if (item == NULL) return false;
     for (const json *c = json_first(j); c != NULL; c = json_next(c))
-        if (!tdata_json(a, c, &item[at++])) return false;
+        if (!put_json(a, c, &item[at++])) return false;
     *out = tvalue_list(item, n, NULL);
     return true;
 }
 
-bool tdata_json(struct arena *a, const json *j, struct value *out) {
+static bool put_json(struct arena *a, const json *j, struct value *out) {
     double number = 0;
     bool b = false;
     *out = (struct value){.kind = V_NIL};
@@ -63,7 +66,7 @@ static bool put_dict(struct arena *a, const json *object, const struct type *typ
 }
 
 bool tdata_dict(struct arena *a, const json *object, const struct type *type, struct value *out) {
-    return put_dict(a, object, type, tdata_json, out);
+    return put_dict(a, object, type, put_json, out);
 }
 
 /* ---- schemas ---- */
@@ -104,8 +107,8 @@ static bool put_property(struct arena *a, const json *j, struct value *out) {
     *out = tvalue_record(f, &ttype_property);
     f[3] = tvalue_text(tdata_string(json_get(j, "description")));
     return put_list(a, json_get(j, "anyOf"), &ttype_property_list, put_property, &f[0]) &&
-           put_type(a, json_get(j, "type"), &f[1]) && tdata_json(a, json_get(j, "items"), &f[2]) &&
-           put_list(a, json_get(j, "enum"), NULL, tdata_json, &f[4]) &&
+           put_type(a, json_get(j, "type"), &f[1]) && put_json(a, json_get(j, "items"), &f[2]) &&
+           put_list(a, json_get(j, "enum"), NULL, put_json, &f[4]) &&
            put_dict(a, json_get(j, "properties"), &ttype_nested_properties, put_property, &f[5]) &&
            put_list(a, json_get(j, "required"), &ttype_strings, put_string, &f[6]);
 }
@@ -115,8 +118,7 @@ static bool put_parameters(struct arena *a, const json *j, struct value *out) {
     if (f == NULL) return false;
     *out = tvalue_record(f, &ttype_parameters);
     f[0] = tvalue_text(tdata_string(json_get(j, "type")));
-    return tdata_json(a, json_get(j, "$defs"), &f[1]) &&
-           tdata_json(a, json_get(j, "items"), &f[2]) &&
+    return put_json(a, json_get(j, "$defs"), &f[1]) && put_json(a, json_get(j, "items"), &f[2]) &&
            put_list(a, json_get(j, "required"), &ttype_strings, put_string, &f[3]) &&
            put_dict(a, json_get(j, "properties"), &ttype_properties, put_property, &f[4]);
 }
@@ -137,7 +139,7 @@ static bool put_tool(struct arena *a, const json *j, struct value *out) {
     if (f == NULL) return false;
     *out = tvalue_record(f, &ttype_tool);
     f[0] = tvalue_text(tdata_string(json_get(j, "type")));
-    return tdata_json(a, json_get(j, "items"), &f[1]) &&
+    return put_json(a, json_get(j, "items"), &f[1]) &&
            put_function(a, json_get(j, "function"), &f[2]);
 }
 

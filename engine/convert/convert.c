@@ -101,7 +101,8 @@ static bool is_stray(const struct source *s) {
     return strcmp(s->name, s->orig) == 0 && (strlen(s->name) > 63 || s->n_dims > 4);
 }
 
-void convert_apply_rules(struct conversion *c, const struct rule *rules) {
+/* Gives each source that is still unused to the first rule that fits, then finishes the stacks. */
+static void apply_rules(struct conversion *c, const struct rule *rules) {
     for (size_t i = 0; i < c->n_sources && !convert_failed(c); i++) {
         struct source *s = &c->sources[i];
         const struct rule *r = rules;
@@ -155,7 +156,7 @@ static void convert_model(struct conversion *c) {
     keys_put(c, c->arch->keys);
     if (!convert_failed(c)) vocab_put(c);
     if (!convert_failed(c) && c->arch->meta != NULL) c->arch->meta(c);
-    if (!convert_failed(c)) convert_apply_rules(c, c->arch->rules);
+    if (!convert_failed(c)) apply_rules(c, c->arch->rules);
     if (!convert_failed(c) && c->arch->tensors != NULL) c->arch->tensors(c);
     if (!convert_failed(c)) fp8_put_keys(c);
     if (!convert_failed(c)) put_size_label(c);

@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "base/map.h"
 #include "base/os.h"
+#include "base/unused.h"
 #include "engine/convert/convert.h"
 #include "engine/file/gguf_write.h"
 #include "engine/file/safetensors.h"
@@ -118,8 +119,6 @@ void *convert_zalloc(struct conversion *c, size_t n, size_t size);
 const char *convert_text(struct conversion *c, const char *fmt, ...)
     __attribute__((format(printf, 2, 3))); /* "" on failure */
 
-/* Gives each source that is still unused to the first rule that fits, then finishes the stacks. */
-void convert_apply_rules(struct conversion *c, const struct rule *rules);
 void convert_open_projector(struct conversion *c); /* the second writer, if it is not there */
 void convert_adapter(struct conversion *c);        /* adapter.c */
 
@@ -211,7 +210,6 @@ typedef void rule_fn(struct conversion *c, struct source *s, const struct rule *
 #define RULE(name)                                                                                 \
     void name(struct conversion *c MAYBE_UNUSED, struct source *s MAYBE_UNUSED,                    \
               const struct rule *r MAYBE_UNUSED, const uint32_t num[2] MAYBE_UNUSED)
-#define MAYBE_UNUSED __attribute__((unused))
 
 rule_fn rule_keep;
 rule_fn rule_drop;      /* no output */
@@ -249,8 +247,6 @@ bool out_frames(struct conversion *c, struct source *s, const char *first, const
 void out_values(struct conversion *c, const char *name, const float *values, size_t n); /* F32 */
 void stacks_finish(struct conversion *c);
 void stacks_free(struct conversion *c);
-/* The storage type that 3.2 gives; DT_COUNT: it cannot be stored. */
-enum dtype out_type(const struct source *s, const char *name, enum convert_part part);
 /* Sorts, checks names and shapes, and hands the list to the writers. */
 void outs_finish(struct conversion *c);
 enum status out_write(const struct conversion *c, const struct out *o, struct err *e); /* write.c */

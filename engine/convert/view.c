@@ -118,7 +118,8 @@ static bool is_tower(const char *name) {
     return listed(starts, name, starts_with) || contains(name, "ffn_gate_inp_shexp.weight");
 }
 
-enum dtype out_type(const struct source *s, const char *name, enum convert_part part) {
+/* DT_COUNT: it cannot be stored. */
+static enum dtype out_type(const struct source *s, const char *name, enum convert_part part) {
     if (s->t == NULL) return DT_F32;
     const enum sft_dtype t = s->t->dtype;
     const bool scaled = s->scale != NULL && (t == SFT_F8_E4M3 || t == SFT_I8);
