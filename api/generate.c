@@ -344,6 +344,8 @@ static enum status run(struct gen *g, struct err *e) {
         runner_expire(g->server->runners, &g->model);
         return send_empty(g, "unload");
     }
+    if (!g->r->chat && g->model.can[CAN_IMAGE])
+        return err_set(e, ST_INVALID, "image generation models are not currently supported");
     if ((st = check_raw(g->r, e)) != ST_OK || (st = set_think(g, e)) != ST_OK ||
         (st = check_capabilities(g, e)) != ST_OK || (st = read_options(g, e)) != ST_OK ||
         (st = load(g, e)) != ST_OK)

@@ -385,3 +385,12 @@ def test_a_jinja_model_does_not_cut_its_last_message(ask):
     own = {"model": "fix/jinja", "prompt": long, "template": "{{ .Prompt }}", "stream": False}
     assert ask("POST", "/api/generate", own)["response"] == TEXT
     assert ask("POST", "/api/chat", dict(chat, model="fix/chat", options={"num_ctx": 256}))["message"]["content"] == TEXT
+
+
+def test_models_that_make_images_are_refused(ask):
+    """spec/api.md 5.1: after unloading, before anything else about the model."""
+    ask("POST", "/api/create", {"model": "eleven/image", "from": "fix/chat", "info": {"capabilities": ["image"]}, "stream": False})
+    body = {"model": "eleven/image", "prompt": "1", "raw": True, "system": "x", "stream": False}
+    for more in ({}, {"prompt": ""}):
+        assert ask("POST", "/api/generate", dict(body, **more), 400)["error"] == "image generation models are not currently supported"
+    assert ask("POST", "/api/generate", {"model": "eleven/image", "keep_alive": 0})["done_reason"] == "unload"
