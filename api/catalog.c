@@ -287,6 +287,7 @@ static void add_can(struct catalog_model *m, const char *name) {
     if (m->n_can < sizeof m->can_list / sizeof *m->can_list) m->can_list[m->n_can++] = name;
     for (int c = 0; c < CAN_COUNT; c++)
         if (strcmp(capability_name((enum capability)c), name) == 0) m->can[c] = true;
+    if (strcmp(name, "image") == 0) m->can[CAN_IMAGE] = true; /* errors call it otherwise */
 }
 
 static void find_capabilities(struct catalog_model *m) {

@@ -211,12 +211,18 @@ static enum status send_rendered(struct gen *g, struct err *e) {
     return g->sink->piece(g->sink->arg, &p);
 }
 
+/* Rendered by the Jinja template of its file: what does not fit is an error, not cut. */
+static bool by_jinja(const struct gen *g) {
+    return g->model.way == WAY_JINJA && !g->r->raw && g->own_template == NULL;
+}
+
 /* Spec 3.10, step 2: the first k tokens and the last ones, so that about half of the context is
  * free again. */
 static enum status shorten(struct gen *g, uint32_t n_ctx, size_t keep, bool shift, struct err *e) {
     struct token_list *t = &g->tokens;
     if (g->pictures.n_images > 0) return ST_OK;               /* an image cannot be cut */
-    if (t->len <= n_ctx - 1 || !g->r->truncate) return ST_OK; /* the engine words the error */
+    if (t->len <= n_ctx - 1 || !g->r->truncate || by_jinja(g))
+        return ST_OK; /* the engine words the error */
     if (!shift)
         return err_set(e, ST_LIMIT,
                        "the prompt is longer than the context length currently available to the "
@@ -338,6 +344,8 @@ static enum status run(struct gen *g, struct err *e) {
         runner_expire(g->server->runners, &g->model);
         return send_empty(g, "unload");
     }
+    if (!g->r->chat && g->model.can[CAN_IMAGE])
+        return err_set(e, ST_INVALID, "image generation models are not currently supported");
     if ((st = check_raw(g->r, e)) != ST_OK || (st = set_think(g, e)) != ST_OK ||
         (st = check_capabilities(g, e)) != ST_OK || (st = read_options(g, e)) != ST_OK ||
         (st = load(g, e)) != ST_OK)

@@ -21,7 +21,7 @@ SAY_1 = [{"role": "user", "content": "1"}]
 def server():
     s = Server(binary(), {"OLLAMA_NUM_PARALLEL": "4", "OLLAMA_CONTEXT_LENGTH": "512"})
     fixtures = Fixtures(SETS)
-    for name in ("fix/chat", "fix/both", "fix/insert", "fix/embed"):
+    for name in ("fix/chat", "fix/both", "fix/insert", "fix/embed", "fix/jinja"):
         fixtures.install(s.netloc, name)
     yield s
     log = s.log_tail(4000)
@@ -371,3 +371,26 @@ def test_the_search_takes_the_place_of_a_function_of_its_name(ask):
         return ask("POST", "/v1/responses", {"model": "fix/both", "input": "1", "tools": list(tools)})["usage"]["input_tokens"]
     search, mine = {"type": "web_search"}, {"type": "function", "name": "web_search", "parameters": {"type": "object", "properties": {}}}
     assert tokens(search, mine) == tokens(mine, search) == tokens(search) != tokens(mine)
+
+
+def test_a_jinja_model_does_not_cut_its_last_message(ask):
+    """spec/api.md 3.10: older messages are dropped as with any model; what is left then is an error, not cut."""
+    long, old = "x " * 300 + "1", [{"role": "user", "content": "x " * 300}]
+    chat = {"model": "fix/jinja", "messages": [{"role": "user", "content": long}], "stream": False}
+    for more in ({}, {"shift": False}):
+        assert "exceeds the available context size (256 tokens)" in ask("POST", "/api/chat", dict(chat, **more), 400)["error"]
+    ask("POST", "/api/generate", {"model": "fix/jinja", "prompt": long, "stream": False}, 400)
+    assert ask("POST", "/api/chat", dict(chat, messages=old + SAY_1))["message"]["content"] == TEXT
+    assert ask("POST", "/api/generate", {"model": "fix/jinja", "prompt": long, "raw": True, "stream": False})["response"] == TEXT
+    own = {"model": "fix/jinja", "prompt": long, "template": "{{ .Prompt }}", "stream": False}
+    assert ask("POST", "/api/generate", own)["response"] == TEXT
+    assert ask("POST", "/api/chat", dict(chat, model="fix/chat", options={"num_ctx": 256}))["message"]["content"] == TEXT
+
+
+def test_models_that_make_images_are_refused(ask):
+    """spec/api.md 5.1: after unloading, before anything else about the model."""
+    ask("POST", "/api/create", {"model": "eleven/image", "from": "fix/chat", "info": {"capabilities": ["image"]}, "stream": False})
+    body = {"model": "eleven/image", "prompt": "1", "raw": True, "system": "x", "stream": False}
+    for more in ({}, {"prompt": ""}):
+        assert ask("POST", "/api/generate", dict(body, **more), 400)["error"] == "image generation models are not currently supported"
+    assert ask("POST", "/api/generate", {"model": "eleven/image", "keep_alive": 0})["done_reason"] == "unload"
