@@ -96,13 +96,18 @@ struct store_upload {
     char file[32];       /* its name in the folder; "" once it has the digest's */
 };
 
-/* os_fail() with the path of the file; errno is that of the call that failed. */
-static enum status fail(const struct store_upload *u, const char *verb, struct err *e) {
+/* os_fail() with the path of a file; errno is that of the call that failed. */
+static enum status fail_file(const struct store_upload *u, const char *verb, const char *file,
+                             struct err *e) {
     char path[PATH_ROOM];
     const int code = errno;
-    place_path(u->store, PLACE_BLOBS, u->file, path, NULL);
+    enum status st = place_path(u->store, PLACE_BLOBS, file, path, e);
     errno = code;
-    return os_fail(e, verb, path);
+    return st == ST_OK ? os_fail(e, verb, path) : st;
+}
+
+static enum status fail(const struct store_upload *u, const char *verb, struct err *e) {
+    return fail_file(u, verb, u->file, e);
 }
 
 static enum status open_new(struct store_upload *u, struct err *e) {
@@ -161,7 +166,7 @@ static enum status give_name(struct store_upload *u, const char *digest, struct 
     enum status st = place_of_digest(digest, file, e);
     if (st != ST_OK) return st;
     if (fsync(u->fd) != 0) return fail(u, "fsync", e);
-    if (renameat(u->dir, u->file, u->dir, file) != 0) return fail(u, "rename", e);
+    if (renameat(u->dir, u->file, u->dir, file) != 0) return fail_file(u, "rename", file, e);
     if (u->linked) unlinkat(u->dir, u->file, 0); /* rename leaves it if both are the same file */
     u->file[0] = '\0';
     return place_sync(u->store, PLACE_BLOBS, u->dir, e);

@@ -190,8 +190,9 @@ static enum status check_file(struct check *c, const struct inventory_file *f, s
     char below[320];
     snprintf(below, sizeof below, "blobs/%.300s", f->name);
     if (!f->regular) {
-        set_bad(c, f);
-        tell_file(c, "not-a-file", below, true, FIX_NONE, "it is not a regular file");
+        set_bad(c, f); /* and in the way of the right one */
+        tell_file(c, "not-a-file", below, true, f->kind != FILE_OTHER ? FIX_MOVE : FIX_NONE,
+                  "it is not a regular file");
         return ST_OK;
     }
     switch (f->kind) {

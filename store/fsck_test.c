@@ -161,7 +161,9 @@ static void things_that_are_no_files(void **state UNUSED) {
     assert_int_equal(mkfifo(path, 0600), 0); /* would block who opens it for reading */
     struct store_fsck k = run_fsck(&f, true, &found);
     assert_int_equal(k.n_damaged, 1);
+    assert_int_equal(k.n_repaired, 1); /* it was in the way of the blob */
     assert_non_null(strstr(found.text, "not-a-file"));
+    assert_int_equal(run_fsck(&f, false, &found).n_damaged, 0);
     close_fixture(&f);
 }
 
