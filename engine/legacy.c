@@ -4,6 +4,7 @@
  * finds their rules in engine/vision/combined.c. */
 #include "engine/legacy.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "engine/file/gguf_edit.h"
@@ -78,6 +79,34 @@ static enum status more_gemma3(struct gguf *g, struct err *e) {
     shorten_vocab(g, layout_rows(g, "token_embd.weight"));
     if (layout_number(g, "gemma3", "context_length") < 131072) return ST_OK;
     return layout_edit(g, "gemma3", gemma3_long_edits, e);
+}
+
+static bool is_old_embedding(const struct gguf *g) {
+    return gguf_find_tensor(g, "dense.0.weight") != NULL;
+}
+static const struct edit embedding_edits[] = {
+    {EDIT_ARCH, NULL, "gemma-embedding", 0},
+    {EDIT_F32, "rope.freq_base_swa", NULL, 1e4},
+    {EDIT_TENSOR, "dense.0", "dense_2", 0},
+    {EDIT_TENSOR, "dense.1", "dense_3", 0},
+    {0},
+};
+static enum status more_embedding(struct gguf *g, struct err *e) {
+    static const char *const dense[] = {"dense_2", "dense_3"};
+    enum status st = gguf_edit_drop(g, "gemma-embedding.attention.causal", e);
+    if (st == ST_OK) st = gguf_edit_drop(g, "gemma-embedding.attention.sliding_window_pattern", e);
+    if (st == ST_OK) st = gguf_edit_tensor_name(g, "norm.weight", "output_norm.weight", e);
+    for (int i = 0; st == ST_OK && i < 2; i++) {
+        char name[LAYOUT_KEY_SIZE], in[LAYOUT_KEY_SIZE], out[LAYOUT_KEY_SIZE];
+        snprintf(name, sizeof name, "%s.weight", dense[i]);
+        snprintf(in, sizeof in, "gemma-embedding.%s_feat_in", dense[i]);
+        snprintf(out, sizeof out, "gemma-embedding.%s_feat_out", dense[i]);
+        const struct gguf_tensor *t = gguf_find_tensor(g, name);
+        if (t == NULL || t->dim[0] > UINT32_MAX || t->dim[1] > UINT32_MAX) continue;
+        st = gguf_edit_u32(g, in, (uint32_t)t->dim[0], e);
+        if (st == ST_OK) st = gguf_edit_u32(g, out, (uint32_t)t->dim[1], e);
+    }
+    return st;
 }
 
 static bool is_old_gemma3n(const struct gguf *g) {
@@ -232,6 +261,84 @@ static enum status more_qwen3vlmoe(struct gguf *g, struct err *e) {
     return more_qwen3vl_of(g, "qwen3vlmoe", e);
 }
 
+/* Which layers have keys and values follows from the interval; their number is one for all. */
+static enum status one_head_count(struct gguf *g, const char *arch, struct err *e) {
+    char key[LAYOUT_KEY_SIZE];
+    const struct gguf_kv *kv = gguf_find(g, layout_key(arch, "attention.head_count_kv", key));
+    int64_t most = 0;
+    if (kv == NULL || kv->type != GGUF_ARRAY || !gguf_is_int(kv->elem)) return ST_OK;
+    for (uint64_t i = 0; i < kv->count; i++) {
+        const int64_t n = gguf_elem_int(kv, i);
+        if (n > most) most = n;
+    }
+    return gguf_edit_u32(g, key, most == 0 ? 2 : most <= UINT32_MAX ? (uint32_t)most : 0, e);
+}
+
+static bool ends_with(struct gguf_str s, const char *end) {
+    const size_t n = strlen(end);
+    return s.len >= n && memcmp(s.ptr + s.len - n, end, n) == 0;
+}
+
+static enum status name_dt_biases(struct gguf *g, struct err *e) {
+    enum status st = ST_OK;
+    for (size_t i = 0; st == ST_OK && i < gguf_n_tensors(g); i++) {
+        const struct gguf_str s = gguf_tensor_at(g, i)->name;
+        char from[LAYOUT_KEY_SIZE], to[LAYOUT_KEY_SIZE];
+        if (!ends_with(s, ".ssm_dt")) continue;
+        snprintf(from, sizeof from, "%.*s", (int)s.len, s.ptr);
+        snprintf(to, sizeof to, "%.*s.bias", (int)s.len, s.ptr);
+        st = gguf_edit_tensor_name(g, from, to, e);
+    }
+    return st;
+}
+
+static bool is_old_qwen35_of(const struct gguf *g, const char *arch) {
+    static const char *const keys[] = {"vision.block_count", "image_token_id",
+                                       "ssm.v_head_reordered", "rope.mrope_interleaved"};
+    for (int i = 0; i < 4; i++)
+        if (layout_has(g, arch, keys[i])) return true;
+    return layout_has_tensors(g, "mtp.") || layout_has_tensors(g, "v.");
+}
+static bool is_old_qwen35(const struct gguf *g) { return is_old_qwen35_of(g, "qwen35"); }
+static bool is_old_qwen35moe(const struct gguf *g) {
+    return is_old_qwen35_of(g, "qwen35moe") || layout_has(g, "qwen35moe", "feed_forward_length");
+}
+static enum status more_qwen35_of(struct gguf *g, const char *arch, struct err *e) {
+    char key[LAYOUT_KEY_SIZE];
+    layout_key(arch, "rope.dimension_sections", key);
+    enum status st = one_head_count(g, arch, e);
+    if (st == ST_OK) st = name_dt_biases(g, e);
+    return st == ST_OK ? copy_sections(g, key, key, e) : st;
+}
+static enum status more_qwen35(struct gguf *g, struct err *e) {
+    return more_qwen35_of(g, "qwen35", e);
+}
+static enum status more_qwen35moe(struct gguf *g, struct err *e) {
+    return more_qwen35_of(g, "qwen35moe", e);
+}
+
+static bool is_old_qwen3next(const struct gguf *g) {
+    for (size_t i = 0; i < gguf_n_tensors(g); i++)
+        if (ends_with(gguf_tensor_at(g, i)->name, ".ssm_dt")) return true;
+    return false;
+}
+static enum status more_qwen3next(struct gguf *g, struct err *e) {
+    const enum status st = one_head_count(g, "qwen3next", e);
+    return st == ST_OK ? name_dt_biases(g, e) : st;
+}
+
+static bool is_old_lfm2(const struct gguf *g) {
+    return gguf_find_tensor(g, "output_norm.weight") != NULL &&
+           gguf_find_tensor(g, "token_embd_norm.weight") == NULL;
+}
+static enum status more_lfm2(struct gguf *g, struct err *e) {
+    const int64_t rows = layout_rows(g, "blk.0.ffn_gate.weight");
+    enum status st = gguf_edit_tensor_name(g, "output_norm.weight", "token_embd_norm.weight", e);
+    if (st == ST_OK) st = gguf_edit_str(g, "tokenizer.ggml.pre", "lfm2", e);
+    if (st != ST_OK || rows < 1 || rows > UINT32_MAX) return st;
+    return gguf_edit_u32(g, "lfm2.feed_forward_length", (uint32_t)rows, e);
+}
+
 static const struct edit glm4moelite_edits[] = {
     {EDIT_ARCH, NULL, "deepseek2", 0},
     {EDIT_COPY, "attention.key_length_mla", "attention.key_length", 0},
@@ -285,16 +392,21 @@ static const struct layout {
     const struct edit *edits;             /* NULL: none */
     enum status (*more)(struct gguf *g, struct err *e);
 } layouts[] = {
+    {"gemma3", is_old_embedding, embedding_edits, more_embedding},
     {"gemma3", is_old_gemma3, gemma3_edits, more_gemma3},
     {"gemma3n", is_old_gemma3n, gemma3n_edits, more_gemma3n},
     {"gemma4", is_old_gemma4, gemma4_edits, more_gemma4},
     {"glm4moelite", NULL, glm4moelite_edits, more_glm4moelite},
     {"glmocr", NULL, glmocr_edits, more_glmocr},
     {"gptoss", NULL, gptoss_edits, more_gptoss},
+    {"lfm2", is_old_lfm2, NULL, more_lfm2},
     {"llama", is_old_llama, NULL, more_llama},
     {"mistral3", is_old_mistral3, mistral3_edits, more_mistral3},
     {"olmo3", NULL, olmo3_edits, NULL},
     {"qwen25vl", NULL, qwen25vl_edits, more_qwen25vl},
+    {"qwen35", is_old_qwen35, NULL, more_qwen35},
+    {"qwen35moe", is_old_qwen35moe, NULL, more_qwen35moe},
+    {"qwen3next", is_old_qwen3next, NULL, more_qwen3next},
     {"qwen3vl", NULL, NULL, more_qwen3vl},
     {"qwen3vlmoe", NULL, NULL, more_qwen3vlmoe},
 };
@@ -303,7 +415,7 @@ enum status legacy_translate(struct gguf *g, struct err *e) {
     for (size_t i = 0; i < sizeof layouts / sizeof layouts[0]; i++) {
         const struct layout *l = &layouts[i];
         if (!layout_text_is(g, "general.architecture", l->arch)) continue;
-        if (l->is_old != NULL && !l->is_old(g)) return ST_OK;
+        if (l->is_old != NULL && !l->is_old(g)) continue;
         enum status st = layout_edit(g, l->arch, l->edits, e);
         return st == ST_OK && l->more != NULL ? l->more(g, e) : st;
     }

@@ -247,6 +247,68 @@ static void test_glm4moelite(void **state) {
     gguf_close(g);
 }
 
+static void test_embeddinggemma(void **state) {
+    (void)state;
+    struct err e = {0};
+    struct gguf *g = open_golden("gemma-embedding");
+    OK(gguf_edit_drop(g, "gemma-embedding.dense_2_feat_in", &e));
+    OK(gguf_edit_drop(g, "gemma-embedding.dense_2_feat_out", &e));
+    OK(gguf_edit_drop(g, "gemma-embedding.dense_3_feat_in", &e));
+    OK(gguf_edit_drop(g, "gemma-embedding.dense_3_feat_out", &e));
+    OK(gguf_edit_drop(g, "gemma-embedding.rope.freq_base_swa", &e));
+    OK(gguf_edit_arch(g, "gemma-embedding", "gemma3", &e));
+    OK(gguf_edit_u32(g, "gemma3.attention.causal", 0, &e));
+    OK(gguf_edit_tensor_names(g, "dense_2", "dense.0", &e));
+    OK(gguf_edit_tensor_names(g, "dense_3", "dense.1", &e));
+    OK(gguf_edit_tensor_name(g, "output_norm.weight", "norm.weight", &e));
+    OK(legacy_translate(g, &e));
+    assert_int_equal(u32(g, "gemma-embedding.dense_2_feat_out"), 96);
+    assert_int_equal(u32(g, "gemma-embedding.dense_3_feat_in"), 96);
+    assert_null(gguf_find(g, "gemma-embedding.attention.causal"));
+    expect_same_program("gemma-embedding", g);
+}
+
+static void test_lfm2(void **state) {
+    (void)state;
+    struct err e = {0};
+    struct gguf *g = open_golden("lfm2");
+    const uint32_t n_ff = u32(g, "lfm2.feed_forward_length");
+    OK(gguf_edit_u32(g, "lfm2.feed_forward_length", 12, &e));
+    OK(gguf_edit_str(g, "tokenizer.ggml.pre", "llama-bpe", &e));
+    OK(gguf_edit_tensor_name(g, "token_embd_norm.weight", "output_norm.weight", &e));
+    OK(legacy_translate(g, &e));
+    assert_text(g, "tokenizer.ggml.pre", "lfm2");
+    assert_int_equal(u32(g, "lfm2.feed_forward_length"), n_ff);
+    expect_same_program("lfm2", g);
+}
+
+/* Keys and names; the family's own golden models are larger than this tree's. */
+static void test_qwen35(void **state) {
+    (void)state;
+    static const char *const family[] = {"qwen35", "qwen35moe", "qwen3next"};
+    static const int32_t sections[] = {3, 2, 1};
+    for (int i = 0; i < 3; i++)
+        for (int old = 0; old < 2; old++) {
+            struct err e = {0};
+            char kv[64], dims[64], sign[64];
+            struct gguf *g = open_golden("lfm2"); /* its numbers of heads are {0, 2, 0} */
+            snprintf(kv, sizeof kv, "%s.attention.head_count_kv", family[i]);
+            snprintf(dims, sizeof dims, "%s.rope.dimension_sections", family[i]);
+            snprintf(sign, sizeof sign, "%s.ssm.v_head_reordered", family[i]);
+            OK(gguf_edit_arch(g, "lfm2", family[i], &e));
+            OK(gguf_edit_i32s(g, dims, sections, 3, &e));
+            if (old) OK(gguf_edit_bool(g, sign, true, &e));
+            if (old) OK(gguf_edit_tensor_name(g, "blk.0.ffn_up.weight", "blk.0.ssm_dt", &e));
+            if (!old && i == 1) OK(gguf_edit_drop(g, "qwen35moe.feed_forward_length", &e));
+            OK(legacy_translate(g, &e));
+            assert_int_equal(gguf_find(g, kv)->type == GGUF_U32, old != 0);
+            if (old) assert_int_equal(u32(g, kv), 2);
+            assert_int_equal(gguf_find(g, dims)->count, old && i < 2 ? 4 : 3);
+            if (old) assert_non_null(gguf_find_tensor(g, "blk.0.ssm_dt.bias"));
+            gguf_close(g);
+        }
+}
+
 /* ---- the vocabulary of Llama 3 ---- */
 
 static void put(struct buf *b, uint64_t x, unsigned n) {
@@ -314,6 +376,9 @@ static void test_clashing_names_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_embeddinggemma),
+        cmocka_unit_test(test_lfm2),
+        cmocka_unit_test(test_qwen35),
         cmocka_unit_test(test_gptoss),
         cmocka_unit_test(test_olmo3),
         cmocka_unit_test(test_gemma3),

@@ -228,6 +228,15 @@ enum status gguf_edit_tensor_names(struct gguf *g, const char *from, const char 
     return index_tensors(g, e);
 }
 
+enum status gguf_edit_tensor_name(struct gguf *g, const char *from, const char *to, struct err *e) {
+    uint32_t i;
+    if (!map_get(&g->names, from, strlen(from), &i)) return ST_OK;
+    char *name = arena_strndup(&g->edits, to, strlen(to));
+    if (name == NULL) return err_no_memory(e);
+    g->tensor[i].name = text(name);
+    return index_tensors(g, e);
+}
+
 void gguf_edit_rows(struct gguf *g, const char *tensor, int64_t n) {
     uint32_t i;
     if (!map_get(&g->names, tensor, strlen(tensor), &i)) return;

@@ -30,6 +30,8 @@ enum status gguf_edit_each(struct gguf *g, const char *key, gguf_edit_fn *fn, st
 void gguf_edit_shorten(struct gguf *g, const char *key, uint64_t count); /* an array, if longer */
 /* In every tensor name the first `from` becomes `to`. ST_FORMAT if two become one. */
 enum status gguf_edit_tensor_names(struct gguf *g, const char *from, const char *to, struct err *e);
+/* The tensor of exactly this name gets another; nothing if there is none. ST_FORMAT as above. */
+enum status gguf_edit_tensor_name(struct gguf *g, const char *from, const char *to, struct err *e);
 void gguf_edit_rows(struct gguf *g, const char *tensor, int64_t n); /* keeps the first n rows */
 /* Only tensors whose name begins with one of these stay; the list ends with NULL. */
 enum status gguf_edit_keep_tensors(struct gguf *g, const char *const *prefixes, struct err *e);

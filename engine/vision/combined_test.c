@@ -307,16 +307,6 @@ static void test_packed_limits(void **state) {
 /* ---- what is refused --------------------------------------------------------------------------
  */
 
-static void assert_refused(struct gguf *g, const char *why) {
-    struct device dev;
-    struct projector *p;
-    struct err e = {0};
-    OK(device_open(&dev, "ref", &(struct device_params){0}, &e));
-    assert_int_not_equal(projector_load(&p, g, &dev, NULL, &e), ST_OK);
-    if (strstr(e.msg, why) == NULL) fail_msg("'%s' does not say '%s'", e.msg, why);
-    device_close(&dev);
-}
-
 static void test_refused(void **state) {
     (void)state;
     struct err e = {0};

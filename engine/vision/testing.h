@@ -95,4 +95,15 @@ UNUSED static struct picture_rows rows_by(struct gguf *g, const struct picture *
     return rows;
 }
 
+/* Loading a file (taken) fails, and the message says why. */
+UNUSED static void assert_refused(struct gguf *g, const char *why) {
+    struct device dev;
+    struct projector *p;
+    struct err e = {0};
+    OK(device_open(&dev, "ref", &(struct device_params){0}, &e));
+    assert_int_not_equal(projector_load(&p, g, &dev, NULL, &e), ST_OK);
+    if (strstr(e.msg, why) == NULL) fail_msg("'%s' does not say '%s'", e.msg, why);
+    device_close(&dev);
+}
+
 #endif

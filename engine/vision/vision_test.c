@@ -231,7 +231,7 @@ static void test_encoding_repeats(void **state) {
     cria_engine_close(eng);
 }
 
-static void assert_refused(struct cria_engine *eng, const char *path, const char *why) {
+static void assert_unopened(struct cria_engine *eng, const char *path, const char *why) {
     struct cria_vision *v;
     struct err e = {0};
     assert_int_not_equal(cria_vision_open(&v, eng, path, NULL, &e), ST_OK);
@@ -241,9 +241,9 @@ static void assert_refused(struct cria_engine *eng, const char *path, const char
 static void test_refused(void **state) {
     (void)state;
     struct cria_engine *eng = open_engine(llama, 64, 16);
-    assert_refused(eng, GOLDEN "gemma3/mmproj.gguf", "rows of 48 values, the model takes 64");
-    assert_refused(eng, llama, "architecture 'llama' is no projector");
-    assert_refused(eng, GOLDEN "qwen3vl/mmproj.gguf", "rows of 128 values");
+    assert_unopened(eng, GOLDEN "gemma3/mmproj.gguf", "rows of 48 values, the model takes 64");
+    assert_unopened(eng, llama, "architecture 'llama' is no projector");
+    assert_unopened(eng, GOLDEN "qwen3vl/mmproj.gguf", "rows of 128 values");
     struct cria_vision *v = open_vision(eng, "llava-mlp");
     const struct cria_encoded *a = encode(v, 9, 9, 1);
     const struct cria_image *image[] = {first_image(a), first_image(a)};
