@@ -15,6 +15,12 @@ val block_norm_plain(struct forward *f, const char *name, val x, uint32_t group)
     return p_norm(f->p, name, x, (struct weight){NULL, NULL}, style);
 }
 
+val block_low_rank(struct forward *f, const char *name, val x, const struct tensor *a,
+                   const struct tensor *b) {
+    x = p_linear1(f->p, name, x, (struct weight){a, NULL});
+    return p_linear1(f->p, name, x, (struct weight){b, NULL});
+}
+
 /* x + residual_scale * y */
 static val add_branch(struct forward *f, val x, val y) {
     const float scale = f->m->hp.residual_scale;
@@ -69,8 +75,10 @@ enum status block_share_kv(struct model *m, uint32_t first, const char *key, str
         l->kv_layer = first - (l->window ? 2 : 1);
         const struct layer *from = &m->layers[l->kv_layer];
         if (from->window != l->window || from->n_head_kv != l->n_head_kv)
-            return hparam_error(m, key, e,
-                                "lets layer %u share the cache of layer %u, another kind", il,
+            return hparam_clash(m, key,
+                                "block_count nextn_predict_layers attention.head_count_kv "
+                                "attention.sliding_window_pattern",
+                                e, "lets layer %u share the cache of layer %u, another kind", il,
                                 l->kv_layer);
     }
     return ST_OK;

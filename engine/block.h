@@ -26,6 +26,9 @@ val block_layer(struct forward *f, uint32_t il, val x);
 val block_norm(struct forward *f, const char *name, val x, struct weight n);
 /* A norm without a weight over pieces of `group`; 0: the row. */
 val block_norm_plain(struct forward *f, const char *name, val x, uint32_t group);
+/* b (a x): one product of low rank. */
+val block_low_rank(struct forward *f, const char *name, val x, const struct tensor *a,
+                   const struct tensor *b);
 
 /* The head, with what the model does to logits. */
 val block_logits(struct forward *f, val x, struct weight head);
@@ -33,6 +36,8 @@ val block_logits(struct forward *f, val x, struct weight head);
 /* block_attn.c */
 val block_attn(struct forward *f, uint32_t il, val x);
 struct rope_style block_rope(const struct forward *f, const struct layer *l);
+/* A `derive` of families whose rope turns whole heads: a file that says otherwise is broken. */
+enum status block_whole_rope(struct model *m, struct err *e);
 float block_rope_magnitude(const struct hparams *hp); /* of cos and sin */
 
 /* block_mla.c: latent attention, with or without a choice of cells. */

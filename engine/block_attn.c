@@ -24,6 +24,14 @@ float block_rope_magnitude(const struct hparams *hp) {
     return hp->rope_attn_factor * yarn_log(hp, hp->yarn_mscale) / yarn_log(hp, hp->yarn_log_mul);
 }
 
+enum status block_whole_rope(struct model *m, struct err *e) {
+    char keys[128] = "";
+    if (m->hp.n_rot == m->hp.head_dim) return ST_OK;
+    hparam_list(m, "rope.dimension_count attention.key_length", keys, sizeof keys);
+    return err_set(e, ST_FORMAT, "invalid n_rot: %u, expected %u (%s)", m->hp.n_rot, m->hp.head_dim,
+                   keys);
+}
+
 /* rope_freqs wins; longrope has one table for contexts longer than the original, one for others. */
 static const struct tensor *rope_factors(const struct forward *f) {
     const struct model *m = f->m;

@@ -7,6 +7,7 @@
 struct mlp {
     struct weight gate, up, down;
     const char *name;
+    float sparsity; /* p_sparsify of the gate; 0: none */
 };
 
 static enum act block_act(const struct forward *f) {
@@ -20,6 +21,7 @@ static val mlp(struct forward *f, const struct mlp *w, val x) {
     val out[2], hidden;
     if (w->gate.w != NULL) {
         p_linear(f->p, x, 2, (const struct weight[]){w->gate, w->up}, name, out);
+        if (w->sparsity != 0) out[0] = p_sparsify(f->p, "gate", out[0], w->sparsity);
         hidden = p_glu(f->p, "act", act, out[0], out[1]);
     } else {
         val up = p_linear1(f->p, "up", x, w->up);
@@ -33,7 +35,8 @@ val block_ffn_dense(struct forward *f, const struct layer *l, val x) {
     const struct mlp w = {{l->ffn_gate, l->ffn_gate_b},
                           {l->ffn_up, l->ffn_up_b},
                           {l->ffn_down, l->ffn_down_b},
-                          "ffn"};
+                          "ffn",
+                          l->gate_sparsity};
     return mlp(f, &w, x);
 }
 
@@ -89,7 +92,7 @@ val block_experts(struct forward *f, const struct layer *l, val x, val logits) {
 /* Every row's experts, which may have a gate of their own: sigmoid of one product. */
 static val shared_experts(struct forward *f, const struct layer *l, val x) {
     const struct mlp w = {
-        {l->shared_gate, NULL}, {l->shared_up, NULL}, {l->shared_down, NULL}, "shared"};
+        {l->shared_gate, NULL}, {l->shared_up, NULL}, {l->shared_down, NULL}, "shared", 0};
     val y = mlp(f, &w, x);
     if (l->shared_router == NULL) return y;
     val gate = p_linear1(f->p, "shared_gate", x, (struct weight){l->shared_router, NULL});

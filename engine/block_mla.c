@@ -21,18 +21,24 @@ enum status block_mla_derive(struct model *m, struct err *e) {
     }
     if (hp->kv_rank == 0) return hparam_error(m, "attention.kv_lora_rank", e, "is missing or 0");
     if (hp->n_rot == 0 || hp->n_rot >= hp->mla_dim_k)
-        return hparam_error(m, "rope.dimension_count", e, "is %u, expected 1 to %u", hp->n_rot,
-                            hp->mla_dim_k - 1);
+        return hparam_clash(m, "rope.dimension_count",
+                            "attention.key_length_mla attention.value_length_mla "
+                            "attention.key_length",
+                            e, "is %u, in keys of %u", hp->n_rot, hp->mla_dim_k);
     if (latent && (hp->head_dim != hp->kv_rank + hp->n_rot || hp->head_dim_v != hp->kv_rank))
-        return hparam_error(m, "attention.key_length", e, "is %u, expected %u (and %u for values)",
-                            hp->head_dim, hp->kv_rank + hp->n_rot, hp->kv_rank);
+        return hparam_clash(m, "attention.key_length",
+                            "attention.value_length attention.kv_lora_rank rope.dimension_count", e,
+                            "is %u, expected %u and %u for values", hp->head_dim,
+                            hp->kv_rank + hp->n_rot, hp->kv_rank);
     for (uint32_t il = 0; il < hp->n_layer; il++) {
         struct layer *l = &m->layers[il];
         if (l->recurrent != 0) continue;
         const uint32_t want = latent ? 1 : l->n_head;
         if (l->n_head_kv != want)
-            return hparam_error(m, "attention.head_count_kv", e, "is %u, expected %u", l->n_head_kv,
-                                want);
+            return hparam_clash(m, "attention.head_count_kv",
+                                "attention.head_count attention.key_length_mla "
+                                "attention.value_length_mla",
+                                e, "is %u, expected %u", l->n_head_kv, want);
         l->kv_dim_k = latent ? hp->kv_rank + hp->n_rot : hp->mla_dim_k;
         l->kv_dim_v = latent ? 0 : hp->mla_dim_v;
         if (l->own_index != 0) l->kv_dim_k += hp->index_dim;

@@ -54,11 +54,11 @@ enum status block_mamba2_derive(struct model *m, struct err *e) {
     enum status st = check_sizes(m, e);
     if (st != ST_OK) return st;
     if (inner % hp->ssm_rank != 0)
-        return hparam_error(m, "ssm.time_step_rank", e, "is %u heads, which do not divide %u",
-                            hp->ssm_rank, hp->ssm_inner);
+        return hparam_clash(m, "ssm.time_step_rank", "ssm.inner_size", e,
+                            "is %u heads, which do not divide %u", hp->ssm_rank, hp->ssm_inner);
     if (n_group == 0 || hp->ssm_rank % n_group != 0)
-        return hparam_error(m, "ssm.group_count", e, "is %u, which does not divide %u heads",
-                            hp->ssm_group, hp->ssm_rank);
+        return hparam_clash(m, "ssm.group_count", "ssm.time_step_rank", e,
+                            "is %u, which does not divide %u heads", hp->ssm_group, hp->ssm_rank);
     return set_states(m, inner + 2 * n_group * hp->ssm_state, inner * hp->ssm_state, e);
 }
 
@@ -70,11 +70,12 @@ enum status block_delta_derive(struct model *m, struct err *e) {
     enum status st = check_sizes(m, e);
     if (st != ST_OK) return st;
     if (n_k == 0 || n_v % n_k != 0)
-        return hparam_error(m, "ssm.group_count", e, "is %u, which does not divide %u heads",
-                            hp->ssm_group, hp->ssm_rank);
+        return hparam_clash(m, "ssm.group_count", "ssm.time_step_rank", e,
+                            "is %u, which does not divide %u heads", hp->ssm_group, hp->ssm_rank);
     if (hp->ssm_inner != n_v * dim)
-        return hparam_error(m, "ssm.inner_size", e, "is %u, expected %u heads of %u", hp->ssm_inner,
-                            hp->ssm_rank, hp->ssm_state);
+        return hparam_clash(m, "ssm.inner_size", "ssm.state_size ssm.time_step_rank", e,
+                            "is %u, expected %u heads of %u", hp->ssm_inner, hp->ssm_rank,
+                            hp->ssm_state);
     return set_states(m, (2 * n_k + n_v) * dim, n_v * dim * dim, e);
 }
 

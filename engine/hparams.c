@@ -78,6 +78,30 @@ enum status hparam_error(const struct model *m, const char *key, struct err *e, 
     return err_set(e, ST_FORMAT, "key %s.%s %s", m->arch->name, key, text);
 }
 
+void hparam_list(const struct model *m, const char *keys, char *out, size_t size) {
+    while (*keys != '\0') {
+        const size_t n = strcspn(keys, " "), at = strlen(out);
+        char suffix[128], key[KEY_SIZE];
+        snprintf(suffix, sizeof suffix, "%.*s", (int)n, keys);
+        full_key(m, suffix, key);
+        if (hparam_given(m, suffix) && strstr(out, key) == NULL)
+            snprintf(out + at, size - at, "%s%s", at != 0 ? ", " : "", key);
+        keys += n + (keys[n] == ' ');
+    }
+}
+
+enum status hparam_clash(const struct model *m, const char *key, const char *others, struct err *e,
+                         const char *fmt, ...) {
+    char text[160], list[320] = "";
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    hparam_list(m, others, list, sizeof list);
+    if (list[0] == '\0') return hparam_error(m, key, e, "%s", text);
+    return err_set(e, ST_FORMAT, "key %s.%s %s (%s)", m->arch->name, key, text, list);
+}
+
 /* ---- reading ----------------------------------------------------------------------------------
  */
 
@@ -100,18 +124,37 @@ static enum status wrong_type(const char *key, const struct gguf_kv *kv, const c
                    want);
 }
 
-/* A scalar for all layers, or an array with one entry for each block. */
+/* Arrays have an entry for each block, or for each but those that predict further tokens, which are
+ * as the last one then. */
+static bool right_length(const struct model *m, const struct gguf_kv *kv) {
+    return kv->count != 0 && kv->count <= m->hp.n_block &&
+           kv->count >= m->hp.n_block - m->hp.n_nextn;
+}
+
+static enum status wrong_length(const struct model *m, const char *key, const struct gguf_kv *kv,
+                                struct err *e) {
+    char why[KEY_SIZE] = "";
+    hparam_list(m, "block_count nextn_predict_layers", why, sizeof why);
+    return err_set(e, ST_FORMAT, "key %s has wrong array length; expected %u, got %" PRIu64 " (%s)",
+                   key, m->hp.n_block, kv->count, why);
+}
+
+/* Which element is that of layer il. */
+static uint64_t elem_of(const struct gguf_kv *kv, uint32_t il) {
+    if (kv->type != GGUF_ARRAY) return 0;
+    return il < kv->count ? il : kv->count - 1;
+}
+
+/* A scalar for all layers, or an array. */
 static enum status read_layer_u32(struct model *m, const struct hparam_spec *s, const char *key,
                                   struct err *e) {
     const struct gguf_kv *kv = gguf_find(m->gguf, key);
     const bool array = kv->type == GGUF_ARRAY;
     if (!gguf_is_int(kv->elem) && !(kv->elem == GGUF_BOOL && s->high == 1))
         return wrong_type(key, kv, "an integer", e);
-    if (array && kv->count < m->hp.n_layer)
-        return err_set(e, ST_FORMAT, "key %s has wrong array length; expected %u, got %" PRIu64,
-                       key, m->hp.n_block, kv->count);
+    if (array && !right_length(m, kv)) return wrong_length(m, key, kv, e);
     for (uint32_t il = 0; il < m->hp.n_layer; il++) {
-        int64_t x = gguf_elem_int(kv, array ? il : 0);
+        int64_t x = gguf_elem_int(kv, elem_of(kv, il));
         if (x < 0 || !in_range(s, (double)x)) return out_of_range(m, s, (double)x, e);
         *u32_at(&m->layers[il], s->offset) = (uint32_t)x;
     }
@@ -135,13 +178,22 @@ static enum status read_sections(struct model *m, const struct hparam_spec *s, c
     return ST_OK;
 }
 
+/* Some keys are needed because of what another one says. */
+static enum status not_found(const struct model *m, const struct hparam_spec *s, const char *key,
+                             struct err *e) {
+    char why[KEY_SIZE] = "";
+    if (s->needed_by != NULL) hparam_list(m, s->needed_by, why, sizeof why);
+    return err_set(e, ST_FORMAT, "key not found in model: %s%s%s%s", key, why[0] != 0 ? " (" : "",
+                   why, why[0] != 0 ? ")" : "");
+}
+
 static enum status read_hparam(struct model *m, const struct hparam_spec *s, struct err *e) {
     char key[KEY_SIZE];
     void *to = (char *)&m->hp + s->offset;
     enum status st = ST_OK;
     double x = 0;
     if (gguf_find(m->gguf, full_key(m, s->key, key)) == NULL)
-        return s->required ? err_set(e, ST_FORMAT, "key not found in model: %s", key) : ST_OK;
+        return s->required ? not_found(m, s, key, e) : ST_OK;
     switch (s->kind) {
     case HP_U32:
         st = gguf_get_u32(m->gguf, key, to, e);
@@ -229,9 +281,7 @@ static enum status read_windows(struct model *m, struct err *e) {
     if (period == 0 || m->hp.n_swa == 0) return ST_OK;
     if (kv != NULL && !gguf_is_int(kv->elem) && kv->elem != GGUF_BOOL)
         return wrong_type(key, kv, "integers or bools", e);
-    if (array && kv->count < m->hp.n_layer)
-        return err_set(e, ST_FORMAT, "key %s has wrong array length; expected %u, got %" PRIu64,
-                       key, m->hp.n_block, kv->count);
+    if (array && !right_length(m, kv)) return wrong_length(m, key, kv, e);
     if (kv != NULL && !flags) {
         int64_t x = gguf_elem_int(kv, 0);
         if (x < 0 || x > UINT32_MAX) return err_set(e, ST_FORMAT, "key %s is %" PRId64, key, x);
@@ -241,7 +291,7 @@ static enum status read_windows(struct model *m, struct err *e) {
         const uint32_t phase = period != 0 ? il % period : 0;
         const bool dense =
             period != 0 && phase == (m->arch->style.windows_dense_first ? 0 : period - 1);
-        m->layers[il].window = flags ? gguf_elem_int(kv, array ? il : 0) != 0 : !dense;
+        m->layers[il].window = flags ? gguf_elem_int(kv, elem_of(kv, il)) != 0 : !dense;
     }
     return ST_OK;
 }
@@ -268,8 +318,9 @@ static enum status derive_heads(struct model *m, struct err *e) {
         n_head = m->layers[il].n_head;
     if (m->arch->style.hybrid && n_head == 0) needed = false; /* no layer has attention */
     if (needed && (n_head == 0 || hp->n_embd % n_head != 0 || hp->n_embd / n_head > MAX_HEAD_DIM))
-        return hparam_error(m, "attention.head_count", e, "is %u: the heads do not divide %u",
-                            n_head, hp->n_embd);
+        return hparam_clash(m, "attention.head_count",
+                            "embedding_length attention.key_length attention.value_length", e,
+                            "is %u: the heads do not divide %u", n_head, hp->n_embd);
     if (needed && hp->head_dim == 0) hp->head_dim = hp->n_embd / n_head;
     if (needed && hp->head_dim_v == 0) hp->head_dim_v = hp->n_embd / n_head;
     if (hp->head_dim_swa == 0) hp->head_dim_swa = hp->head_dim;
@@ -280,6 +331,15 @@ static enum status derive_heads(struct model *m, struct err *e) {
     return ST_OK;
 }
 
+void layer_size_heads(struct model *m, uint32_t il) {
+    const struct hparams *hp = &m->hp;
+    struct layer *l = &m->layers[il];
+    l->head_dim = l->kv_dim_k = l->window ? hp->head_dim_swa : hp->head_dim;
+    l->head_dim_v = l->kv_dim_v = l->window ? hp->head_dim_v_swa : hp->head_dim_v;
+    l->n_rot = l->window ? hp->n_rot_swa : hp->n_rot;
+    l->rope = l->n_rot != 0;
+}
+
 static void derive_layers(struct model *m) {
     const struct hparams *hp = &m->hp;
     const bool kv_given = hparam_given(m, "attention.head_count_kv");
@@ -287,13 +347,8 @@ static void derive_layers(struct model *m) {
         struct layer *l = &m->layers[il];
         if (!kv_given) l->n_head_kv = l->n_head;
         if (l->mtp) l->window = false;
-        l->head_dim = l->window ? hp->head_dim_swa : hp->head_dim;
-        l->head_dim_v = l->window ? hp->head_dim_v_swa : hp->head_dim_v;
-        l->n_rot = l->window ? hp->n_rot_swa : hp->n_rot;
-        l->rope = l->n_rot != 0;
         l->kv_layer = il;
-        l->kv_dim_k = l->head_dim;
-        l->kv_dim_v = l->head_dim_v;
+        layer_size_heads(m, il);
         l->moe = hp->n_expert != 0 && il >= hp->n_leading_dense && (il + 1) % hp->moe_step == 0;
         if (l->n_ff_exp == 0) l->n_ff_exp = l->n_ff;
     }
@@ -306,18 +361,19 @@ static enum status check_experts(const struct model *m, struct err *e) {
     const struct hparams *hp = &m->hp;
     if (hp->n_expert == 0) return ST_OK;
     if (hp->n_expert_used == 0 || hp->n_expert_used > hp->n_expert)
-        return hparam_error(m, "expert_used_count", e, "is %u, expected 1 to %u", hp->n_expert_used,
-                            hp->n_expert);
+        return hparam_clash(m, "expert_used_count", "expert_count", e, "is %u, expected 1 to %u",
+                            hp->n_expert_used, hp->n_expert);
     if (hp->gating > MOE_SQRT_SOFTPLUS)
         return hparam_error(m, "expert_gating_func", e, "is %u, expected 1 to 4", hp->gating);
     if (hp->n_group <= 1) return ST_OK;
     if (hp->n_expert % hp->n_group != 0)
-        return hparam_error(m, "expert_group_count", e, "is %u, which does not divide %u experts",
-                            hp->n_group, hp->n_expert);
+        return hparam_clash(m, "expert_group_count", "expert_count", e,
+                            "is %u, which does not divide %u experts", hp->n_group, hp->n_expert);
     if (hp->n_group_used == 0 || hp->n_group_used > hp->n_group ||
         hp->n_group_used * (hp->n_expert / hp->n_group) < hp->n_expert_used)
-        return hparam_error(m, "expert_group_used_count", e, "is %u: too few or too many of %u",
-                            hp->n_group_used, hp->n_group);
+        return hparam_clash(m, "expert_group_used_count",
+                            "expert_group_count expert_count expert_used_count", e,
+                            "is %u: too few or too many of %u", hp->n_group_used, hp->n_group);
     return ST_OK;
 }
 
@@ -327,12 +383,14 @@ static enum status check_heads(const struct model *m, uint32_t il, struct err *e
     if (l->n_head == 0)
         return hparam_error(m, "attention.head_count", e, "is 0 for layer %u: no heads", il);
     if (l->n_head_kv == 0 || l->n_head % l->n_head_kv != 0)
-        return hparam_error(m, "attention.head_count_kv", e,
+        return hparam_clash(m, "attention.head_count_kv", "attention.head_count", e,
                             "is %u for layer %u, which does not divide %u heads", l->n_head_kv, il,
                             l->n_head);
     if (l->n_rot > l->head_dim)
-        return hparam_error(m, l->window ? "rope.dimension_count_swa" : "rope.dimension_count", e,
-                            "is %u, expected 0 to %u", l->n_rot, l->head_dim);
+        return hparam_clash(m, l->window ? "rope.dimension_count_swa" : "rope.dimension_count",
+                            "rope.dimension_count attention.key_length attention.key_length_swa "
+                            "embedding_length attention.head_count",
+                            e, "is %u, expected 0 to %u", l->n_rot, l->head_dim);
     return ST_OK;
 }
 
@@ -342,10 +400,11 @@ static enum status check_layer(const struct model *m, uint32_t il, struct err *e
     enum status st = check_heads(m, il, e);
     if (st != ST_OK || l->no_ffn) return st;
     if (!l->moe && l->n_ff == 0)
-        return hparam_error(m, "feed_forward_length", e, "is 0 for layer %u", il);
+        return hparam_clash(m, "feed_forward_length", "expert_count", e, "is 0 for layer %u", il);
     if (l->moe && (l->n_ff_exp == 0 || l->n_ff_exp > (1u << 30) / hp->n_expert_used))
-        return hparam_error(m, "expert_feed_forward_length", e, "is %u for layer %u", l->n_ff_exp,
-                            il);
+        return hparam_clash(m, "expert_feed_forward_length",
+                            "feed_forward_length expert_used_count", e, "is %u for layer %u",
+                            l->n_ff_exp, il);
     return ST_OK;
 }
 
@@ -363,6 +422,7 @@ static enum status read_all(struct model *m, struct err *e) {
     struct hparam_spec used = HP_RANGE("expert_used_count", HP_U32, n_expert_used, 0, MAX_EXPERT);
     enum status st = read_hparams(m, common_hparams, e);
     used.required = m->hp.n_expert != 0;
+    used.needed_by = "expert_count";
     if (st == ST_OK) st = read_hparam(m, &used, e);
     if (st == ST_OK) st = read_hparams(m, common_layer_hparams, e);
     if (st == ST_OK) st = read_norm_eps(m, e);
@@ -384,8 +444,8 @@ static bool has_mtp(const struct model *m) {
 static enum status make_layers(struct model *m, struct err *e) {
     struct hparams *hp = &m->hp;
     if (hp->n_nextn >= hp->n_block)
-        return hparam_error(m, "nextn_predict_layers", e, "is %u of %u blocks", hp->n_nextn,
-                            hp->n_block);
+        return hparam_clash(m, "nextn_predict_layers", "block_count", e, "is %u of %u blocks",
+                            hp->n_nextn, hp->n_block);
     hp->n_layer = hp->n_block - hp->n_nextn;
     hp->n_mtp = m->wants_mtp && has_mtp(m) ? 1 : 0;
     m->layers = arena_zalloc(&m->arena, hp->n_layer + hp->n_mtp, sizeof *m->layers);

@@ -101,6 +101,9 @@ static void test_numbers_out_of_range(void **state) {
         {"gemma4", "gemma4.rope.dimension_count_swa", 99, "rope.dimension_count_swa is 99"},
         {"olmo2", "olmo2.attention.sliding_window", UINT32_MAX, "olmo2.attention.sliding_window"},
         {"llama4", "llama4.expert_used_count", 0, "llama4.expert_used_count is 0"},
+        {"llama4", "llama4.interleave_moe_layer_step", 9, "llama4.interleave_moe_layer_step"},
+        {"deepseek2-v3", "deepseek2.leading_dense_block_count", 99,
+         "deepseek2.leading_dense_block_count"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct err e = {0};
@@ -163,10 +166,14 @@ static void test_arrays(void **state) {
     g = open_golden("gemma4");
     OK(gguf_edit_i32s(g, "gemma4.attention.sliding_window_pattern", two, 2, &e));
     expect_error(g, "sliding_window_pattern has wrong array length; expected 6, got 2");
-    g = open_golden("llama-base"); /* of 2 layers: what is behind them does not matter */
+    g = open_golden("llama-base"); /* of 2 layers */
     OK(gguf_edit_i32s(g, "llama.attention.head_count", three, 3, &e));
+    expect_error(g, "llama.attention.head_count has wrong array length; expected 2, got 3");
+    g = open_golden("llama-base"); /* the last block predicts a further token: it may be left out */
+    OK(gguf_edit_u32(g, "llama.nextn_predict_layers", 1, &e));
+    OK(gguf_edit_i32s(g, "llama.attention.head_count", two, 1, &e));
     struct layer l;
-    assert_int_equal(load(g, 1, &l).n_layer, 2);
+    assert_int_equal(load(g, 0, &l).n_layer, 1);
     assert_int_equal(l.n_head, 4);
     g = open_golden("llama-base");
     OK(gguf_edit_i32s(g, "llama.attention.head_count", three + 1, 2, &e));

@@ -26,100 +26,176 @@ const struct arch *const archs[] = {
 enum { MAX_HEAD_OUT = 1 << 20 }; /* labels, or elements of a projection */
 enum { DIM_ANY = -1, TENSOR_NAME = 64 };
 
-/* The value of a dimension's name for layer l (outside of the blocks: a layer of zeros). */
-static int64_t dim_value(const struct model *m, const struct layer *l, const char *name,
-                         size_t len) {
+struct dim {
+    const char *name;
+    int64_t value;
+    const char *keys; /* that it follows from, behind "<arch>."; NULL: it is a constant */
+};
+
+#define HEADS "attention.head_count"
+#define HEADS_KV "attention.head_count_kv"
+#define DIM_K "attention.key_length"
+#define DIM_V "attention.value_length"
+#define MLA_K "attention.key_length_mla"
+#define MLA_V "attention.value_length_mla"
+#define KV_RANK "attention.kv_lora_rank"
+#define ROT "rope.dimension_count"
+#define SWA_SIZES                                                                                  \
+    "attention.key_length_swa attention.value_length_swa attention.sliding_window "                \
+    "attention.sliding_window_pattern"
+#define SSM_SIZES "ssm.inner_size ssm.state_size ssm.group_count"
+
+/* A dimension by its name, for layer l (outside of the blocks: a layer of zeros). */
+static struct dim find_dim(const struct model *m, const struct layer *l, const char *name,
+                           size_t len) {
     const struct hparams *hp = &m->hp;
     const int64_t q = (int64_t)l->n_head * l->head_dim, k = (int64_t)l->n_head_kv * l->head_dim;
     const int64_t v = (int64_t)l->n_head_kv * l->head_dim_v;
     const int64_t D = hp->ssm_inner, N = hp->ssm_state, R = hp->ssm_rank, G = hp->ssm_group;
     const int64_t nope = (int64_t)hp->mla_dim_k - hp->n_rot; /* of an MLA key */
-    const struct {
-        const char *name;
-        int64_t value;
-    } dims[] = {
-        {"n_embd", hp->n_embd},
-        {"n_vocab", hp->n_vocab},
-        {"n_ctx_train", hp->n_ctx_train},
-        {"head_dim", l->head_dim},
-        {"n_head", l->n_head},
-        {"n_head_kv", l->n_head_kv},
-        {"n_rot/2", hp->n_rot / 2},
-        {"*", DIM_ANY},
-        {"q_dim", q},
-        {"k_dim", k},
-        {"v_dim", v},
-        {"o_dim", (int64_t)l->n_head * l->head_dim_v},
-        {"qkv_dim", q + k + v},
-        {"n_ff", l->n_ff},
-        {"n_ff_up", l->ffn_gate != NULL ? l->n_ff : 2 * (int64_t)l->n_ff}, /* fused: both halves */
-        {"n_expert", hp->n_expert},
-        {"n_bucket", hp->n_bucket},
-        {"n_ff_exp", l->n_ff_exp},
-        {"2*n_ff_exp", 2 * (int64_t)l->n_ff_exp},
-        {"n_ff_shared", l->n_ff_shared},
-        {"q_rank", hp->q_rank},
-        {"kv_rank", hp->kv_rank},
-        {"kv_rank+rot", (int64_t)hp->kv_rank + hp->n_rot},
-        {"mla_q_dim", (int64_t)l->n_head * hp->mla_dim_k},
-        {"mla_o_dim", (int64_t)l->n_head * hp->mla_dim_v},
-        {"mla_kv_dim", (int64_t)l->n_head * (nope + hp->mla_dim_v)},
-        {"mla_nope", nope},
-        {"mla_dim_v", hp->mla_dim_v},
-        {"n_index_head", hp->n_index_head},
-        {"index_dim", hp->index_dim},
-        {"index_q_dim", (int64_t)hp->n_index_head * hp->index_dim},
-        {"n_embd_layer", hp->n_embd_layer},
-        {"n_embd_layers", (int64_t)hp->n_embd_layer * hp->n_layer},
-        {"2*q_dim", 2 * q},
-        {"2*n_embd", 2 * (int64_t)hp->n_embd},
-        {"3*n_embd", 3 * (int64_t)hp->n_embd},
-        {"n_expert_in", hp->n_latent != 0 ? hp->n_latent : hp->n_embd},
-        {"n_latent", hp->n_latent},
-        {"ssm_conv", hp->ssm_conv},
-        {"ssm_inner", D},
-        {"2*ssm_inner", 2 * D},
-        {"ssm_state", N},
-        {"ssm_rank", R},
-        {"2*ssm_rank", 2 * R},
-        {"ssm_x", R + 2 * N}, /* mamba: [dt | B | C] */
-        {"ssm_group", G},
-        {"ssm_piece", G != 0 ? D / G : D},  /* mamba2: columns of a group */
-        {"ssm2_conv", D + 2 * G * N},       /* [x | B | C] */
-        {"ssm2_in", 2 * D + 2 * G * N + R}, /* [z | x | B | C | dt] */
-        {"delta_conv", 2 * G * N + D},      /* delta rule: [q | k | v] */
-        {"delta_in", 2 * G * N + 2 * D},
-        {"kda_dim", hp->kda_dim},
-        {"kda_dims", (int64_t)l->n_head * hp->kda_dim},
-        {"1", 1},
-        {"3", 3},
-        {"4", 4},
-        {"16", 16},
-        {"64", 64},
+    const struct dim dims[] = {
+        {"n_embd", hp->n_embd, "embedding_length"},
+        {"n_vocab", hp->n_vocab, "vocab_size"},
+        {"n_ctx_train", hp->n_ctx_train, "context_length"},
+        {"head_dim", l->head_dim, DIM_K},
+        {"n_head", l->n_head, HEADS},
+        {"n_head_kv", l->n_head_kv, HEADS_KV},
+        {"n_rot/2", hp->n_rot / 2, ROT " " DIM_K},
+        {"*", DIM_ANY, NULL},
+        {"q_dim", q, HEADS " " DIM_K},
+        {"k_dim", k, HEADS_KV " " DIM_K},
+        {"v_dim", v, HEADS_KV " " DIM_V},
+        {"o_dim", (int64_t)l->n_head * l->head_dim_v, HEADS " " DIM_V},
+        {"qkv_dim", q + k + v, HEADS " " HEADS_KV " " DIM_K " " DIM_V},
+        {"n_ff", l->n_ff, "feed_forward_length"},
+        {"n_ff_up", l->ffn_gate != NULL ? l->n_ff : 2 * (int64_t)l->n_ff,
+         "feed_forward_length"}, /* fused: both halves */
+        {"n_expert", hp->n_expert, "expert_count"},
+        {"n_bucket", hp->n_bucket, "attention.relative_buckets_count"},
+        {"n_ff_exp", l->n_ff_exp,
+         "expert_feed_forward_length feed_forward_length expert_used_count"},
+        {"2*n_ff_exp", 2 * (int64_t)l->n_ff_exp,
+         "expert_feed_forward_length feed_forward_length expert_used_count"},
+        {"n_ff_shared", l->n_ff_shared, "expert_shared_feed_forward_length expert_shared_count"},
+        {"q_rank", hp->q_rank, "attention.q_lora_rank"},
+        {"kv_rank", hp->kv_rank, KV_RANK},
+        {"kv_rank+rot", (int64_t)hp->kv_rank + hp->n_rot, KV_RANK " " ROT},
+        {"mla_q_dim", (int64_t)l->n_head * hp->mla_dim_k, HEADS " " MLA_K " " DIM_K},
+        {"mla_o_dim", (int64_t)l->n_head * hp->mla_dim_v, HEADS " " MLA_V},
+        {"mla_kv_dim", (int64_t)l->n_head * (nope + hp->mla_dim_v),
+         HEADS " " DIM_K " " DIM_V " " ROT},
+        {"mla_nope", nope, MLA_K " " ROT},
+        {"mla_dim_v", hp->mla_dim_v, MLA_V},
+        {"n_index_head", hp->n_index_head, "attention.indexer.head_count"},
+        {"index_dim", hp->index_dim, "attention.indexer.key_length"},
+        {"index_q_dim", (int64_t)hp->n_index_head * hp->index_dim,
+         "attention.indexer.head_count attention.indexer.key_length"},
+        {"n_embd_layer", hp->n_embd_layer, "embedding_length_per_layer_input"},
+        {"n_embd_layers", (int64_t)hp->n_embd_layer * hp->n_layer,
+         "embedding_length_per_layer_input block_count nextn_predict_layers"},
+        {"2*q_dim", 2 * q, HEADS " " DIM_K},
+        {"2*n_embd", 2 * (int64_t)hp->n_embd, "embedding_length"},
+        {"3*n_embd", 3 * (int64_t)hp->n_embd, "embedding_length"},
+        {"n_expert_in", hp->n_latent != 0 ? hp->n_latent : hp->n_embd,
+         "embedding_length moe_latent_size"},
+        {"n_latent", hp->n_latent, "moe_latent_size"},
+        {"ssm_conv", hp->ssm_conv, "ssm.conv_kernel shortconv.l_cache"},
+        {"ssm_inner", D, "ssm.inner_size"},
+        {"2*ssm_inner", 2 * D, "ssm.inner_size"},
+        {"ssm_state", N, "ssm.state_size"},
+        {"ssm_rank", R, "ssm.time_step_rank"},
+        {"2*ssm_rank", 2 * R, "ssm.time_step_rank"},
+        {"ssm_x", R + 2 * N, "ssm.time_step_rank ssm.state_size"}, /* mamba: [dt | B | C] */
+        {"ssm_group", G, "ssm.group_count"},
+        {"ssm_piece", G != 0 ? D / G : D,
+         "ssm.inner_size ssm.group_count"},      /* mamba2: columns of a group */
+        {"ssm2_conv", D + 2 * G * N, SSM_SIZES}, /* [x | B | C] */
+        {"ssm2_in", 2 * D + 2 * G * N + R,
+         SSM_SIZES " ssm.time_step_rank"},        /* [z | x | B | C | dt] */
+        {"delta_conv", 2 * G * N + D, SSM_SIZES}, /* delta rule: [q | k | v] */
+        {"delta_in", 2 * G * N + 2 * D, SSM_SIZES},
+        {"kda_dim", hp->kda_dim, "kda.head_dim"},
+        {"kda_dims", (int64_t)l->n_head * hp->kda_dim, HEADS " kda.head_dim"},
+        {"1", 1, NULL},
+        {"3", 3, NULL},
+        {"4", 4, NULL},
+        {"16", 16, NULL},
+        {"64", 64, NULL},
     };
     for (size_t i = 0; i < sizeof dims / sizeof dims[0]; i++)
-        if (strlen(dims[i].name) == len && memcmp(dims[i].name, name, len) == 0)
-            return dims[i].value;
+        if (strlen(dims[i].name) == len && memcmp(dims[i].name, name, len) == 0) return dims[i];
     abort(); /* a table names a dimension that does not exist: our mistake */
 }
 
-static enum status check_shape(const struct model *m, const struct layer *l,
-                               const struct gguf_tensor *t, const char *dims, const char *name,
-                               struct err *e) {
-    static const struct layer none;
-    const char *p = dims;
-    bool ok = true;
-    for (int i = 0; i < 4; i++) {
-        size_t len = strcspn(p, ",");
-        int64_t want = len != 0 ? dim_value(m, l != NULL ? l : &none, p, len) : 1;
-        ok = ok && (want == DIM_ANY || t->dim[i] == want);
-        p += len + (p[len] == ',');
+static bool same_shape(const struct gguf_tensor *t, const int64_t want[4]) {
+    for (int i = 0; i < 4; i++)
+        if (want[i] != DIM_ANY && t->dim[i] != want[i]) return false;
+    return true;
+}
+
+/* The keys that make a block have a tensor of these flags. */
+static const char *keys_of(unsigned flags) {
+    static const struct {
+        unsigned flags;
+        const char *keys;
+    } table[] = {{TENSOR_SHARED, "expert_shared_count expert_shared_feed_forward_length"},
+                 {TENSOR_INDEX, "attention.indexer.types"},
+                 {TENSOR_PLE, "embedding_length_per_layer_input"},
+                 {TENSOR_LATENT | TENSOR_HEADS, MLA_K " " MLA_V},
+                 {TENSOR_LOW_Q | TENSOR_FULL_Q, "attention.q_lora_rank"},
+                 {TENSOR_SHORT, "moe_latent_size"},
+                 {TENSOR_KV, "attention.shared_kv_layers"},
+                 {TENSOR_DENSE | TENSOR_MOE,
+                  "expert_count leading_dense_block_count interleave_moe_layer_step "
+                  "moe_every_n_layers feed_forward_length"},
+                 {TENSOR_ATTN | TENSOR_RECURRENT,
+                  HEADS_KV " full_attention_interval attention.recurrent_layers "
+                           "feed_forward_length"}};
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if ((flags & table[i].flags) != 0) return table[i].keys;
+    return "";
+}
+
+/* Says what was expected by which keys: they may be what is wrong. */
+static enum status wrong_shape(const struct model *m, const struct layer *l,
+                               const struct gguf_tensor *t, const struct tensor_spec *s,
+                               const char *name, struct err *e) {
+    const char *dims = s->dims;
+    const unsigned by_mixer = TENSOR_ATTN | TENSOR_RECURRENT;
+    char want[96] = "", keys[384] = "";
+    for (const char *p = dims; *p != '\0';) {
+        const size_t n = strcspn(p, ","), at = strlen(want);
+        const struct dim d = find_dim(m, l, p, n);
+        if (d.value == DIM_ANY)
+            snprintf(want + at, sizeof want - at, "%s*", at != 0 ? "," : "");
+        else
+            snprintf(want + at, sizeof want - at, "%s%" PRId64, at != 0 ? "," : "", d.value);
+        if (d.keys != NULL) hparam_list(m, d.keys, keys, sizeof keys);
+        p += n + (p[n] == ',');
     }
-    if (ok) return ST_OK;
+    if (m->arch->style.hybrid) hparam_list(m, keys_of(s->flags & by_mixer), keys, sizeof keys);
+    if (hparam_given(m, "attention.key_length_swa") ||
+        hparam_given(m, "attention.value_length_swa"))
+        hparam_list(m, SWA_SIZES, keys, sizeof keys);
     return err_set(e, ST_FORMAT,
                    "tensor '%s' has wrong shape {%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64
-                   "}, expected {%s}",
-                   name, t->dim[0], t->dim[1], t->dim[2], t->dim[3], dims);
+                   "}, expected {%s} = {%s} by %s",
+                   name, t->dim[0], t->dim[1], t->dim[2], t->dim[3], dims, want, keys);
+}
+
+static enum status check_shape(const struct model *m, const struct layer *l,
+                               const struct gguf_tensor *t, const struct tensor_spec *s,
+                               const char *name, struct err *e) {
+    static const struct layer none;
+    const char *p = s->dims;
+    int64_t want[4];
+    if (l == NULL) l = &none;
+    for (int i = 0; i < 4; i++) {
+        const size_t len = strcspn(p, ",");
+        want[i] = len != 0 ? find_dim(m, l, p, len).value : 1;
+        p += len + (p[len] == ',');
+    }
+    return same_shape(t, want) ? ST_OK : wrong_shape(m, l, t, s, name, e);
 }
 
 /* ---- tensors --------------------------------------------------------------------------------- */
@@ -189,6 +265,15 @@ static void full_name(const struct model *m, bool block, uint32_t il, const char
         snprintf(out, TENSOR_NAME, "%s", name);
 }
 
+static enum status missing(const struct model *m, const struct layer *l, unsigned flags,
+                           const char *name, struct err *e) {
+    char keys[384] = "";
+    if (l != NULL) hparam_list(m, "block_count nextn_predict_layers", keys, sizeof keys);
+    hparam_list(m, keys_of(flags), keys, sizeof keys);
+    if (keys[0] == '\0') return err_set(e, ST_FORMAT, "missing tensor '%s'", name);
+    return err_set(e, ST_FORMAT, "missing tensor '%s' (asked for by %s)", name, keys);
+}
+
 static enum status load_tensor(struct model *m, struct layer *l, uint32_t il,
                                const struct tensor_spec *s, struct err *e) {
     char *base = l != NULL ? (char *)l : (char *)m, name[TENSOR_NAME];
@@ -200,9 +285,9 @@ static enum status load_tensor(struct model *m, struct layer *l, uint32_t il,
     if (g == NULL) {
         bool replaced = s->unless != 0 && *(void **)(void *)(base + s->unless) != NULL;
         if ((s->flags & TENSOR_OPTIONAL) != 0 || replaced) return ST_OK;
-        return err_set(e, ST_FORMAT, "missing tensor '%s'", name);
+        return missing(m, l, s->flags, name, e);
     }
-    enum status st = check_shape(m, l, g, s->dims, name, e);
+    enum status st = check_shape(m, l, g, s, name, e);
     if (st == ST_OK)
         st =
             model_make_tensor(m, g, name, g->n_dims <= 1 || (s->flags & TENSOR_F32) != 0, &made, e);

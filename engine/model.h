@@ -76,11 +76,12 @@ struct layer { /* one block; tensors that the file does not have are NULL */
     uint32_t kv_layer;           /* whose cache it reads; its own unless cells are shared */
     uint32_t kv_dim_k, kv_dim_v; /* of a head in a cell of its cache; 0: values are in the keys */
     bool window, moe, rope, temp;
-    uint32_t own_index; /* chooses cells, as later layers without an index do; 0 or 1 */
-    uint32_t recurrent; /* a recurrence in place of attention; 0 or 1 */
-    uint32_t n_state;   /* floats it keeps of each sequence */
-    bool no_ffn;        /* no feed-forward half */
-    bool mtp;           /* predicts a further token (mtp.c) */
+    uint32_t own_index;  /* chooses cells, as later layers without an index do; 0 or 1 */
+    uint32_t recurrent;  /* a recurrence in place of attention; 0 or 1 */
+    uint32_t n_state;    /* floats it keeps of each sequence */
+    bool no_ffn;         /* no feed-forward half */
+    float gate_sparsity; /* of a dense one: p_sparsify; 0: none */
+    bool mtp;            /* predicts a further token (mtp.c) */
     const struct tensor *attn_norm, *attn_norm_b, *attn_norm_2, *attn_norm_2_b;
     const struct tensor *wq, *wk, *wv, *wqkv, *wo;
     const struct tensor *wq_b, *wk_b, *wv_b, *wqkv_b, *wo_b;
@@ -144,7 +145,8 @@ struct hparam_spec {
     enum hparam_kind kind;
     size_t offset; /* in struct hparams, or in struct layer */
     bool required;
-    double low, high; /* what is allowed; both 0: any number of the kind, floats finite */
+    double low, high;      /* what is allowed; both 0: any number of the kind, floats finite */
+    const char *needed_by; /* required because of this key; NULL: always */
 };
 #define HP(key_, kind_, field)                                                                     \
     { .key = key_, .kind = kind_, .offset = offsetof(struct hparams, field) }
@@ -247,6 +249,15 @@ extern const struct arch *const archs[]; /* ends with NULL */
 /* The value of "<arch>.key" is what `got` says: an error that names it. */
 enum status hparam_error(const struct model *m, const char *key, struct err *e, const char *fmt,
                          ...) __attribute__((format(printf, 4, 5)));
+/* The same where a key does not go with others (apart by spaces), which are named behind it. */
+enum status hparam_clash(const struct model *m, const char *key, const char *others, struct err *e,
+                         const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/* Appends "<arch>.key, <arch>.key" to out: those of the keys (apart by spaces) that are in the file
+ * and not in the list yet. */
+void hparam_list(const struct model *m, const char *keys, char *out, size_t size);
+/* Heads and rope of a layer as those with a window have them, or as others: by layer.window, for
+ * who changes that in `derive`. */
+void layer_size_heads(struct model *m, uint32_t il);
 /* hparams_load reads all keys into m->hp and m->layers (allocated here) and checks them: all
  * arithmetic on them is safe afterwards. Part of model_load. */
 bool hparam_given(const struct model *m, const char *key);

@@ -34,7 +34,8 @@ static enum status derive(struct model *m, struct err *e) {
         hp->n_vocab == 154880)
         hp->gating = MOE_SIGMOID;
     if (hp->temp_scale != 0 && hp->temp_floor < 1)
-        return hparam_error(m, "attention.temperature_length", e, "is %g", (double)hp->temp_floor);
+        return hparam_clash(m, "attention.temperature_length", "attention.temperature_scale", e,
+                            "is %g", (double)hp->temp_floor);
     for (uint32_t il = 0; il < hp->n_layer; il++) m->layers[il].temp = hp->temp_scale != 0;
     enum status st = block_shared_derive(m, e);
     return st == ST_OK ? block_mla_derive(m, e) : st;

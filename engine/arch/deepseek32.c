@@ -66,8 +66,8 @@ static enum status derive(struct model *m, struct err *e) {
         return hparam_error(m, "attention.indexer.top_k", e,
                             "or the index's head_count or key_length is missing");
     if (hp->index_dim < hp->n_rot)
-        return hparam_error(m, "attention.indexer.key_length", e, "is %u, expected at least %u",
-                            hp->index_dim, hp->n_rot);
+        return hparam_clash(m, "attention.indexer.key_length", "rope.dimension_count", e,
+                            "is %u, expected at least %u", hp->index_dim, hp->n_rot);
     if (m->layers[0].own_index == 0)
         return hparam_error(m, "attention.indexer.types", e, "gives the first layer no index");
     enum status st = block_shared_derive(m, e);

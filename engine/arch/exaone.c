@@ -27,8 +27,9 @@ static enum status exaone4_derive(struct model *m, struct err *e) {
     (void)e;
     for (uint32_t il = 0; il < m->hp.n_layer; il++) {
         struct layer *l = &m->layers[il];
+        l->window &= windows;
+        layer_size_heads(m, il);
         if (windows) l->rope &= l->window;
-        if (!windows) l->window = false;
     }
     return ST_OK;
 }

@@ -19,11 +19,6 @@ static const struct tensor_spec blocks[] = {
     {0},
 };
 
-static enum status derive(struct model *m, struct err *e) {
-    if (m->hp.n_rot == m->hp.head_dim) return ST_OK;
-    return err_set(e, ST_FORMAT, "invalid n_rot: %u, expected %u", m->hp.n_rot, m->hp.head_dim);
-}
-
 extern const struct arch arch_falcon;
 const struct arch arch_falcon = {
     .name = "falcon",
@@ -31,5 +26,5 @@ const struct arch arch_falcon = {
     .globals = globals,
     .blocks = blocks,
     .style = {.rope = ROPE_NEOX, .act = ACT_GELU, .norm = NORM_LAYER, .parallel = true},
-    .derive = derive,
+    .derive = block_whole_rope,
 };

@@ -48,34 +48,40 @@ static void defaults(struct hparams *hp) {
 }
 
 static enum status derive(struct model *m, struct err *e) {
-    if (m->hp.n_layer <= N_OWN_KV) return ST_OK;
+    for (uint32_t il = 0; il < m->hp.n_layer && il < N_SPARSE; il++)
+        m->layers[il].gate_sparsity = 1.6448533535003662f; /* 95% of a normal distribution */
     return block_share_kv(m, N_OWN_KV, "attention.sliding_window_pattern", e);
+}
+
+/* Three rows by a matrix each, made as long as x. */
+static void project(struct forward *f, const val in[N_STREAM - 1], const struct tensor *w, val x,
+                    val out[N_STREAM - 1]) {
+    const uint32_t n = f->m->hp.n_embd;
+    val y = p_heads_mm(f->p, "streams", p_concat(f->p, "h3", N_STREAM - 1, in), w, 0);
+    for (uint32_t k = 0; k < N_STREAM - 1; k++)
+        out[k] = p_rescale(f->p, "stream", x, p_slice(f->p, "stream", y, k * n, n));
 }
 
 /* Three more streams, each as long as the first. */
 static val begin(struct forward *f, val x) {
-    const uint32_t n_embd = f->m->hp.n_embd;
     block_ple_begin(f, x);
-    val y =
-        p_heads_mm(f->p, "streams", p_concat(f->p, "h3", 3, (val[]){x, x, x}), f->m->altup_proj, 0);
     f->stream[0] = x;
-    for (uint32_t k = 1; k < N_STREAM; k++)
-        f->stream[k] =
-            p_rescale(f->p, "stream", x, p_slice(f->p, "stream", y, (k - 1) * n_embd, n_embd));
+    project(f, (val[]){x, x, x}, f->m->altup_proj, x, f->stream + 1);
     return x;
 }
 
-/* What each stream is to get of the others, as the active one says: tanh(W norm(x) / n_embd). */
-static val altup_router(struct forward *f, const struct layer *l, val x) {
+/* What each stream is to get of the others, as one row says: w tanh(R norm(x) / n_embd). */
+static val altup(struct forward *f, const struct layer *l, const char *name, val x,
+                 const struct tensor *w) {
     val r = block_norm(f, "altup_in", x, (struct weight){l->altup_norm, NULL});
     r = p_scale(f->p, "altup_in", r, 1 / (float)f->m->hp.n_embd, 0);
     r = p_linear1(f->p, "altup_router", r, (struct weight){l->altup_router, NULL});
-    return p_act(f->p, "altup_router", ACT_TANH, r);
+    r = p_act(f->p, "altup_router", ACT_TANH, r);
+    return p_linear1(f->p, name, r, (struct weight){w, NULL});
 }
 
 static void predict(struct forward *f, const struct layer *l, val out[N_STREAM]) {
-    val m = altup_router(f, l, f->stream[0]);
-    val coef = p_linear1(f->p, "predict", m, (struct weight){l->altup_predict, NULL});
+    val coef = altup(f, l, "predict", f->stream[0], l->altup_predict);
     val all = p_concat(f->p, "streams", N_STREAM, f->stream);
     for (uint32_t j = 0; j < N_STREAM; j++) {
         val c = p_slice(f->p, "coef", coef, j * N_STREAM, N_STREAM);
@@ -85,9 +91,7 @@ static void predict(struct forward *f, const struct layer *l, val out[N_STREAM])
 
 /* Stream j gets its part of what the layer added to the active one, x. */
 static void correct(struct forward *f, const struct layer *l, const val pred[N_STREAM], val x) {
-    val c =
-        p_linear1(f->p, "correct", altup_router(f, l, x), (struct weight){l->altup_correct, NULL});
-    c = p_scale(f->p, "correct", c, 1, 1);
+    val c = p_scale(f->p, "correct", altup(f, l, "correct", x, l->altup_correct), 1, 1);
     val d = p_add(f->p, "change", x, p_scale(f->p, "change", pred[0], -1, 0));
     for (uint32_t j = 0; j < N_STREAM; j++) {
         val part = p_mul(f->p, "part", d, p_slice(f->p, "coef", c, j, 1));
@@ -96,21 +100,9 @@ static void correct(struct forward *f, const struct layer *l, const val pred[N_S
 }
 
 static val laurel(struct forward *f, const struct layer *l, val x) {
-    val y = p_linear1(f->p, "laurel", x, (struct weight){l->laurel_l, NULL});
-    y = p_linear1(f->p, "laurel", y, (struct weight){l->laurel_r, NULL});
+    val y = block_low_rank(f, "laurel", x, l->laurel_l, l->laurel_r);
     y = block_norm(f, "laurel", y, (struct weight){l->laurel_norm, NULL});
     return p_add(f->p, "laurel", x, y);
-}
-
-static val feed_forward(struct forward *f, uint32_t il, val x) {
-    static const char *const name[] = {"gate", "up"};
-    const struct layer *l = &f->m->layers[il];
-    const struct weight w[] = {{l->ffn_gate, NULL}, {l->ffn_up, NULL}};
-    val out[2];
-    p_linear(f->p, x, 2, w, name, out);
-    if (il < N_SPARSE) out[0] = p_sparsify(f->p, "gate", out[0], 1.6448533535003662f);
-    val act = p_glu(f->p, "act", f->m->arch->style.act, out[0], out[1]);
-    return p_linear1(f->p, "ffn", act, (struct weight){l->ffn_down, NULL});
 }
 
 static val layer(struct forward *f, uint32_t il, val x) {
@@ -122,28 +114,21 @@ static val layer(struct forward *f, uint32_t il, val x) {
     val low = laurel(f, l, n);
     val a =
         block_norm(f, "attn_post", block_attn(f, il, n), (struct weight){l->attn_post_norm, NULL});
-    a = p_add(f->p, "h", p_add(f->p, "h", a, pred[0]), low);
-    a = p_scale(f->p, "h", a, sqrtf(0.5f), 0);
+    a = p_scale(f->p, "h", p_add(f->p, "h", p_add(f->p, "h", a, pred[0]), low), sqrtf(0.5f), 0);
     n = block_norm(f, "norm", a, (struct weight){l->ffn_norm, NULL});
-    val y = feed_forward(f, il, n);
+    val y = block_ffn_dense(f, l, n);
     y = block_norm(f, "ffn_post", y, (struct weight){l->ffn_post_norm, NULL});
     correct(f, l, pred, p_add(f->p, "h", y, a));
-    val z = p_mul_w(f->p, "ple_in", f->stream[0], l->altup_scale);
-    z = block_ple_gate(f, il, z);
+    val z = block_ple_gate(f, il, p_mul_w(f->p, "ple_in", f->stream[0], l->altup_scale));
     for (int j = 1; j < N_STREAM; j++) f->stream[j] = p_add(f->p, "stream", f->stream[j], z);
     return f->stream[0];
 }
 
 /* The mean of the streams, each made as long as the first. */
 static val end(struct forward *f, val x) {
-    const uint32_t n_embd = f->m->hp.n_embd;
-    val sum = x;
-    val y =
-        p_heads_mm(f->p, "streams", p_concat(f->p, "h3", 3, f->stream + 1), f->m->altup_unembd, 0);
-    for (uint32_t k = 1; k < N_STREAM; k++) {
-        val part = p_slice(f->p, "stream", y, (k - 1) * n_embd, n_embd);
-        sum = p_add(f->p, "sum", sum, p_rescale(f->p, "stream", x, part));
-    }
+    val y[N_STREAM - 1], sum = x;
+    project(f, f->stream + 1, f->m->altup_unembd, x, y);
+    for (uint32_t k = 0; k < N_STREAM - 1; k++) sum = p_add(f->p, "sum", sum, y[k]);
     return p_scale(f->p, "h", sum, 1.0f / N_STREAM, 0);
 }
 

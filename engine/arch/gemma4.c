@@ -31,8 +31,9 @@ static const struct tensor_spec globals[] = {
 
 static const struct tensor_spec blocks[] = {
     TENSOR("attn_norm.weight", attn_norm, "n_embd", 0),
-    TENSOR("attn_q.weight", wq, "n_embd,q_dim", 0),
-    TENSOR("attn_k.weight", wk, "n_embd,k_dim", TENSOR_KV),
+    TENSOR("attn_qkv.weight", wqkv, "n_embd,qkv_dim", TENSOR_KV | TENSOR_OPTIONAL),
+    TENSOR_UNLESS("attn_q.weight", wq, "n_embd,q_dim", 0, wqkv),
+    TENSOR_UNLESS("attn_k.weight", wk, "n_embd,k_dim", TENSOR_KV, wqkv),
     TENSOR("attn_v.weight", wv, "n_embd,v_dim", TENSOR_KV | TENSOR_OPTIONAL),
     BLOCK_ATTN_OUT,
     TENSOR("attn_q_norm.weight", q_norm, "head_dim", 0),

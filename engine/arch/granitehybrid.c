@@ -31,8 +31,8 @@ static enum status derive(struct model *m, struct err *e) {
     struct hparams *hp = &m->hp;
     if (hp->logit_scale != 0) hp->logit_scale = 1 / hp->logit_scale;
     if (hp->ssm_inner != 2 * hp->n_embd)
-        return hparam_error(m, "ssm.inner_size", e, "is %u, expected %u", hp->ssm_inner,
-                            2 * hp->n_embd);
+        return hparam_clash(m, "ssm.inner_size", "embedding_length", e, "is %u, expected %u",
+                            hp->ssm_inner, 2 * hp->n_embd);
     for (uint32_t il = 0; il < hp->n_layer; il++) {
         struct layer *l = &m->layers[il];
         l->recurrent = l->n_head_kv == 0;

@@ -63,13 +63,6 @@ static enum status derive(struct model *m, struct err *e) {
     return st == ST_OK ? block_mla_derive(m, e) : st;
 }
 
-/* One product of low rank: b (a x). */
-static val low_rank(struct forward *f, const char *name, val x, const struct tensor *a,
-                    const struct tensor *b) {
-    x = p_linear1(f->p, name, x, (struct weight){a, NULL});
-    return p_linear1(f->p, name, x, (struct weight){b, NULL});
-}
-
 static val kda(struct forward *f, uint32_t il, val x) {
     static const char *const name[] = {"q", "k", "v"};
     const struct layer *l = &f->m->layers[il];
@@ -95,12 +88,12 @@ static val kda(struct forward *f, uint32_t il, val x) {
     const struct delta_in in = {.q = out[0],
                                 .k = out[1],
                                 .v = out[2],
-                                .gate = low_rank(f, "decay", x, l->kda_f_a, l->kda_f_b),
+                                .gate = block_low_rank(f, "decay", x, l->kda_f_a, l->kda_f_b),
                                 .beta =
                                     p_linear1(f->p, "beta", x, (struct weight){l->ssm_beta, NULL})};
     val y = p_delta_net(f->p, "delta", &in, &style);
     y = block_norm(f, "norm", y, (struct weight){l->ssm_norm, NULL});
-    y = p_glu(f->p, "gated", ACT_SIGMOID, low_rank(f, "gate", x, l->kda_g_a, l->kda_g_b), y);
+    y = p_glu(f->p, "gated", ACT_SIGMOID, block_low_rank(f, "gate", x, l->kda_g_a, l->kda_g_b), y);
     return p_linear1(f->p, "mixed", y, (struct weight){l->wo, NULL});
 }
 

@@ -24,6 +24,7 @@ static const struct tensor_spec globals[] = {
     GLOBAL("token_embd.weight", token_embd, "n_embd,n_vocab", 0),
     GLOBAL("token_embd_norm.weight", output_norm, "n_embd", 0),
     GLOBAL("output.weight", output, "n_embd,n_vocab", TENSOR_OPTIONAL),
+    GLOBALS_DENSE, /* of retrieval models */
     {0},
 };
 

@@ -18,12 +18,6 @@ static const struct tensor_spec blocks[] = {
     BLOCK_EXPERTS, {0},
 };
 
-/* Rope turns whole heads in this family; a file that says otherwise is broken. */
-static enum status derive(struct model *m, struct err *e) {
-    if (m->hp.n_rot == m->hp.head_dim) return ST_OK;
-    return err_set(e, ST_FORMAT, "invalid n_rot: %u, expected %u", m->hp.n_rot, m->hp.head_dim);
-}
-
 extern const struct arch arch_llama, arch_mistral3;
 const struct arch arch_llama = {
     .name = "llama",
@@ -31,7 +25,7 @@ const struct arch arch_llama = {
     .globals = globals,
     .blocks = blocks,
     .style = {.rope = ROPE_NORM, .act = ACT_SILU, .norm_weights = true},
-    .derive = derive,
+    .derive = block_whole_rope,
 };
 
 /* ---- mistral3: the logarithm of YaRN's scaling may be taken back (Llama 4's q scale instead) ----

@@ -41,8 +41,8 @@ static void only_recurrent(struct model *m) {
 static enum status derive(struct model *m, struct err *e) {
     only_recurrent(m);
     if (m->hp.ssm_inner != 2 * m->hp.n_embd)
-        return hparam_error(m, "ssm.inner_size", e, "is %u, not twice embedding_length",
-                            m->hp.ssm_inner);
+        return hparam_clash(m, "ssm.inner_size", "embedding_length", e, "is %u, expected %u",
+                            m->hp.ssm_inner, 2 * m->hp.n_embd);
     return block_mamba_derive(m, e);
 }
 

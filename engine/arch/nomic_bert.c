@@ -24,7 +24,8 @@ static const struct tensor_spec moe_blocks[] = {
 static enum status derive(struct model *m, struct err *e) {
     const uint32_t every = m->hp.moe_every;
     if (every != 0 && m->hp.n_expert == 0)
-        return hparam_error(m, "moe_every_n_layers", e, "is %u, but there are no experts", every);
+        return hparam_clash(m, "moe_every_n_layers", "expert_count", e,
+                            "is %u, but there are no experts", every);
     for (uint32_t il = 0; il < m->hp.n_layer; il++)
         m->layers[il].moe = every != 0 && il % every == 1;
     return ST_OK;
