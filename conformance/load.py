@@ -5,15 +5,18 @@
     python3 conformance/load.py --bin build/cria --overhead 20
 
 Every stream must be whole: the text of the same request asked alone, as many pieces, the last one with `done`. Told are
-errors, the memory that an idle connection takes (RSS before and after they connect), and with --overhead the client's
-times less those that the engine itself reports for the same request: until the first piece, and for each token of the whole answer.
+errors, the memory that an idle connection takes (RSS before and after they connect), and with --overhead what a token
+takes in `cria bench` and in a streamed answer, in turns, with one and with two threads. (With as many threads as there
+are processors the client and the server's writes displace the engine: that is what a user of such a machine gets, too.)
 """
 import argparse
 import http.client
 import json
 import os
 import resource
+import socket
 import statistics
+import subprocess
 import sys
 import threading
 import time
@@ -22,6 +25,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from transport import Server  # noqa: E402
 
 MODEL = "cria-tiny"
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 
 
 def rss(pid):
@@ -95,18 +99,53 @@ def many(binary, n_idle, n_active, n_requests, tokens):
             errors.append(f"the server ended with {status}")
 
 
-def overhead(binary, n, tokens):
-    """Medians in seconds: (until the first piece, for each token of the whole answer) beyond the engine's own time."""
+class RawClient:
+    """One that takes no time from the engine's threads: it looks for nothing but the last piece."""
+
+    def __init__(self, netloc):
+        host, port = netloc.rsplit(":", 1)
+        self.s = socket.create_connection((host, int(port)), 600)
+        self.s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def stream(self, prompt, n, threads):
+        """(last piece, seconds to the first bytes, seconds to the last)"""
+        options = {"temperature": 0, "num_predict": n, "ignore_eos": True, "num_thread": threads}
+        body = json.dumps({"model": MODEL, "prompt": prompt, "raw": True, "options": options}).encode()
+        start = time.perf_counter()
+        self.s.sendall(b"POST /api/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        tail = self.s.recv(65536)
+        if b" 200 " not in tail[:20]:
+            raise RuntimeError(tail.decode())
+        first = time.perf_counter() - start
+        while b'"done":true' not in tail:
+            tail = tail[-4096:] + self.s.recv(65536)
+        last = time.perf_counter() - start
+        while not tail.endswith(b"\r\n0\r\n\r\n"):
+            tail += self.s.recv(65536)
+        return json.loads(next(line for line in tail.split(b"\n") if b'"done":true' in line)), first, last
+
+
+def bare(binary, n, threads):
+    """Seconds a token of the engine alone."""
+    r = subprocess.run([binary, "bench", "-m", os.path.join(ROOT, "demo", MODEL + ".gguf"), "-p", "8", "-n", str(n), "-t", str(threads), "-r", "1",
+                        "--json"], capture_output=True, check=True)
+    return 1 / json.loads(r.stdout)["tg_tps"]
+
+
+def overhead(binary, turns, tokens, threads):
+    """Samples in seconds: until the first bytes beyond the engine's own time; a token of the engine alone, and of the
+    whole streamed answer. All in turns: the machine has other work, too."""
     s = Server(binary, {"OLLAMA_CONTEXT_LENGTH": "512"}, builtin=True)
-    first, each = [], []
+    first, alone, whole = [], [], []
     try:
-        c = Client(s.netloc)
-        c.stream("warm", 4)
-        for i in range(n):
-            _, _, last, t_first, t_all = c.stream(f"{i} times", tokens)
+        c = RawClient(s.netloc)
+        c.stream("warm", tokens, threads)
+        for i in range(turns):
+            alone.append(bare(binary, tokens, threads))
+            last, t_first, t_all = c.stream(f"{i} times", tokens, threads)
             first.append(t_first - last["prompt_eval_duration"] / 1e9)
-            each.append((t_all - (last["prompt_eval_duration"] + last["eval_duration"]) / 1e9) / last["eval_count"])
-        return statistics.median(first), statistics.median(each)
+            whole.append(t_all / last["eval_count"])
+        return first, alone, whole
     finally:
         s.stop()
 
@@ -122,8 +161,12 @@ def main():
     o = a.parse_args()
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     if o.overhead:
-        first, each = overhead(o.bin, o.overhead, 64)
-        print(f"beyond the engine's time: {first * 1e3:.2f} ms until the first piece, {each * 1e6:.1f} us for each token of the whole answer")
+        for threads in (1, 2):
+            samples = overhead(o.bin, o.overhead, 128, threads)
+            for name, of in (("median", statistics.median), ("least", min)):
+                first, alone, whole = (of(x) for x in samples)
+                print(f"{threads} thread{'s'[:threads > 1]}, {name}: {first * 1e3:.2f} ms until the first bytes beyond the engine's time; us for a token: "
+                      f"engine alone {alone * 1e6:.1f}, streamed answer {whole * 1e6:.1f} ({(whole - alone) * 1e6:+.1f})")
         return 0
     errors, per_idle = many(o.bin, o.idle, o.active, o.requests, o.tokens)
     for e in errors[:10]:
