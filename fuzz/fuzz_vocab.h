@@ -100,6 +100,12 @@ static void fuzz_add(struct fuzz_tokens *t, const struct fuzz_tokens *more) {
     t->n += more->n;
 }
 
+static void fuzz_free_tokens(struct fuzz_tokens *t) {
+    buf_free(&t->texts);
+    buf_free(&t->types);
+    buf_free(&t->scores);
+}
+
 /* Byte-level kinds write bytes with their map, the others as "<0x41>". Both lists are made once. */
 static void fuzz_byte_tokens(struct fuzz_tokens *t, bool mapped) {
     static struct fuzz_tokens made[2];
@@ -123,12 +129,31 @@ static void fuzz_vocab_prepare(void) {
     done = true;
     fuzz_byte_tokens(&t, false);
     fuzz_byte_tokens(&t, true);
-    buf_free(&t.texts);
-    buf_free(&t.types);
-    buf_free(&t.scores);
+    fuzz_free_tokens(&t);
 }
 
-static void fuzz_vocab_file(struct fuzz_vocab *v, struct fuzz_input *in, struct buf *out) {
+/* What the bytes say, before it is written as a file. */
+struct fuzz_parts {
+    const char *pre, *map;
+    size_t map_len;
+    struct fuzz_tokens tokens;
+    struct buf merges;
+    uint64_t n_merges;
+};
+
+static void fuzz_read_tokens(struct fuzz_tokens *t, struct fuzz_input *in, bool plain,
+                             unsigned longer) {
+    const char *text;
+    for (unsigned i = fuzz_byte(in) % 64; i > 0; i--) {
+        const uint8_t len = fuzz_byte(in);
+        const size_t got = fuzz_bytes(in, len % 16 + (len >= 240 ? longer : 0), &text);
+        const int type = fuzz_byte(in) % 8;
+        const float score = (float)(int8_t)fuzz_byte(in);
+        fuzz_token(t, text, got, plain ? 1 : type, score);
+    }
+}
+
+static void fuzz_read_parts(struct fuzz_vocab *v, struct fuzz_input *in, struct fuzz_parts *p) {
     static const char *const kinds[] = {"llama", "gpt2",   "gemma4",    "bert",       "t5",
                                         "rwkv",  "plamo2", "hybriddna", "whitespace", "none"};
     static const char *const pres[] = {"default",     "llama3",
@@ -146,66 +171,67 @@ static void fuzz_vocab_file(struct fuzz_vocab *v, struct fuzz_input *in, struct 
                                        "superbpe",    "seed-coder",
                                        "ufakzeka",    "afmoe",
                                        "exaone-moe",  "whitespace"};
-    struct buf kv = {0}, merges = {0}, head = {0};
-    struct fuzz_tokens t = {0};
-    uint64_t n = 0, n_merges;
     const char *text;
     v->kind = kinds[fuzz_byte(in) % (sizeof kinds / sizeof *kinds)];
-    const char *pre = pres[fuzz_byte(in) % (sizeof pres / sizeof *pres)];
+    p->pre = pres[fuzz_byte(in) % (sizeof pres / sizeof *pres)];
     v->flags = fuzz_byte(in);
     const unsigned longer = fuzz_byte(in) % 8 * 16; /* lets a few tokens be long */
-    const bool mapped = strcmp(v->kind, "gpt2") == 0 || strcmp(v->kind, "hybriddna") == 0;
-    if ((v->flags & FUZZ_BYTES) != 0)
-        fuzz_byte_tokens(&t,
-                         mapped && strcmp(pre, "gemma4") != 0 && strcmp(pre, "whitespace") != 0);
-    for (unsigned i = fuzz_byte(in) % 64; i > 0; i--) {
-        const uint8_t len = fuzz_byte(in);
-        const size_t got = fuzz_bytes(in, len % 16 + (len >= 240 ? longer : 0), &text);
-        const int type = fuzz_byte(in) % 8;
-        const float score = (float)(int8_t)fuzz_byte(in);
-        fuzz_token(&t, text, got, (v->flags & FUZZ_PLAIN) != 0 ? 1 : type, score);
-    }
-    for (n_merges = 0; n_merges < 64 && in->p < in->end && *in->p != 0; n_merges++) {
+    const bool mapped = (strcmp(v->kind, "gpt2") == 0 || strcmp(v->kind, "hybriddna") == 0) &&
+                        strcmp(p->pre, "gemma4") != 0 && strcmp(p->pre, "whitespace") != 0;
+    if ((v->flags & FUZZ_BYTES) != 0) fuzz_byte_tokens(&p->tokens, mapped);
+    fuzz_read_tokens(&p->tokens, in, (v->flags & FUZZ_PLAIN) != 0, longer);
+    for (; p->n_merges < 64 && in->p < in->end && *in->p != 0; p->n_merges++) {
         const size_t got = fuzz_bytes(in, fuzz_byte(in) % 32, &text);
-        fuzz_text(&merges, text, got);
+        fuzz_text(&p->merges, text, got);
     }
     fuzz_byte(in);
-    const size_t map_len = fuzz_bytes(in, 4u * (fuzz_byte(in) % 32), &text);
-    fuzz_key(&kv, "tokenizer.ggml.model", 8, &n);
-    fuzz_text(&kv, v->kind, strlen(v->kind));
-    fuzz_key(&kv, "tokenizer.ggml.pre", 8, &n);
-    fuzz_text(&kv, pre, strlen(pre));
-    fuzz_key(&kv, "general.architecture", 8, &n);
-    fuzz_text(&kv, "llama", 5);
-    fuzz_key(&kv, "general.name", 8, &n);
-    fuzz_text(&kv, (v->flags & FUZZ_PHI3) != 0 ? "phi-3" : "other", 5);
-    fuzz_array(&kv, "tokenizer.ggml.tokens", 8, t.n, &t.texts, &n);
-    fuzz_array(&kv, "tokenizer.ggml.token_type", 5, t.n, &t.types, &n);
+    p->map_len = fuzz_bytes(in, 4u * (fuzz_byte(in) % 32), &p->map);
+}
+
+/* The pairs of the file; how many. */
+static uint64_t fuzz_put_pairs(struct buf *kv, const struct fuzz_vocab *v,
+                               const struct fuzz_parts *p) {
+    const struct fuzz_tokens *t = &p->tokens;
+    uint64_t n = 0;
+    fuzz_key(kv, "tokenizer.ggml.model", 8, &n);
+    fuzz_text(kv, v->kind, strlen(v->kind));
+    fuzz_key(kv, "tokenizer.ggml.pre", 8, &n);
+    fuzz_text(kv, p->pre, strlen(p->pre));
+    fuzz_key(kv, "general.architecture", 8, &n);
+    fuzz_text(kv, "llama", 5);
+    fuzz_key(kv, "general.name", 8, &n);
+    fuzz_text(kv, (v->flags & FUZZ_PHI3) != 0 ? "phi-3" : "other", 5);
+    fuzz_array(kv, "tokenizer.ggml.tokens", 8, t->n, &t->texts, &n);
+    fuzz_array(kv, "tokenizer.ggml.token_type", 5, t->n, &t->types, &n);
     if ((v->flags & FUZZ_NO_SCORES) == 0)
-        fuzz_array(&kv, "tokenizer.ggml.scores", 6, t.n, &t.scores, &n);
-    fuzz_array(&kv, "tokenizer.ggml.merges", 8, n_merges, &merges, &n);
-    if (map_len > 0) {
+        fuzz_array(kv, "tokenizer.ggml.scores", 6, t->n, &t->scores, &n);
+    fuzz_array(kv, "tokenizer.ggml.merges", 8, p->n_merges, &p->merges, &n);
+    if (p->map_len > 0) {
         struct buf map = {0};
-        buf_add(&map, text, map_len);
-        fuzz_array(&kv, "tokenizer.ggml.precompiled_charsmap", 0, map_len, &map, &n);
+        buf_add(&map, p->map, p->map_len);
+        fuzz_array(kv, "tokenizer.ggml.precompiled_charsmap", 0, p->map_len, &map, &n);
         buf_free(&map);
     }
-    fuzz_flag(&kv, "tokenizer.ggml.add_space_prefix", (v->flags & FUZZ_NO_PREFIX) == 0, &n);
-    fuzz_flag(&kv, "tokenizer.ggml.remove_extra_whitespaces", (v->flags & FUZZ_COLLAPSE) != 0, &n);
-    fuzz_flag(&kv, "tokenizer.ggml.add_eos_token", (v->flags & FUZZ_ADD_EOS) != 0, &n);
-    fuzz_flag(&kv, "tokenizer.ggml.normalizer.lowercase", (v->flags & FUZZ_LOWER) != 0, &n);
-    buf_str(&head, "GGUF");
-    fuzz_int(&head, 3, 4);
-    fuzz_int(&head, 0, 8);
-    fuzz_int(&head, n, 8);
-    buf_add(out, head.data, head.len);
+    fuzz_flag(kv, "tokenizer.ggml.add_space_prefix", (v->flags & FUZZ_NO_PREFIX) == 0, &n);
+    fuzz_flag(kv, "tokenizer.ggml.remove_extra_whitespaces", (v->flags & FUZZ_COLLAPSE) != 0, &n);
+    fuzz_flag(kv, "tokenizer.ggml.add_eos_token", (v->flags & FUZZ_ADD_EOS) != 0, &n);
+    fuzz_flag(kv, "tokenizer.ggml.normalizer.lowercase", (v->flags & FUZZ_LOWER) != 0, &n);
+    return n;
+}
+
+static void fuzz_vocab_file(struct fuzz_vocab *v, struct fuzz_input *in, struct buf *out) {
+    struct fuzz_parts parts = {0};
+    struct buf kv = {0};
+    fuzz_read_parts(v, in, &parts);
+    const uint64_t n = fuzz_put_pairs(&kv, v, &parts);
+    buf_str(out, "GGUF");
+    fuzz_int(out, 3, 4);
+    fuzz_int(out, 0, 8);
+    fuzz_int(out, n, 8);
     buf_add(out, kv.data, kv.len);
     buf_free(&kv);
-    buf_free(&merges);
-    buf_free(&head);
-    buf_free(&t.texts);
-    buf_free(&t.types);
-    buf_free(&t.scores);
+    buf_free(&parts.merges);
+    fuzz_free_tokens(&parts.tokens);
 }
 
 static void fuzz_vocab_open(struct fuzz_vocab *v, struct fuzz_input *in) {

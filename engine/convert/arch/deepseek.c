@@ -61,18 +61,20 @@ static const struct rename laguna_names[] = {
 
 /* ---- DeepSeek V3 and GLM-4 MoE Lite ---- */
 
-#define KEYS_DEEPSEEK                                                                              \
-    KEYS_COMMON, KEYS_RMS, {"attention.kv_lora_rank", K_U32, "kv_lora_rank"},                      \
-        {"attention.q_lora_rank", K_U32, "q_lora_rank"},                                           \
-        {"expert_count", K_U32, "n_routed_experts"},                                               \
-        {"expert_feed_forward_length", K_U32, "moe_intermediate_size"},                            \
-        {"expert_shared_count", K_U32, "n_shared_experts"},                                        \
-        {"expert_used_count", K_U32, "num_experts_per_tok"},                                       \
-        {"expert_weights_norm", K_BOOL, "norm_topk_prob"},                                         \
-        {"expert_weights_scale", K_F32, "routed_scaling_factor"},                                  \
-        {"leading_dense_block_count", K_U32, "first_k_dense_replace"}, {                           \
-        "rope.dimension_count", K_U32, "qk_rope_head_dim"                                          \
-    }
+/* clang-format off */
+#define KEYS_DEEPSEEK                                                       \
+    KEYS_COMMON, KEYS_RMS,                                                  \
+    {"attention.kv_lora_rank", K_U32, "kv_lora_rank"},                      \
+    {"attention.q_lora_rank", K_U32, "q_lora_rank"},                        \
+    {"expert_count", K_U32, "n_routed_experts"},                            \
+    {"expert_feed_forward_length", K_U32, "moe_intermediate_size"},         \
+    {"expert_shared_count", K_U32, "n_shared_experts"},                     \
+    {"expert_used_count", K_U32, "num_experts_per_tok"},                    \
+    {"expert_weights_norm", K_BOOL, "norm_topk_prob"},                      \
+    {"expert_weights_scale", K_F32, "routed_scaling_factor"},               \
+    {"leading_dense_block_count", K_U32, "first_k_dense_replace"},          \
+    {"rope.dimension_count", K_U32, "qk_rope_head_dim"}
+/* clang-format on */
 
 static const struct key_row deepseek_keys[] = {
     KEYS_DEEPSEEK,

@@ -41,12 +41,13 @@ static const struct rename embedding_names[] = {
     RENAMES_END,
 };
 
-#define KEYS_FILL_IN                                                                               \
-    {"tokenizer.ggml.eot_token_id", K_U32, "107"},                                                 \
-        {"tokenizer.ggml.middle_token_id", K_U32, "68"},                                           \
-        {"tokenizer.ggml.prefix_token_id", K_U32, "67"}, {                                         \
-        "tokenizer.ggml.suffix_token_id", K_U32, "69"                                              \
-    }
+/* clang-format off */
+#define KEYS_FILL_IN                                        \
+    {"tokenizer.ggml.eot_token_id", K_U32, "107"},          \
+    {"tokenizer.ggml.middle_token_id", K_U32, "68"},        \
+    {"tokenizer.ggml.prefix_token_id", K_U32, "67"},        \
+    {"tokenizer.ggml.suffix_token_id", K_U32, "69"}
+/* clang-format on */
 
 static const struct key_row gemma_keys[] = {KEYS_COMMON, KEYS_RMS, KEYS_HEAD_DIM, KEYS_FILL_IN,
                                             KEYS_END};

@@ -20,12 +20,15 @@ static const struct rename qwen2moe_names[] = {
     RENAMES_END,
 };
 
-#define KEYS_QWEN                                                                                  \
-    KEYS_COMMON, KEYS_RMS, { "rope.freq_base", K_F32, "rope_theta|rope_parameters.rope_theta" }
-#define KEYS_EXPERTS                                                                               \
-    {"expert_count", K_U32, "num_experts"}, {"expert_used_count", K_U32, "num_experts_per_tok"}, { \
-        "expert_feed_forward_length", K_U32, "moe_intermediate_size"                               \
-    }
+/* clang-format off */
+#define KEYS_QWEN                                                           \
+    KEYS_COMMON, KEYS_RMS,                                                  \
+    {"rope.freq_base", K_F32, "rope_theta|rope_parameters.rope_theta"}
+#define KEYS_EXPERTS                                                        \
+    {"expert_count", K_U32, "num_experts"},                                 \
+    {"expert_used_count", K_U32, "num_experts_per_tok"},                    \
+    {"expert_feed_forward_length", K_U32, "moe_intermediate_size"}
+/* clang-format on */
 
 static const struct key_row qwen2_keys[] = {KEYS_QWEN, KEYS_END};
 static const struct key_row qwen3_keys[] = {KEYS_QWEN, KEYS_HEAD_DIM, KEYS_END};
