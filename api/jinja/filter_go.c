@@ -11,29 +11,33 @@
 
 static bool json_text(struct jx *x, struct jv in, const struct jjson_style *s, struct jv *out) {
     struct buf b = {0};
-    if (jv_put_go_json(x, &b, in, s, 0)) return jx_string_buf(x, &b, out);
+    if (jv_put_json(x, &b, in, s, 0)) return jx_string_buf(x, &b, out);
     buf_free(&b);
     return false;
 }
 
 FILTER(go_json) { /* J(x) */
-    static const struct jjson_style s = {.item = ",", .key = ":", .indent = -1, .escape = true};
+    static const struct jjson_style s = {
+        .item = ",", .key = ":", .indent = -1, .escape = true, .go = true};
     return json_text(x, in, &s, out);
 }
 FILTER(go_spaced) { /* Js(x) */
-    static const struct jjson_style s = {.item = ", ", .key = ": ", .indent = -1, .escape = true};
+    static const struct jjson_style s = {
+        .item = ", ", .key = ": ", .indent = -1, .escape = true, .go = true};
     return json_text(x, in, &s, out);
 }
 FILTER(go_spaced_plain) { /* Jh(x) */
-    static const struct jjson_style s = {.item = ", ", .key = ": ", .indent = -1};
+    static const struct jjson_style s = {.item = ", ", .key = ": ", .indent = -1, .go = true};
     return json_text(x, in, &s, out);
 }
 FILTER(go_spaced_sorted) { /* Python's spacing, keys sorted, nothing escaped */
-    static const struct jjson_style s = {.item = ", ", .key = ": ", .indent = -1, .sort = true};
+    static const struct jjson_style s = {
+        .item = ", ", .key = ": ", .indent = -1, .sort = true, .go = true};
     return json_text(x, in, &s, out);
 }
 FILTER(go_indented) {
-    static const struct jjson_style s = {.item = ",", .key = ": ", .indent = 4, .escape = true};
+    static const struct jjson_style s = {
+        .item = ",", .key = ": ", .indent = 4, .escape = true, .go = true};
     return json_text(x, in, &s, out);
 }
 

@@ -340,12 +340,10 @@ struct jjson_style {
     int indent;             /* < 0: none */
     bool sort;              /* keys of every object */
     bool ascii;             /* Python: nothing else */
-    bool escape;            /* Go: <, >, & as \u escapes */
+    bool go, escape;        /* as Go writes it; <, >, & as \u escapes */
 };
 bool jv_put_json(struct jx *x, struct buf *b, struct jv v, const struct jjson_style *s,
                  unsigned depth);
-bool jv_put_go_json(struct jx *x, struct buf *b, struct jv v, const struct jjson_style *s,
-                    unsigned depth);
 /* The entries by key, bytewise; as they are if a key is no string. NULL: failed. */
 struct jentry *jdict_sorted(struct jx *x, const struct jdict *d);
 
