@@ -13,7 +13,7 @@ enum expr_kind {
     EXPR_CALL,
     EXPR_TOKEN,
     EXPR_REPEAT,
-    EXPR_BEGIN, /* ^ and $: regular expressions only (dfa.c) */
+    EXPR_BEGIN, /* ^ and $: regular expressions only (dfa_expr.c) */
     EXPR_FINISH
 };
 
