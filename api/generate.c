@@ -220,7 +220,7 @@ static bool by_jinja(const struct gen *g) {
  * free again. */
 static enum status shorten(struct gen *g, uint32_t n_ctx, size_t keep, bool shift, struct err *e) {
     struct token_list *t = &g->tokens;
-    if (g->pictures.n_images > 0) return ST_OK;               /* an image cannot be cut */
+    if (g->pictures.n_images > 0) return ST_OK; /* an image cannot be cut */
     if (t->len <= n_ctx - 1 || !g->r->truncate || by_jinja(g))
         return ST_OK; /* the engine words the error */
     if (!shift)

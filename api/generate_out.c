@@ -321,8 +321,7 @@ static enum status finish(struct gen *g, enum cria_done done, struct err *e) {
 }
 
 /* Clients and what stands between give up on a connection in which nothing happens. */
-static enum status keep_alive(struct gen *g, struct err *e) {
-    const int64_t beat = config_ns(SET_heartbeat);
+static enum status keep_alive(struct gen *g, int64_t beat, struct err *e) {
     if (!g->r->stream || g->sink->wait == NULL || beat == DURATION_FOREVER) return ST_OK;
     for (;;) {
         const int64_t left = g->sent_ns + beat - os_time_mono_ns();
@@ -338,10 +337,11 @@ enum status gen_output(struct gen *g, struct err *e) {
     struct cria_chunk chunk;
     enum status st = ST_OK;
     int64_t last_ns = 0;
+    const int64_t beat = config_ns(SET_heartbeat);
     begin(g);
     g->sent_ns = os_time_mono_ns();
     do {
-        st = keep_alive(g, e);
+        st = keep_alive(g, beat, e);
         if (st == ST_OK) st = cria_generation_next(g->generation, &chunk, e);
         if (st != ST_OK) return st;
         const int64_t now = os_time_mono_ns();
