@@ -87,29 +87,31 @@ static ssize_t read_full(int fd, char *data, size_t n) {
 /* Files of /proc say that they are empty: for size 0 we read up to this many bytes. */
 enum { UNSIZED = 64 * 1024 };
 
+enum status os_fd_read(int fd, const char *shown, size_t want, size_t max_size, char **data,
+                       size_t *size, struct err *e) {
+    if (want == 0) want = max_size < UNSIZED ? max_size : (size_t)UNSIZED;
+    if (want > max_size)
+        return err_set(e, ST_LIMIT, "read %s: larger than %zu bytes", shown, max_size);
+    char *text = mem_alloc(want + 1);
+    if (text == NULL) return err_no_memory(e);
+    const ssize_t got = read_full(fd, text, want);
+    if (got < 0) {
+        mem_free(text);
+        return os_fail(e, "read", shown);
+    }
+    text[got] = '\0';
+    *data = text;
+    *size = (size_t)got;
+    return ST_OK;
+}
+
 enum status os_file_read(const char *path, size_t max_size, char **data, size_t *size,
                          struct err *e) {
     struct err mine;
     size_t want;
     int fd = os_open_regular(path, &want, &mine);
     if (fd < 0) return give_err(e, &mine);
-    enum status st = ST_OK;
-    if (want == 0) want = max_size < UNSIZED ? max_size : (size_t)UNSIZED;
-    char *text = NULL;
-    ssize_t got = 0;
-    if (want > max_size) {
-        st = err_set(e, ST_LIMIT, "read %s: larger than %zu bytes", path, max_size);
-    } else if ((text = mem_alloc(want + 1)) == NULL) {
-        st = err_no_memory(e);
-    } else if ((got = read_full(fd, text, want)) < 0) {
-        st = os_fail(e, "read", path);
-    } else {
-        text[got] = '\0';
-        *data = text;
-        *size = (size_t)got;
-        text = NULL;
-    }
-    mem_free(text);
+    enum status st = os_fd_read(fd, path, want, max_size, data, size, e);
     close(fd);
     return st;
 }

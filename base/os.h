@@ -49,6 +49,9 @@ void os_map_forget(const struct os_map *m, const unsigned char *data, size_t n);
  * fsync, rename, fsync of the folder: after a crash the old or the new content is there. */
 enum status os_file_read(const char *path, size_t max_size, char **data, size_t *size,
                          struct err *e);
+/* The same from an open file of that size; `shown` is how messages call it. */
+enum status os_fd_read(int fd, const char *shown, size_t want, size_t max_size, char **data,
+                       size_t *size, struct err *e);
 enum status os_file_write_atomic(const char *path, const void *data, size_t size, struct err *e);
 /* The same in an open folder; of the path only the last part counts, all of it is for messages. */
 enum status os_file_write_atomic_at(int dir, const char *path, const void *data, size_t size,

@@ -145,7 +145,7 @@ def is_whole(folder, name, digest):
         manifest, _ = json.JSONDecoder(strict=False).raw_decode(text.decode("utf-8", "replace").lstrip(" \t\r\n"))
         digests = [member(x, "digest") for x in (member(manifest, "layers") or []) + [member(manifest, "config")]]
         return all(hashlib.sha256(read(f"{folder}/blobs/sha256-{x[7:]}")).hexdigest() == x[7:].lower()
-                   for x in digests if x)
+                   for x in digests if isinstance(x, str) and x)
     except OSError:
         return False
 

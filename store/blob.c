@@ -55,14 +55,15 @@ int blob_open(const struct store *s, const char *digest, struct stat *info, stru
 
 enum status blob_read(const struct store *s, const char *digest, struct arena *a,
                       struct store_text *out, struct err *e) {
-    char path[PATH_ROOM], *data;
+    char *data;
     size_t size;
-    struct err mine;
-    enum status st = blob_path(s, digest, path, e);
+    struct stat info;
+    struct err why;
+    int fd = blob_open(s, digest, &info, &why);
+    if (fd < 0) return err_set(e, why.code, "%s", why.msg);
+    enum status st = os_fd_read(fd, digest, (size_t)info.st_size, TEXT_MAX_BYTES, &data, &size, e);
+    close(fd);
     if (st != ST_OK) return st;
-    st = os_file_read(path, TEXT_MAX_BYTES, &data, &size, &mine);
-    /* A model that names a missing blob is damaged; it is not the model that was not found. */
-    if (st != ST_OK) return err_set(e, st == ST_NOT_FOUND ? ST_IO : st, "%s", mine.msg);
     out->ptr = arena_strndup(a, data, size);
     out->len = size;
     mem_free(data);

@@ -140,14 +140,17 @@ size_t names_find(const struct name_list *l, const struct model_name *name) {
 
 enum status manifest_read_text(const struct store *s, const struct model_name *name, char **text,
                                size_t *len, int64_t *modified_ns, struct err *e) {
-    char below[NAME_TEXT_MAX], path[PATH_ROOM];
+    char below[NAME_TEXT_MAX];
     struct stat info;
+    struct err why;
     enum status st = place_of_name(name, below, e);
-    if (st == ST_OK) st = place_path(s, PLACE_MANIFESTS, below, path, e);
-    if (st == ST_OK) st = place_stat(s, PLACE_MANIFESTS, below, &info, e);
     if (st != ST_OK) return st;
+    int fd = place_open(s, PLACE_MANIFESTS, below, &info, &why);
+    if (fd < 0) return err_set(e, why.code, "%s", why.msg);
     *modified_ns = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec;
-    return os_file_read(path, MANIFEST_MAX_BYTES, text, len, e);
+    st = os_fd_read(fd, below, (size_t)info.st_size, MANIFEST_MAX_BYTES, text, len, e);
+    close(fd);
+    return st;
 }
 
 enum status manifest_read(const struct store *s, const struct model_name *name, struct manifest *m,

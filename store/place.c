@@ -131,6 +131,35 @@ static int open_folder_path(const char *path) {
     return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
+static _Thread_local struct {
+    const struct store *store; /* NULL: none is pinned */
+    int folder[PLACES];        /* -1: not opened yet, or not there */
+} pinned;
+
+void place_pin(const struct store *s) {
+    pinned.store = s;
+    for (int i = 0; i < PLACES; i++) pinned.folder[i] = -1;
+}
+
+void place_unpin(void) {
+    for (int i = 0; i < PLACES; i++)
+        if (pinned.folder[i] >= 0) close(pinned.folder[i]);
+    pinned.store = NULL;
+}
+
+static int borrow_folder(const struct store *s, enum place p) {
+    if (pinned.store != s) return open_folder_path(folder_of(s, p));
+    if (pinned.folder[p] < 0) pinned.folder[p] = open_folder_path(folder_of(s, p));
+    return pinned.folder[p];
+}
+
+/* errno is kept. */
+static void give_folder_back(const struct store *s, int fd) {
+    const int code = errno;
+    if (fd >= 0 && pinned.store != s) close(fd);
+    errno = code;
+}
+
 /* ---- links ---- */
 
 /* What is behind `root` in a real path; NULL: it is not below it. */
@@ -171,10 +200,10 @@ static int open_any(const struct store *s, enum place p, const char *below, int 
                     struct err *e) {
     char path[PATH_ROOM];
     if (place_path(s, p, below, path, e) != ST_OK) return -1;
-    const int root = open_folder_path(folder_of(s, p));
+    const int root = borrow_folder(s, p);
     int fd = root >= 0 ? open_beneath(root, below, flags, true) : -1;
     const int code = errno;
-    if (root >= 0) close(root);
+    give_folder_back(s, root);
     if (fd >= 0) return fd;
     if (root >= 0 && (code == EXDEV || code == ELOOP)) return open_target(s, path, flags, e);
     errno = code;

@@ -52,6 +52,11 @@ bool place_is_link(const struct store *s, enum place p, const char *below);
 enum status place_write(const struct store *s, enum place p, const char *name, const void *data,
                         size_t size, struct err *e);
 
+/* Until place_unpin this thread opens the files of this store from folders that it opens once: for
+ * walks through all of it. Not nested. */
+void place_pin(const struct store *s);
+void place_unpin(void);
+
 /* Guards the three folders until place_close. */
 enum status place_guard(struct store *s, struct err *e);
 void place_unguard(const struct store *s);

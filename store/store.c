@@ -309,9 +309,8 @@ static enum status list_one(struct store *s, const struct model_name *listed,
     return ST_OK;
 }
 
-enum status store_list(struct store *s, struct store_list *out, struct err *e) {
+static enum status list_all(struct store *s, struct store_list *out, struct err *e) {
     struct name_list names;
-    *out = (struct store_list){0};
     enum status st = visible_names(s, &names, e);
     if (st != ST_OK) return st;
     out->entries = arena_zalloc(&out->arena, names.n, sizeof *out->entries);
@@ -322,6 +321,14 @@ enum status store_list(struct store *s, struct store_list *out, struct err *e) {
         store_list_free(out);
     else if (out->n_entries > 1)
         qsort(out->entries, out->n_entries, sizeof *out->entries, newest_first);
+    return st;
+}
+
+enum status store_list(struct store *s, struct store_list *out, struct err *e) {
+    *out = (struct store_list){0};
+    place_pin(s);
+    enum status st = list_all(s, out, e);
+    place_unpin();
     return st;
 }
 
