@@ -115,6 +115,8 @@ static const struct edit old_qwen25vl[] = {
     {0},
 };
 static const struct edit old_qwen3vl[] = {
+    {EDIT_U32, "vision.shortest_edge", NULL, 1024},
+    {EDIT_U32, "vision.longest_edge", NULL, 4096},
     {EDIT_TENSOR, "v.patch_embd.", "v.patch_embed.", 0},
     {EDIT_TENSOR, "v.position_embd", "v.pos_embed", 0},
     {EDIT_TENSOR, "v.post_ln", "v.merger.norm", 0},
@@ -222,8 +224,8 @@ static struct gguf *todays(const struct old_form *f) {
         drop_tensor(g, "v.deepstack");
     }
     if (f->edits == old_qwen3vl) {
-        OK(gguf_edit_u32(g, "clip.vision.image_min_pixels", 65536, &e));
-        OK(gguf_edit_u32(g, "clip.vision.image_max_pixels", 16777216, &e));
+        OK(gguf_edit_u32(g, "clip.vision.image_min_pixels", 1024, &e));
+        OK(gguf_edit_u32(g, "clip.vision.image_max_pixels", 4096, &e));
     }
     return g;
 }
@@ -257,6 +259,28 @@ static void test_same_rows(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++)
         assert_same_rows(todays(&forms[i]), aged(&forms[i]), forms[i].arch);
+}
+
+/* What a file does not say at all. */
+static void test_defaults(void **state) {
+    (void)state;
+    struct err e = {0};
+    struct gguf *g = aged(&forms[6]);
+    OK(gguf_edit_drop(g, "qwen35.vision.shortest_edge", &e));
+    OK(gguf_edit_drop(g, "qwen35.vision.longest_edge", &e));
+    drop_tensor(g, "v.pos_embed");
+    OK(combined_translate(g, &e));
+    assert_int_equal(layout_number(g, "", "clip.vision.image_min_pixels"), 65536);
+    assert_int_equal(layout_number(g, "", "clip.vision.image_max_pixels"), 16777216);
+    assert_int_equal(layout_number(g, "", "clip.vision.image_size"), 768);
+    gguf_close(g);
+    g = aged(&forms[4]);
+    drop_keys(g, "qwen25vl.vision.fullatt_block_indexes");
+    OK(combined_translate(g, &e));
+    assert_int_equal(layout_number(g, "", "clip.vision.n_wa_pattern"), 8);
+    assert_int_equal(layout_number(g, "", "clip.vision.image_size"), 560);
+    assert_int_equal(layout_number(g, "", "clip.vision.feed_forward_length"), 64);
+    gguf_close(g);
 }
 
 /* Rows of the text model do not get in the way, whatever they are called. */
@@ -389,9 +413,10 @@ static void test_no_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_rows),     cmocka_unit_test(test_text_is_ignored),
-        cmocka_unit_test(test_packed_limits), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_missing_parts), cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_same_rows),       cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_text_is_ignored), cmocka_unit_test(test_packed_limits),
+        cmocka_unit_test(test_refused),         cmocka_unit_test(test_missing_parts),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* preprocess.c - from a picture to what the encoder takes: one size, a size that keeps the shape,
- * or tiles and an overview (spec/models/vision.md 2). */
+ * or tiles and an overview, of two kinds (spec/models/vision.md 2; split: idefics3.c). */
 #include <math.h>
 
 #include "base/mem.h"

@@ -26,7 +26,6 @@ struct vit_hparams {
     uint32_t image_size, patch, merge; /* pixels, pixels, patches a side of a row of the result */
     float eps;
     float mean[3], std[3];
-    bool use_gelu, use_silu;
     uint32_t full_every;             /* window attention: layers that see everything; 0: all */
     uint32_t min_pixels, max_pixels; /* 0: as the type says */
     uint32_t min_tiles, max_tiles;
@@ -50,7 +49,12 @@ struct vit_layer { /* what the file does not have is NULL */
     struct weight deep_norm, deep_fc1, deep_fc2;
 };
 
-enum preprocess { PRE_FIXED, PRE_DYNAMIC, PRE_TILES, PRE_SPLIT };
+enum preprocess {
+    PRE_FIXED,   /* one size, with a border */
+    PRE_DYNAMIC, /* a size that keeps the shape */
+    PRE_TILES,   /* the grid of tiles that shows most, and an overview */
+    PRE_SPLIT    /* scaled to a long side, cut into tiles, and an overview */
+};
 enum positions {
     POS_NONE,
     POS_TABLE,    /* a row for each patch */
@@ -87,8 +91,7 @@ struct vision_type {
     uint32_t min_tokens, max_tokens; /* dynamic */
     const char *merge_key;           /* behind "clip.vision."; NULL: 1 */
     uint32_t merge;                  /* by default */
-    uint32_t
-        max_side_tiles; /* tiles: all grids up to so many a side but one tile; 0: by their number */
+    uint32_t max_side_tiles; /* tiles: grids up to so many a side, but 1 x 1; 0: by their number */
     enum norm_kind norm;
     enum positions positions;
     enum class_token class_token;
