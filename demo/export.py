@@ -15,7 +15,7 @@ import struct
 import numpy
 import torch
 
-import corpus
+import chats
 from model import Config, Model, generate
 from tokenizer import CONTROL, USER, Tokenizer
 
@@ -154,8 +154,8 @@ def model_tensors(model):
 # ---- golden answers ----------------------------------------------------------------------------
 
 def prompt(question, think=False, system=None):
-    text = corpus.turn("system", system) if system else ""
-    return text + corpus.turn("user", question) + "<|im_start|>assistant\n" + (
+    text = chats.turn("system", system) if system else ""
+    return text + chats.turn("user", question) + "<|im_start|>assistant\n" + (
         "<think>\n" if think else "")
 
 
@@ -184,11 +184,11 @@ def golden_prompts():
     yield from (prompt(q, True) for q in ("Why is the sky blue?", "What is 17 + 25?", "hi",
                                           "What is the capital of Italy?"))
     yield prompt("Who are you?", system="You are Bella, a friendly assistant.")
-    yield (corpus.turn("user", "My name is Anna.") + corpus.turn(
+    yield (chats.turn("user", "My name is Anna.") + chats.turn(
         "assistant", "Hello Anna! Nice to meet you.") + prompt("What is my name?"))
-    question = corpus.turn("system", TOOLS) + corpus.turn("user", "What is the weather in Paris?")
+    question = chats.turn("system", TOOLS) + chats.turn("user", "What is the weather in Paris?")
     yield question + "<|im_start|>assistant\n"
-    yield (question + corpus.turn("assistant", CALL) + corpus.turn(
+    yield (question + chats.turn("assistant", CALL) + chats.turn(
         "user", "<tool_response>\n18 degrees, sunny\n</tool_response>") + "<|im_start|>assistant\n")
     yield "Once upon a time, a brave fox"
 

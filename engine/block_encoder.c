@@ -45,8 +45,6 @@ static val scores(struct forward *f, val x) {
     const enum act act = m->arch->style.cls_act != ACT_NONE ? m->arch->style.cls_act : ACT_TANH;
     if (m->cls != NULL) {
         x = p_linear1(f->p, "cls", x, (struct weight){m->cls, m->cls_b});
-        /* of a reranker that has this one matrix alone it is the score (jina-bert-v2) */
-        if (m->cls_output == NULL && m->cls->dim[1] == 1) return x;
         x = p_act(f->p, "cls_act", act, x);
         x = block_norm(f, "cls_norm", x, (struct weight){m->cls_norm, NULL});
     }

@@ -28,6 +28,18 @@ const struct arch arch_llama = {
     .derive = block_whole_rope,
 };
 
+/* llama-embed: the same to embed texts with; rows see all of their text. */
+extern const struct arch arch_llama_embed;
+const struct arch arch_llama_embed = {
+    .name = "llama-embed",
+    .hparams = hparams,
+    .globals = globals,
+    .blocks = blocks,
+    .style = {.rope = ROPE_NORM, .act = ACT_SILU, .norm_weights = true},
+    .defaults = block_encoder_defaults,
+    .derive = block_whole_rope,
+};
+
 /* ---- mistral3: the logarithm of YaRN's scaling may be taken back (Llama 4's q scale instead) ----
  */
 
