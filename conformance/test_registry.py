@@ -164,8 +164,9 @@ def test_cancel_and_go_on(server, registry):
 def test_kill_and_go_on(registry):
     """kill -9 in the middle: what the journal counts is on the disk, nothing else is listed."""
     s = Server(binary(), {})
-    d, = registry.add("ns/model:latest", [noise(100 * MEGA, 9)])
-    registry.behave(d, slow=0.003)
+    blob = noise(100 * MEGA, 9)
+    d, = registry.add("ns/model:latest", [blob])
+    registry.behave(d, slow=0.001)
     try:
         c, r = open_call(s, "/api/pull", {"model": f"{registry.address}/ns/model", "insecure": True})
         while json.loads(r.readline()).get("completed", 0) < 70 * MEGA:
@@ -178,7 +179,7 @@ def test_kill_and_go_on(registry):
         registry.behave(d)
         registry.asked.clear()
         assert pull(s, registry)[-1] == {"status": "success"}
-        assert stored(s, d) == noise(100 * MEGA, 9)
+        assert stored(s, d) == blob
         sent = [a.headers.get("Range") or "" for a in registry.asked if a.method == "GET" and d in a.path]
         assert not any(x.startswith("bytes=0-") for x in sent), sent  # not from the start
     finally:
