@@ -211,7 +211,7 @@ wanted hard && build hard hard && units hard build-hard -LE slow
 wanted threads && build threads tsan team_test grid_test cpu_test cpu_attn_test engine_test http_test server_test cria &&
     units threads build-tsan -R 'team_test|grid_test|cpu_test|cpu_attn_test|engine_test|http_test|server_test|conformance.clients'
 wanted clang && build clang clang
-wanted deps && one hardened sh ci/hardened build/cria
+wanted deps && one hardened sh ci/hardened --compiled build/cria
 wanted deps && one deps ci/deps
 wanted format && one format ci/format
 
