@@ -15,6 +15,8 @@ struct guard { /* owns its texts */
     bool loopback;    /* the server listens on a loopback address */
     char *host_name;  /* of this machine; may be NULL */
     char *allowed;    /* hosts, comma list; may be NULL */
+    struct guard
+        *former; /* owned: the one that it has replaced, which requests may still look at */
 };
 
 struct guard_params {

@@ -195,7 +195,8 @@ static bool redirected(struct http_exchange *x, const char *path) {
 
 static void call(struct server *s, struct http_exchange *x, const char *path, struct match m) {
     if (is_options(x) || (m.known && m.route == N_ROUTES)) add_allow(x, path);
-    if (!pass_origin(&s->guard, x) || !pass_host(&s->guard, x)) return;
+    const struct guard *g = atomic_load(&s->guard);
+    if (!pass_origin(g, x) || !pass_host(g, x)) return;
     if (m.route < N_ROUTES) {
         struct route_call c = {s, x, m.param};
         struct activity *a = server_activity(x);

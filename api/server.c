@@ -31,7 +31,7 @@ void server_charge(struct http_exchange *x, uint64_t n_tokens) {
 
 /* Who can reach it from elsewhere needs a key, unless the user has said otherwise (S-NET-1). */
 static enum status check_bind(struct server *s, const struct server_params *p, struct err *e) {
-    s->insecure = !s->guard.loopback && !access_has_keys(&s->access);
+    s->insecure = !atomic_load(&s->guard)->loopback && !access_has_keys(&s->access);
     if (!s->insecure || config_bool(SET_allow_insecure_bind)) return ST_OK;
     if (!p->host_by_user)
         return err_set(
@@ -58,6 +58,32 @@ static unsigned number_of(enum setting id) {
     return n == 0 ? 1 : n > MAX_CONNECTIONS ? MAX_CONNECTIONS : (unsigned)n;
 }
 
+/* Who may come in, by the settings of now. A request may look at the former ones at this moment, so
+ * they are kept until the end; there are as many as somebody has changed the settings. */
+static enum status renew_guard(struct server *s, struct err *e) {
+    const struct guard_params p = {config_text(SET_origins), config_text(SET_allowed_hosts),
+                                   s->listen_host};
+    struct guard *former = atomic_load(&s->guard), *fresh = mem_zalloc(1, sizeof *fresh);
+    if (fresh == NULL) return err_no_memory(e);
+    enum status st = guard_open(fresh, &p, e);
+    if (st != ST_OK) {
+        mem_free(fresh);
+        return st;
+    }
+    fresh->former = former;
+    atomic_store(&s->guard, fresh);
+    return ST_OK;
+}
+
+static void close_guards(struct guard *g) {
+    while (g != NULL) {
+        struct guard *former = g->former;
+        guard_close(g);
+        mem_free(g);
+        g = former;
+    }
+}
+
 static enum status open_parts(struct server *s, const struct server_params *p, struct err *e) {
     const char *host = p->host == NULL ? "127.0.0.1" : p->host;
     struct http_limits limits = http_default_limits;
@@ -71,8 +97,8 @@ static enum status open_parts(struct server *s, const struct server_params *p, s
                              .limits = &limits,
                              .n_threads =
                                  p->n_threads == 0 ? number_of(SET_max_connections) : p->n_threads};
-    const struct guard_params guard = {s->settings.origins, config_text(SET_allowed_hosts), host};
-    enum status st = guard_open(&s->guard, &guard, e);
+    s->listen_host = mem_strdup(host);
+    enum status st = s->listen_host != NULL ? renew_guard(s, e) : err_no_memory(e);
     if (st == ST_OK) st = access_open(&s->access, p->is_private ? NULL : keys_path(), e);
     if (st == ST_OK) st = check_bind(s, p, e);
     if (st == ST_OK) st = catalog_open(&s->catalog, p->store, e);
@@ -106,6 +132,8 @@ void server_reload(struct server *s) {
     runner_pool_configure(s->runners, &fresh);
     access_reload(&s->access);
     struct err e;
+    if (renew_guard(s, &e) != ST_OK)
+        log_error("server", "%s; the old origins and hosts stay", e.msg);
     if (http_reload(s->http, &e) != ST_OK)
         log_error("server", "%s; the old certificate stays", e.msg);
 }
@@ -137,7 +165,8 @@ void server_close(struct server *s) {
     runner_pool_close(s->runners);
     catalog_close(s->catalog);
     tag_cache_free(&s->tags);
-    guard_close(&s->guard);
+    close_guards(atomic_load(&s->guard));
+    mem_free(s->listen_host);
     access_close(&s->access);
     metrics_close(&s->metrics);
     activities_close(&s->activities);

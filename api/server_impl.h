@@ -24,7 +24,8 @@ struct server {
     struct catalog *catalog;
     struct tag_cache tags;
     struct runner_pool *runners;
-    struct guard guard;
+    _Atomic(struct guard *) guard; /* owned; replaced when the settings are read again */
+    char *listen_host;             /* owned */
     struct access access;
     bool insecure;                /* others may reach it, and there were no keys at its start */
     struct settings settings;     /* of the start; what can change is with who uses it */

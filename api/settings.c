@@ -19,5 +19,4 @@ void settings_read(struct settings *s) {
     s->max_loaded = count(SET_max_loaded_models, DEFAULT_LOADED);
     s->max_queue = config_uint(SET_max_queue);
     s->kv_type = dtype_by_name(config_text(SET_kv_cache_type));
-    s->origins = config_text(SET_origins);
 }

@@ -15,7 +15,6 @@ struct settings {
     uint32_t max_loaded;     /* at least 1 */
     uint64_t max_queue;
     enum dtype kv_type;
-    const char *origins; /* comma list; NULL: none. Static. */
 };
 void settings_read(struct settings *s);
 

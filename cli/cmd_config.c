@@ -17,6 +17,13 @@ static const char *shown_value(const struct setting_info *s, const struct settin
     return s->kind == SET_SECRET ? "(hidden)" : v->text;
 }
 
+/* A setting of a running server that it reads at its start only; the others follow SIGHUP, or are
+ * read by each command. */
+static bool needs_restart(const struct setting_info *s) {
+    const unsigned server = SHOWN_SERVE | SHOWN_STORE;
+    return (s->marks & SET_LIVE) == 0 && (s->marks & server) != 0;
+}
+
 static void put_row(struct table *t, enum setting id, struct buf *text) {
     const struct setting_info *s = &config_settings[id];
     struct setting_value v;
@@ -31,6 +38,7 @@ static void put_row(struct table *t, enum setting id, struct buf *text) {
         buf_str(text, " is invalid)");
     }
     table_cell_buf(t, text);
+    table_cell(t, needs_restart(s) ? "restart" : "");
 }
 
 static void put_object(struct buf *out, enum setting id) {
@@ -50,6 +58,7 @@ static void put_object(struct buf *out, enum setting id) {
     json_put_field(out, "kind", config_kind_name(s->kind));
     json_put_field(out, "default", s->fallback);
     json_put_field_bool(out, "live", (s->marks & SET_LIVE) != 0);
+    json_put_field_bool(out, "restart", needs_restart(s));
     json_put_field_bool(out, "effect", (s->marks & SET_NO_EFFECT) == 0);
     if (v.problem.code != ST_OK) json_put_field(out, "problem", v.problem.msg);
     json_put_field(out, "help", s->help);
@@ -88,6 +97,7 @@ static void put_table(struct buf *out, bool all) {
     table_cell(&t, "NAME");
     table_cell(&t, "VALUE");
     table_cell(&t, "FROM");
+    table_cell(&t, "NEEDS");
     for (int i = 0; i < SETTING_COUNT; i++)
         if (is_shown((enum setting)i, all)) put_row(&t, (enum setting)i, &text);
     table_print(out, &t, "", true);

@@ -10,7 +10,7 @@ import ollama
 import pytest
 
 from conftest import BUILTIN, binary
-from transport import Server
+from transport import Server, send
 
 
 @pytest.fixture
@@ -45,6 +45,9 @@ def test_layers(home):
     table = cria(env, "config", "show").stdout
     assert [line.split() for line in table.splitlines() if line.startswith("keep_alive")] == [
         ["keep_alive", "8m", "CRIA_KEEP_ALIVE"]]
+    restart = {line.split()[0] for line in table.splitlines()[1:] if line.split()[-1] == "restart"}
+    assert {"host", "models", "max_connections", "tls_cert"} <= restart
+    assert not restart & {"origins", "allowed_hosts", "editor", "api_key", "keep_alive"}
 
 
 def test_bad_file_stops_every_command_that_needs_it(home):
@@ -89,6 +92,10 @@ def minutes_left(server):
     return (until - datetime.now(timezone.utc)).total_seconds() / 60
 
 
+def status_for(server, origin):
+    return send(server.netloc, {"method": "GET", "path": "/api/version", "headers": {"Origin": origin}}).status
+
+
 def test_sighup(tmp_path, tiny):
     """sec_S_LC_1: the signal reads the file again; a broken file changes nothing."""
     file = tmp_path / "cria.toml"
@@ -104,13 +111,24 @@ def test_sighup(tmp_path, tiny):
 
     try:
         assert 50 < minutes_left(server) < 61
-        file.write_text('keep_alive = "30m"\norigins = ["https://a.example"]\n')
+        assert status_for(server, "https://a.example") == 403
+        file.write_text('keep_alive = "30m"\nmore_models = ["/nowhere"]\norigins = ["https://a.example"]\n')
         hang_up("settings read again")
         log = server.log_tail(2000)
-        assert "keep_alive has changed" in log and "origins has changed: this takes effect after a restart" in log
+        assert "keep_alive has changed" in log and "more_models has changed: this takes effect after a restart" in log
         assert 20 < minutes_left(server) < 31
+        assert status_for(server, "https://a.example") == 200
         file.write_text("keep_alive = [\n")
         hang_up("the old settings stay")
         assert server.alive()
+        file.write_text('origins = ["no origin"]\n')
+        hang_up("the old origins and hosts stay")
+        assert status_for(server, "https://a.example") == 200
+        file.write_text("")
+        hang_up("origins has changed")
+        end = time.time() + 20
+        while status_for(server, "https://a.example") != 403:
+            assert time.time() < end
+            time.sleep(0.05)
     finally:
         assert server.stop() == 0
