@@ -158,6 +158,7 @@ def test_ps_and_keep_alive(client, scripted):
     def loaded():
         return {m.model: m for m in client.ps().models}
 
+    client.generate(scripted, keep_alive=0)  # another name of the same weights may be loaded
     client.generate(scripted, "1", keep_alive="10m")
     m = loaded()[scripted + ":latest"]
     left = m.expires_at - datetime.datetime.now(datetime.timezone.utc)
