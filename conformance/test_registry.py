@@ -166,7 +166,7 @@ def test_kill_and_go_on(registry):
     s = Server(binary(), {})
     blob = noise(100 * MEGA, 9)
     d, = registry.add("ns/model:latest", [blob])
-    registry.behave(d, slow=0.001)
+    registry.behave(d, slow=0.003)  # slow enough for the journal to count what is there
     try:
         c, r = open_call(s, "/api/pull", {"model": f"{registry.address}/ns/model", "insecure": True})
         while json.loads(r.readline()).get("completed", 0) < 70 * MEGA:
