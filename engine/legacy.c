@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "engine/file/gguf_edit.h"
 #include "engine/layout.h"
 
@@ -377,10 +378,78 @@ static const struct edit glmocr_edits[] = {
 };
 static enum status more_glmocr(struct gguf *g, struct err *e) {
     enum status st = ST_OK;
-    if (!layout_has(g, "glm4", "rope.dimension_count"))
+    for (uint32_t i = 0; st == ST_OK && i < layout_number(g, "glm4", "block_count"); i++) {
+        char gate[64], up[64];
+        snprintf(gate, sizeof gate, "blk.%u.ffn_gate.weight", i);
+        snprintf(up, sizeof up, "blk.%u.ffn_up.weight", i);
+        if (gguf_find_tensor(g, gate) == NULL) break;
+        st = gguf_edit_stack(g, gate, up, e);
+    }
+    if (st == ST_OK && !layout_has(g, "glm4", "rope.dimension_count"))
         st = gguf_edit_copy(g, "glm4.rope.dimension_count", "glm4.attention.key_length", e);
     if (st != ST_OK) return st;
     return copy_sections(g, "glm4.rope.dimension_sections", "glm4.rope.mrope_section", e);
+}
+
+/* ---- nemotron, bert ---------------------------------------------------------------------------
+ */
+
+static bool is_old_nemotron(const struct gguf *g) {
+    for (size_t i = 0; i < gguf_n_tensors(g); i++) {
+        const struct gguf_str s = gguf_tensor_at(g, i)->name;
+        if (ends_with(s, ".ffn_latent_in.weight")) return true;
+    }
+    return layout_has_tensors(g, "mtp.");
+}
+static const struct edit nemotron_edits[] = {
+    {EDIT_TENSOR, ".ffn_latent_in.", ".ffn_latent_down.", 0},
+    {EDIT_TENSOR, ".ffn_latent_out.", ".ffn_latent_up.", 0},
+    {0},
+};
+static enum status more_nemotron(struct gguf *g, struct err *e) {
+    for (size_t i = 0; i < gguf_n_tensors(g); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(g, i);
+        if (!ends_with(t->name, ".ffn_latent_down.weight") || t->dim[1] > UINT32_MAX) continue;
+        return gguf_edit_u32(g, "nemotron_h_moe.moe_latent_size", (uint32_t)t->dim[1], e);
+    }
+    return ST_OK;
+}
+
+/* The text half of a model that also sees and hears. */
+static enum status more_nemotron_omni(struct gguf *g, struct err *e) {
+    const bool moe = layout_number(g, "nemotron_h_omni", "expert_count") != 0;
+    enum status st = gguf_edit_arch(g, "nemotron_h_omni", moe ? "nemotron_h_moe" : "nemotron_h", e);
+    if (st != ST_OK || !moe || !is_old_nemotron(g)) return st;
+    st = layout_edit(g, "nemotron_h_moe", nemotron_edits, e);
+    return st == ST_OK ? more_nemotron(g, e) : st;
+}
+
+/* The table of characters as base64, one string for each letter of it. */
+static const char charsmap_key[] = "tokenizer.ggml.precompiled_charsmap";
+static bool is_old_bert(const struct gguf *g) {
+    const struct gguf_kv *kv = gguf_find(g, charsmap_key);
+    return layout_text_is(g, "tokenizer.ggml.model", "t5") && kv != NULL &&
+           kv->type == GGUF_ARRAY && kv->elem == GGUF_STRING && kv->count != 0;
+}
+static enum status more_bert(struct gguf *g, struct err *e) {
+    const struct gguf_kv *kv = gguf_find(g, charsmap_key);
+    struct buf text = {0}, bytes = {0};
+    size_t bad = 0;
+    enum status st = ST_OK;
+    for (uint64_t i = 0; i < kv->count; i++) {
+        const struct gguf_str s = gguf_elem_str(g, kv, i);
+        buf_add(&text, s.ptr, s.len);
+    }
+    const bool ok = !text.failed && base64_get(&bytes, text.data, text.len, &bad);
+    if (text.failed || bytes.failed)
+        st = err_no_memory(e);
+    else if (!ok || bytes.len == 0)
+        st = err_set(e, ST_FORMAT, "key %s is no base64 (at byte %zu)", charsmap_key, bad);
+    else
+        st = gguf_edit_bytes(g, charsmap_key, bytes.data, bytes.len, e);
+    buf_free(&text);
+    buf_free(&bytes);
+    return st;
 }
 
 /* ---- the table --------------------------------------------------------------------------------
@@ -392,6 +461,7 @@ static const struct layout {
     const struct edit *edits;             /* NULL: none */
     enum status (*more)(struct gguf *g, struct err *e);
 } layouts[] = {
+    {"bert", is_old_bert, NULL, more_bert},
     {"gemma3", is_old_embedding, embedding_edits, more_embedding},
     {"gemma3", is_old_gemma3, gemma3_edits, more_gemma3},
     {"gemma3n", is_old_gemma3n, gemma3n_edits, more_gemma3n},
@@ -402,6 +472,8 @@ static const struct layout {
     {"lfm2", is_old_lfm2, NULL, more_lfm2},
     {"llama", is_old_llama, NULL, more_llama},
     {"mistral3", is_old_mistral3, mistral3_edits, more_mistral3},
+    {"nemotron_h_moe", is_old_nemotron, nemotron_edits, more_nemotron},
+    {"nemotron_h_omni", NULL, NULL, more_nemotron_omni},
     {"olmo3", NULL, olmo3_edits, NULL},
     {"qwen25vl", NULL, qwen25vl_edits, more_qwen25vl},
     {"qwen35", is_old_qwen35, NULL, more_qwen35},

@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "engine/file/gguf_edit.h"
+#include "engine/file/gguf_write.h"
 #include "engine/legacy.h"
 #include "engine/model.h"
 
@@ -350,6 +351,124 @@ static void test_llama3_vocabulary(void **state) {
     buf_free(&b);
 }
 
+/* A golden model that only the shared set has; skips where it is not there. */
+static struct gguf *open_shared(const char *name) {
+    char path[256];
+    struct gguf *g;
+    struct err e = {0};
+    snprintf(path, sizeof path, "../shared/golden/models/%s/model.gguf", name);
+    if (gguf_open(&g, path, &e) != ST_OK) {
+        print_message("%s is not there\n", path);
+        skip();
+    }
+    return g;
+}
+
+static void nemotron_of_old(struct gguf *g) {
+    struct err e = {0};
+    OK(gguf_edit_tensor_names(g, ".ffn_latent_down.", ".ffn_latent_in.", &e));
+    OK(gguf_edit_tensor_names(g, ".ffn_latent_up.", ".ffn_latent_out.", &e));
+    OK(gguf_edit_drop(g, "nemotron_h_moe.moe_latent_size", &e));
+}
+static void test_nemotron(void **state) {
+    (void)state;
+    struct gguf *g = open_shared("nemotron_h_moe");
+    nemotron_of_old(g);
+    expect_program_of(open_shared("nemotron_h_moe"), g);
+}
+static void test_nemotron_omni(void **state) {
+    (void)state;
+    struct err e = {0};
+    struct gguf *g = open_shared("nemotron_h_moe");
+    nemotron_of_old(g);
+    OK(gguf_edit_arch(g, "nemotron_h_moe", "nemotron_h_omni", &e));
+    expect_program_of(open_shared("nemotron_h_moe"), g);
+    g = open_shared("nemotron_h");
+    OK(gguf_edit_arch(g, "nemotron_h", "nemotron_h_omni", &e));
+    expect_program_of(open_shared("nemotron_h"), g);
+}
+
+/* The latent experts of the published file's kind are made by hand: the golden one has none. */
+static void test_nemotron_latents(void **state) {
+    (void)state;
+    struct err e = {0};
+    float *x;
+    struct gguf *g = open_golden("llama-base");
+    OK(gguf_edit_arch(g, "llama", "nemotron_h_moe", &e));
+    OK(gguf_edit_floats(g, "blk.1.ffn_latent_in.weight", 2, (const int64_t[4]){8, 3, 1, 1}, &x,
+                        &e));
+    OK(gguf_edit_floats(g, "blk.1.ffn_latent_out.weight", 2, (const int64_t[4]){3, 8, 1, 1}, &x,
+                        &e));
+    OK(legacy_translate(g, &e));
+    assert_int_equal(u32(g, "nemotron_h_moe.moe_latent_size"), 3);
+    assert_non_null(gguf_find_tensor(g, "blk.1.ffn_latent_down.weight"));
+    assert_non_null(gguf_find_tensor(g, "blk.1.ffn_latent_up.weight"));
+    gguf_close(g);
+}
+
+/* Halves of the fused matrix, as tensors of their own. */
+static void split_rows(struct gguf *g, const char *from, const char *first, const char *second) {
+    struct err e = {0};
+    OK(gguf_edit_decode(g, from, &e));
+    const struct gguf_tensor t = *gguf_find_tensor(g, from);
+    const int64_t dim[4] = {t.dim[0], t.dim[1] / 2, 1, 1};
+    const size_t n = t.size / 2;
+    float *a, *b;
+    OK(gguf_edit_floats(g, first, 2, dim, &a, &e));
+    OK(gguf_edit_floats(g, second, 2, dim, &b, &e));
+    memcpy(a, t.data, n);
+    memcpy(b, t.data + n, n);
+}
+static void test_glmocr(void **state) {
+    (void)state;
+    struct err e = {0};
+    static const char up[] = "blk.0.ffn_up.weight";
+    struct gguf *g = open_shared("glm4"), *today = open_shared("glm4");
+    OK(gguf_edit_decode(today, up, &e));
+    const struct gguf_tensor *want = gguf_find_tensor(today, up);
+    split_rows(g, up, "blk.0.ffn_gate.weight", up);
+    OK(gguf_edit_arch(g, "glm4", "glmocr", &e));
+    OK(legacy_translate(g, &e));
+    const struct gguf_tensor *got = gguf_find_tensor(g, up);
+    assert_int_equal(got->dim[1], want->dim[1]);
+    assert_int_equal(got->size, want->size);
+    assert_memory_equal(got->data, want->data, want->size);
+    gguf_close(g);
+    gguf_close(today);
+}
+
+/* "YWI=" is "ab". */
+static void test_bert_charsmap(void **state) {
+    (void)state;
+    static const struct gguf_str letters[] = {{"Y", 1}, {"W", 1}, {"I", 1}, {"=", 1}};
+    static const char key[] = "tokenizer.ggml.precompiled_charsmap";
+    static const int64_t want[] = {'a', 'b'};
+    for (size_t n = 4; n >= 3; n--) {
+        struct err e = {0};
+        struct buf b = {0};
+        struct gguf *g;
+        struct gguf_writer *w;
+        OK(gguf_writer_new(&w, &e));
+        gguf_put_text(w, "general.architecture", "bert");
+        gguf_put_text(w, "tokenizer.ggml.model", "t5");
+        gguf_put_array(w, key, GGUF_STRING, n, letters);
+        OK(gguf_write_to(w, gguf_to_buf, &b, &e));
+        OK(gguf_write_finish(w, &e));
+        gguf_writer_free(w);
+        OK(gguf_open_memory(&g, b.data, b.len, "bert", &e));
+        const enum status st = legacy_translate(g, &e);
+        if (n == 4) {
+            assert_int_equal(st, ST_OK);
+            assert_ints(g, key, want, 2);
+        } else { /* an unfinished group */
+            assert_int_equal(st, ST_FORMAT);
+            assert_non_null(strstr(e.msg, key));
+        }
+        gguf_close(g);
+        buf_free(&b);
+    }
+}
+
 static void test_no_memory(void **state) {
     (void)state;
     for (long n = 1, done = 0; !done; n++) {
@@ -390,6 +509,11 @@ int main(void) {
         cmocka_unit_test(test_qwen_vl),
         cmocka_unit_test(test_glm4moelite),
         cmocka_unit_test(test_llama3_vocabulary),
+        cmocka_unit_test(test_nemotron),
+        cmocka_unit_test(test_nemotron_omni),
+        cmocka_unit_test(test_nemotron_latents),
+        cmocka_unit_test(test_glmocr),
+        cmocka_unit_test(test_bert_charsmap),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_clashing_names_are_refused),
     };

@@ -128,6 +128,12 @@ enum status gguf_edit_i32s(struct gguf *g, const char *key, const int32_t *x, si
     return set_kv(g, key, GGUF_ARRAY, GGUF_I32, b, 4 * n, n, e);
 }
 
+enum status gguf_edit_bytes(struct gguf *g, const char *key, const void *x, size_t n,
+                            struct err *e) {
+    assert(n >= 1);
+    return set_kv(g, key, GGUF_ARRAY, GGUF_U8, x, n, n, e);
+}
+
 enum status gguf_edit_copy(struct gguf *g, const char *to, const char *from, struct err *e) {
     struct gguf_kv *kv;
     if (find_kv(g, from) == NULL) return ST_OK;
@@ -319,6 +325,22 @@ enum status gguf_edit_decode(struct gguf *g, const char *name, struct err *e) {
     for (size_t i = 0; st == ST_OK && i < n_rows; i++)
         info->decode(t.data + i * bytes, x + i * row, row);
     return st;
+}
+
+enum status gguf_edit_stack(struct gguf *g, const char *first, const char *second, struct err *e) {
+    const struct gguf_tensor *a = find_tensor(g, first);
+    struct gguf_tensor *b = find_tensor(g, second);
+    if (a == NULL || b == NULL) return ST_OK;
+    if (a->type != b->type || a->dim[0] != b->dim[0] || a->n_dims > 2 || b->n_dims > 2)
+        return err_set(e, ST_FORMAT, "tensors '%s' and '%s' do not go together", first, second);
+    unsigned char *data = arena_alloc(&g->edits, a->size + b->size); /* both are in the file */
+    if (data == NULL) return err_no_memory(e);
+    memcpy(data, a->data, a->size);
+    memcpy(data + a->size, b->data, b->size);
+    b->dim[1] += a->dim[1];
+    b->size += a->size;
+    b->data = data;
+    return ST_OK;
 }
 
 enum status gguf_edit_permute(struct gguf *g, const char *name, gguf_row_fn *from, const void *arg,

@@ -21,6 +21,8 @@ enum status gguf_edit_f32s(struct gguf *g, const char *key, const float *x, size
                            struct err *e);
 enum status gguf_edit_i32s(struct gguf *g, const char *key, const int32_t *x, size_t n,
                            struct err *e);
+enum status gguf_edit_bytes(struct gguf *g, const char *key, const void *x, size_t n,
+                            struct err *e); /* n >= 1: an array of u8 */
 /* `to` gets the value of `from`; nothing if there is no `from`. */
 enum status gguf_edit_copy(struct gguf *g, const char *to, const char *from, struct err *e);
 enum status gguf_edit_drop(struct gguf *g, const char *key, struct err *e);
@@ -41,6 +43,9 @@ enum status gguf_edit_floats(struct gguf *g, const char *name, uint32_t n_dims,
                              const int64_t dim[4], float **data, struct err *e);
 /* A tensor becomes f32; nothing if there is none. ST_UNSUPPORTED: a type without a decoder. */
 enum status gguf_edit_decode(struct gguf *g, const char *name, struct err *e);
+/* The rows of `first` come in front of those of `second`, under the name of `second`; nothing if
+ * one is not there. ST_FORMAT: rows of other types or lengths. */
+enum status gguf_edit_stack(struct gguf *g, const char *first, const char *second, struct err *e);
 /* Row i of a matrix becomes the old row from(i, arg), which is asserted to exist; nothing if there
  * is no such tensor. */
 typedef uint64_t gguf_row_fn(uint64_t i, const void *arg);
