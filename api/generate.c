@@ -373,6 +373,7 @@ static void release(struct gen *g) {
     struct buf *const b[] = {&g->answer, &g->content, &g->thinking, &g->tool_calls, &g->logprobs};
     prompt_free(&g->prompt);
     for (size_t i = 0; i < sizeof b / sizeof *b; i++) buf_free(b[i]);
+    parts_free(&g->parts);
     arena_free(&g->arena);
 }
 

@@ -30,6 +30,7 @@ struct gen_request { /* texts are never NULL; json values may be (absent) */
     bool stream, raw, truncate, shift, logprobs, debug;
     bool count; /* as debug, but for the number of tokens: nothing is cut off the prompt */
     bool report_truncation; /* native: the last piece has the field prompt_truncated */
+    bool parts;             /* streams get calls in parts (gen_part) */
     bool any_think;         /* a think value that the model cannot follow is dropped, not refused */
     unsigned n_before;      /* choices made before this one of the request: a fixed seed moves on */
     int64_t top_logprobs;
@@ -42,11 +43,20 @@ struct gen_stats {
     bool truncated;       /* the model did not see all of the prompt (docs/http.md) */
 };
 
+struct gen_part { /* of a call that the model is still writing; such a call does not come whole */
+    const char *id, *name;
+    unsigned index;
+    const char *args; /* as far as they are known, as JSON text */
+    size_t from, to;  /* of args: what this part adds; from 0: the first part */
+    enum { PART_MORE, PART_LAST, PART_CUT } end; /* CUT: the answer ends inside of the call */
+};
+
 struct gen_piece { /* valid during the call */
     const char *content, *thinking;
     size_t content_len, thinking_len;
-    const char *tool_calls; /* members of a JSON list; "" if none */
-    const char *logprobs;   /* the same */
+    const char *tool_calls;      /* members of a JSON list; "" if none */
+    const char *logprobs;        /* the same */
+    const struct gen_part *part; /* with nothing else in the piece; NULL: none */
     bool done;
     const char *done_reason;       /* "stop", "length", "load", "unload" */
     const struct gen_stats *stats; /* NULL: load, unload, debug */

@@ -3,6 +3,7 @@
 #ifndef CRIA_API_GENERATE_IMPL_H
 #define CRIA_API_GENERATE_IMPL_H
 
+#include "api/call_parts.h"
 #include "api/format/parse.h"
 #include "api/generate.h"
 #include "api/pictures.h"
@@ -42,6 +43,7 @@ struct gen {
     bool thinks, calls; /* the generic parsers are in use */
     struct think_parser think_parser;
     struct tool_parser tool_parser;
+    struct call_parts parts;                            /* of a call that goes out already */
     struct buf answer;                                  /* everything generated, for `context` */
     struct buf content, thinking, tool_calls, logprobs; /* of the next piece */
 };

@@ -87,40 +87,60 @@ static enum status send(struct gen *g, struct gen_piece *p, struct err *e) {
 }
 
 /* Each finished call is a piece of its own. */
-static enum status send_calls(struct gen *g, struct err *e) {
-    struct buf all = g->tool_calls;
+static enum status send_calls(struct gen *g, const struct buf *all, struct err *e) {
     struct gen_piece p = {.done = false};
     json *list;
     enum status st = ST_OK;
-    g->tool_calls = (struct buf){0};
     struct buf text = {0};
-    buf_printf(&text, "[%s]", all.data);
+    buf_printf(&text, "[%s]", all->data);
     list = text.failed ? NULL : json_parse(text.data, text.len, &json_default_limits, NULL, e);
     for (const json *m = json_first(list); m != NULL && st == ST_OK; m = json_next(m)) {
         json_print(&g->tool_calls, m);
         st = send(g, &p, e);
     }
     json_free(list);
-    buf_free(&all);
     buf_free(&text);
     return st;
 }
 
+/* What came of a call that is still being written, if anything did. */
+static enum status send_part(struct gen *g, bool cut, struct err *e) {
+    struct gen_part part;
+    struct gen_piece p = {.part = &part};
+    if (parts_failed(&g->parts)) return err_no_memory(e);
+    if (!parts_next(&g->parts, cut, &part)) return ST_OK;
+    struct buf content = g->content, thinking = g->thinking; /* they follow the call */
+    g->content = g->thinking = (struct buf){0};
+    enum status st = send(g, &p, e);
+    g->content = content;
+    g->thinking = thinking;
+    return st;
+}
+
+static enum status begin_part(struct gen *g, struct err *e) {
+    struct call_head head;
+    const bool held = g->parser != NULL ? parser_peek(g->parser, &head)
+                                        : g->calls && tool_peek(&g->tool_parser, &head);
+    if (g->parts.open) return ST_OK;
+    parts_look(&g->parts, held ? &head : NULL);
+    return send_part(g, false, e);
+}
+
 /* Native generate shows a chunk in which only a tag was read as an empty one; chat shows nothing.
  */
-static enum status send_stream(struct gen *g, bool held, struct err *e) {
+static enum status send_stream(struct gen *g, bool held, bool done, struct err *e) {
     struct gen_piece p = {.done = false};
-    bool calls = g->tool_calls.len > 0;
-    if (calls && g->content.len == 0 && g->thinking.len == 0 && g->logprobs.len == 0)
-        return send_calls(g, e);
-    if (is_empty(g) && (g->r->chat || !held)) return ST_OK;
-    if (!calls) return send(g, &p, e);
-    struct buf later = g->tool_calls;
+    struct buf calls = g->tool_calls;
+    enum status st = ST_OK;
+    if (calls.failed) return err_no_memory(e);
     g->tool_calls = (struct buf){0};
-    enum status st = send(g, &p, e);
-    buf_free(&g->tool_calls);
-    g->tool_calls = later;
-    return st == ST_OK ? send_calls(g, e) : st;
+    const bool tag = calls.len == 0 && !g->r->chat && held;
+    st = send_part(g, false, e);
+    if (st == ST_OK && !g->parts.open && (!is_empty(g) || tag)) st = send(g, &p, e);
+    if (st == ST_OK && calls.len > 0) st = send_calls(g, &calls, e);
+    if (st == ST_OK && g->r->parts && !done) st = begin_part(g, e);
+    buf_free(&calls);
+    return st;
 }
 
 /* ---- chunks ---- */
@@ -199,34 +219,49 @@ enum status gen_choose_parser(struct gen *g, struct err *e) {
     return parser_open(&g->parser, name, &in, e);
 }
 
+static void add_calls(struct gen *g, const struct buf *calls) {
+    if (calls->len > 0 && g->tool_calls.len > 0) buf_chr(&g->tool_calls, ',');
+    buf_add(&g->tool_calls, text_of(calls), calls->len);
+    if (calls->failed) g->tool_calls.failed = true;
+}
+
 /* The piece through the model's own parser. */
 static enum status take_formatted(struct gen *g, const char *text, size_t len, bool done,
                                   struct err *e) {
     struct parser_out o = {0};
+    parts_feed(&g->parts, text, len);
     enum status st = parser_feed(g->parser, text, len, done, &o, e);
     if (done && st == ST_OK) parser_end(g->parser, &o);
+    if (st == ST_OK && o.n_calls > 0) st = parts_settle(&g->parts, &o.calls, e);
     buf_add(&g->content, text_of(&o.content), o.content.len);
     buf_add(&g->thinking, text_of(&o.thinking), o.thinking.len);
-    if (o.calls.len > 0 && g->tool_calls.len > 0) buf_chr(&g->tool_calls, ',');
-    buf_add(&g->tool_calls, text_of(&o.calls), o.calls.len);
+    add_calls(g, &o.calls);
     parser_out_free(&o);
     return st;
 }
 
 /* The piece through the parsers that know only the template's tags. */
-static void take_generic(struct gen *g, const char *text, size_t len, bool done) {
-    struct buf content = {0};
+static enum status take_generic(struct gen *g, const char *text, size_t len, bool done,
+                                struct err *e) {
+    struct buf content = {0}, calls = {0};
+    enum status st = ST_OK;
     if (g->thinks) {
         think_feed(&g->think_parser, text, len, &content, &g->thinking);
         if (done) think_flush(&g->think_parser, &content, &g->thinking);
     } else {
         buf_add(&content, text, len);
     }
-    if (g->calls)
-        tool_feed(&g->tool_parser, text_of(&content), content.len, &g->content, &g->tool_calls);
-    else
+    if (g->calls) {
+        parts_feed(&g->parts, text_of(&content), content.len);
+        if (tool_feed(&g->tool_parser, text_of(&content), content.len, &g->content, &calls) > 0)
+            st = parts_settle(&g->parts, &calls, e);
+    } else {
         buf_add(&g->content, text_of(&content), content.len);
+    }
+    add_calls(g, &calls);
+    buf_free(&calls);
     buf_free(&content);
+    return st;
 }
 
 static enum status take_chunk(struct gen *g, const struct cria_chunk *chunk, struct err *e) {
@@ -235,7 +270,7 @@ static enum status take_chunk(struct gen *g, const struct cria_chunk *chunk, str
     bool done = chunk->done != CRIA_RUNNING;
     enum status st = ST_OK;
     if (g->parser == NULL) {
-        take_generic(g, chunk->text, chunk->len, done);
+        st = take_generic(g, chunk->text, chunk->len, done, e);
     } else {
         st = take_formatted(g, chunk->text, chunk->len, false, e);
         if (st == ST_OK && done) st = take_formatted(g, "", 0, true, e);
@@ -333,6 +368,15 @@ static enum status keep_alive(struct gen *g, int64_t beat, struct err *e) {
     }
 }
 
+/* The answer ends inside of a call that went out in parts. */
+static enum status cut_part(struct gen *g, enum cria_done done, struct err *e) {
+    if (done != CRIA_DONE_LENGTH)
+        return err_set(e, ST_INVALID, "tool call '%.200s' is malformed: it has no end",
+                       g->parts.name.data);
+    buf_cut(&g->tool_parser.held, 0); /* it is not to come again, as content */
+    return send_part(g, true, e);
+}
+
 enum status gen_output(struct gen *g, struct err *e) {
     struct cria_chunk chunk;
     enum status st = ST_OK;
@@ -352,7 +396,9 @@ enum status gen_output(struct gen *g, struct err *e) {
         last_ns = now;
         if (chunk.done == CRIA_DONE_CANCELLED) return err_set(e, ST_CANCELLED, "request canceled");
         st = take_chunk(g, &chunk, e);
-        if (st == ST_OK && g->r->stream) st = send_stream(g, chunk.len > 0, e);
+        if (st == ST_OK && g->r->stream)
+            st = send_stream(g, chunk.len > 0, chunk.done != CRIA_RUNNING, e);
     } while (st == ST_OK && chunk.done == CRIA_RUNNING);
+    if (st == ST_OK && g->parts.open) st = cut_part(g, chunk.done, e);
     return st == ST_OK ? finish(g, chunk.done, e) : st;
 }

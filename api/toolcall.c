@@ -113,12 +113,15 @@ static bool next_call(struct tool_parser *p, struct buf *calls) {
         return false;
     }
     put_call_id(&id);
+    if (args.failed || id.failed) calls->failed = true;
     if (calls->len > 0) buf_chr(calls, ',');
     buf_str(calls, "{\"id\":");
     json_put_string(calls, id.data, id.len);
     buf_printf(calls, ",\"function\":{\"index\":%u,\"name\":", p->n_calls++);
     json_put_string(calls, name, strlen(name));
-    buf_printf(calls, ",\"arguments\":%s}}", args.data);
+    buf_str(calls, ",\"arguments\":");
+    buf_add(calls, args.data, args.len);
+    buf_str(calls, "}}");
     buf_drop(&p->held, name_end > args_end ? name_end : args_end);
     buf_free(&id);
     buf_free(&args);
@@ -175,6 +178,10 @@ unsigned tool_feed(struct tool_parser *p, const char *text, size_t len, struct b
     }
     if (len == 0) return 0;
     buf_add(&p->held, text, len);
+    if (p->held.failed) {
+        content->failed = true;
+        return 0;
+    }
     if (p->state == TOOL_SEARCHING) search_tag(p, content);
     while (p->state == TOOL_CALLING && next_call(p, calls)) continue;
     if (p->state == TOOL_CALLING && bare_tag(p) && has_pair(p)) { /* JSON that is no call */
@@ -182,6 +189,18 @@ unsigned tool_feed(struct tool_parser *p, const char *text, size_t len, struct b
         flush(&p->held, content);
     }
     return p->n_calls - before;
+}
+
+/* Only {"name", "arguments" or "parameters"}, of which next_call() will think the same. */
+bool tool_peek(const struct tool_parser *p, struct call_head *out) {
+    enum { MAX_HEAD = 4096 }; /* as in parser_peek() */
+    *out = (struct call_head){.index = p->n_calls};
+    if (p->state != TOOL_CALLING || p->held.len == 0 || p->held.len > MAX_HEAD) return false;
+    const char *s = memchr(p->held.data, '{', p->held.len), *name;
+    const size_t n = s == NULL ? 0 : p->held.len - (size_t)(s - p->held.data);
+    size_t end;
+    return n > 0 && args_in_object(s, n, true, out) && (name = find_name(p, &end)) != NULL &&
+           out->name_len == strlen(name) && memcmp(out->name, name, out->name_len) == 0;
 }
 
 void tool_end(struct tool_parser *p, struct buf *content) {

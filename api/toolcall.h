@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "api/format/args.h"
 #include "base/buf.h"
 #include "base/json.h"
 
@@ -25,6 +26,8 @@ void tool_begin(struct tool_parser *p, const char *tag, const json *tools);
  * commas; returns how many calls were added. */
 unsigned tool_feed(struct tool_parser *p, const char *text, size_t len, struct buf *content,
                    struct buf *calls);
+/* What is known of the call that is held; false: nothing (yet). */
+bool tool_peek(const struct tool_parser *p, struct call_head *out);
 /* The end of the answer: text that turned out to be no call. Frees the parser's memory. */
 void tool_end(struct tool_parser *p, struct buf *content);
 

@@ -31,8 +31,10 @@ enum status dialect_decode(const struct dialect_reader *d, const char *text, siz
         st = request_decode(d->chat ? &native_chat_fields : &native_generate_fields, body.data,
                             body.len, &native, &out->native_root, e);
     buf_free(&body);
-    if (st == ST_OK) out->gen = native_to_gen(&native, d->chat, false);
-    return st;
+    if (st != ST_OK) return st;
+    out->gen = native_to_gen(&native, d->chat, false);
+    out->gen.parts = true;
+    return ST_OK;
 }
 
 void dialect_free(struct dialect_request *r) {

@@ -6,7 +6,7 @@
 
 route_fn route_messages, route_count_tokens;
 
-enum block { BLOCK_NONE, BLOCK_THINKING, BLOCK_TEXT };
+enum block { BLOCK_NONE, BLOCK_THINKING, BLOCK_TEXT, BLOCK_CALL };
 static const struct {
     const char *type, *key, *delta;
 } block_names[] = {[BLOCK_THINKING] = {"thinking", "thinking", "thinking_delta"},
@@ -17,7 +17,7 @@ struct answer {
     bool own_stops; /* the request has stop strings, so that one was hit is worth telling */
     struct stream stream;
     struct buf id;
-    enum block open; /* of a stream: the block that takes text */
+    enum block open; /* of a stream: the block that takes text, or parts of a call */
     unsigned index;  /* of the next block, or of the open one */
     bool called;     /* tools were */
     bool begun;      /* message_start is out */
@@ -169,17 +169,34 @@ static enum status send_text(struct answer *a, enum block kind, const char *text
     return send_delta(a, block_names[kind].delta, block_names[kind].key, text, len);
 }
 
-/* A call is a block of its own, its input one delta. */
-static enum status send_call(struct answer *a, const struct call *c) {
+/* A call is a block of its own. */
+static enum status open_call(struct answer *a, const struct call *c) {
     enum status st = close_block(a);
     if (st != ST_OK) return st;
     struct buf b = event("content_block_start");
     buf_printf(&b, ",\"index\":%u,\"content_block\":", a->index);
     put_tool_use(&b, c, "{}");
-    st = send_event(a, "content_block_start", &b);
-    if (st == ST_OK)
-        st = send_delta(a, "input_json_delta", "partial_json", c->args.data, c->args.len);
-    return st == ST_OK ? send_stop(a) : st;
+    a->open = BLOCK_CALL;
+    a->called = true;
+    return send_event(a, "content_block_start", &b);
+}
+
+static enum status send_input(struct answer *a, const char *text, size_t len) {
+    return send_delta(a, "input_json_delta", "partial_json", text, len);
+}
+
+/* Its input is one delta. */
+static enum status send_call(struct answer *a, const struct call *c) {
+    enum status st = open_call(a, c);
+    if (st == ST_OK) st = send_input(a, c->args.data, c->args.len);
+    return st == ST_OK ? close_block(a) : st;
+}
+
+static enum status send_part(struct answer *a, const struct gen_part *c) {
+    enum status st = ST_OK;
+    if (c->from == 0) st = open_call(a, &(struct call){.id = c->id, .name = c->name});
+    if (st == ST_OK && c->to > c->from) st = send_input(a, c->args + c->from, c->to - c->from);
+    return st == ST_OK && c->end != PART_MORE ? close_block(a) : st;
 }
 
 static enum status send_calls(struct answer *a, const struct gen_piece *p) {
@@ -190,7 +207,6 @@ static enum status send_calls(struct answer *a, const struct gen_piece *p) {
         call_read(&c, m);
         st = c.args.failed ? ST_NO_MEMORY : send_call(a, &c);
         call_free(&c);
-        a->called = true;
     }
     json_free(list);
     return st;
@@ -221,6 +237,7 @@ static enum status take_piece(void *arg, const struct gen_piece *p) {
     a->begun = true;
     if (st == ST_OK) st = send_text(a, BLOCK_THINKING, p->thinking, p->thinking_len);
     if (st == ST_OK) st = send_text(a, BLOCK_TEXT, p->content, p->content_len);
+    if (st == ST_OK && p->part != NULL) st = send_part(a, p->part);
     if (st == ST_OK) st = send_calls(a, p);
     return st == ST_OK && p->done ? send_finish(a, p) : st;
 }

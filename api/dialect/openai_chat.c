@@ -79,6 +79,26 @@ static enum status send_delta(struct openai_answer *a, const struct gen_piece *p
     return openai_send(a, &b);
 }
 
+/* The next part of a call; the first one tells whose it is. */
+static enum status send_part(struct openai_answer *a, const struct gen_part *c) {
+    struct buf b = {0};
+    if (c->from == c->to) return ST_OK;
+    a->called = true;
+    open_chunk(&b, a);
+    if (!a->sent) json_put_field(&b, "role", "assistant");
+    if (c->from == 0) json_put_field(&b, "content", "");
+    json_put_key(&b, "tool_calls");
+    buf_str(&b, "[{");
+    if (c->from == 0) json_put_field(&b, "id", c->id);
+    json_put_field_int(&b, "index", c->index);
+    if (c->from == 0) json_put_field(&b, "type", "function");
+    buf_str(&b, ",\"function\":{");
+    if (c->from == 0) json_put_field(&b, "name", c->name);
+    put_text(&b, "arguments", c->args + c->from, c->to - c->from);
+    buf_str(&b, "}}]},\"finish_reason\":null}]}");
+    return openai_send(a, &b);
+}
+
 static enum status send_piece_chunks(struct openai_answer *a, const struct gen_piece *p) {
     bool rest = p->content_len > 0 || *p->tool_calls != '\0';
     if (*p->tool_calls != '\0') a->called = true;
@@ -105,7 +125,7 @@ static enum status take_piece(void *arg, const struct gen_piece *p) {
     }
     bool empty = p->content_len == 0 && p->thinking_len == 0 && *p->tool_calls == '\0' &&
                  *p->logprobs == '\0';
-    enum status st = ST_OK;
+    enum status st = p->part != NULL ? send_part(a, p->part) : ST_OK;
     if (!empty || (p->done && !a->sent)) st = send_piece_chunks(a, p);
     return st == ST_OK && p->done ? send_finish(a, p) : st;
 }

@@ -174,48 +174,65 @@ static enum status add_text(struct answer *a, enum item kind, const char *text, 
 
 /* ---- calls ---- */
 
-static void put_call_item(struct buf *b, unsigned long id, const struct call *c, bool done) {
-    buf_printf(b, "{\"id\":\"fc_%lu\",\"type\":\"function_call\",\"status\":\"%s\"", id,
-               done ? "completed" : "in_progress");
+static void put_call_item(struct buf *b, const struct answer *a, const struct gen_part *c,
+                          const char *status, size_t args_len) {
+    buf_printf(b, "{\"id\":\"fc_%lu\",\"type\":\"function_call\",\"status\":\"%s\"", a->item_id,
+               status);
     json_put_field(b, "call_id", c->id);
     json_put_field(b, "name", c->name);
-    put_text(b, "arguments", done ? c->args.data : "", done ? c->args.len : 0);
+    put_text(b, "arguments", c->args, args_len);
     buf_chr(b, '}');
 }
 
-static enum status send_call(struct answer *a, const struct call *c, unsigned long id) {
-    static const struct {
-        const char *event, *key; /* key NULL: the item */
-        bool done;
-    } step[] = {{"response.output_item.added", NULL, false},
-                {"response.function_call_arguments.delta", "delta", true},
-                {"response.function_call_arguments.done", "arguments", true},
-                {"response.output_item.done", NULL, true}};
+static enum status send_call_item(struct answer *a, const struct gen_part *c, const char *name,
+                                  const char *status, size_t args_len) {
+    struct buf b = event(a, name);
+    buf_printf(&b, ",\"output_index\":%u", a->n_items);
+    json_put_key(&b, "item");
+    put_call_item(&b, a, c, status, args_len);
+    return send_event(a, name, &b);
+}
+
+static enum status send_args(struct answer *a, const char *name, const char *key, const char *text,
+                             size_t len) {
+    struct buf b = event(a, name);
+    buf_printf(&b, ",\"output_index\":%u,\"item_id\":\"fc_%lu\"", a->n_items, a->item_id);
+    put_text(&b, key, text, len);
+    return send_event(a, name, &b);
+}
+
+/* A part of a call; a whole one is its first part and its last. */
+static enum status add_part(struct answer *a, const struct gen_part *c) {
+    static const char added[] = "response.output_item.added",
+                      item_done[] = "response.output_item.done",
+                      delta[] = "response.function_call_arguments.delta",
+                      done[] = "response.function_call_arguments.done";
+    const char *status = c->end == PART_CUT ? "incomplete" : "completed";
+    const bool stream = a->r->stream;
     enum status st = ST_OK;
-    for (size_t i = 0; i < sizeof step / sizeof *step && st == ST_OK; i++) {
-        struct buf b = event(a, step[i].event);
-        buf_printf(&b, ",\"output_index\":%u", a->n_items);
-        if (step[i].key == NULL) {
-            json_put_key(&b, "item");
-            put_call_item(&b, id, c, step[i].done);
-        } else {
-            buf_printf(&b, ",\"item_id\":\"fc_%lu\"", id);
-            put_text(&b, step[i].key, c->args.data, c->args.len);
-        }
-        st = send_event(a, step[i].event, &b);
+    if (c->from == 0) {
+        st = close_item(a);
+        a->item_id = dialect_id(a->call);
+        a->called = true;
+        if (st == ST_OK && stream) st = send_call_item(a, c, added, "in_progress", 0);
     }
+    if (st == ST_OK && stream && c->to > c->from)
+        st = send_args(a, delta, "delta", c->args + c->from, c->to - c->from);
+    if (st != ST_OK || c->end == PART_MORE) return st;
+    if (stream) st = send_args(a, done, "arguments", c->args, c->to);
+    if (st == ST_OK && stream) st = send_call_item(a, c, item_done, status, c->to);
+    if (a->n_items++ > 0) buf_chr(&a->output, ',');
+    put_call_item(&a->output, a, c, status, c->to);
     return st;
 }
 
 static enum status add_call(struct answer *a, const struct call *c) {
-    unsigned long id = dialect_id(a->call);
-    enum status st = close_item(a);
     if (c->args.failed) return ST_NO_MEMORY;
-    if (st == ST_OK && a->r->stream) st = send_call(a, c, id);
-    if (a->n_items++ > 0) buf_chr(&a->output, ',');
-    put_call_item(&a->output, id, c, true);
-    a->called = true;
-    return st;
+    return add_part(a, &(struct gen_part){.id = c->id,
+                                          .name = c->name,
+                                          .args = c->args.data,
+                                          .to = c->args.len,
+                                          .end = PART_LAST});
 }
 
 static enum status add_calls(struct answer *a, const struct gen_piece *p) {
@@ -262,6 +279,7 @@ static enum status take_piece(void *arg, const struct gen_piece *p) {
     a->begun = true;
     if (st == ST_OK) st = add_text(a, ITEM_REASONING, p->thinking, p->thinking_len);
     if (st == ST_OK && !hide) st = add_text(a, ITEM_MESSAGE, p->content, p->content_len);
+    if (st == ST_OK && p->part != NULL) st = add_part(a, p->part);
     if (st == ST_OK) st = add_calls(a, p);
     return st == ST_OK && p->done ? finish(a, p) : st;
 }

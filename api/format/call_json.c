@@ -40,30 +40,42 @@ bool call_json_vl(struct parser *p, const char *s, size_t n) { return json_call(
 #define CALL_END "<｜tool▁call▁end｜>"
 #define SEP "<｜tool▁sep｜>"
 
-/* NAME<sep>JSON, or function<sep>NAME\n```json\nJSON\n```; what is neither is skipped. */
-static void deepseek_call(struct parser *p, const char *s, size_t n) {
-    bool fenced = strcmp(p->type->info.name, "cogito") == 0;
-    const char *sep = memmem(s, n, SEP, strlen(SEP));
-    if (sep == NULL) return;
-    const char *name = s, *rest = sep + strlen(SEP), *end = s + n, *name_end = sep;
-    if (fenced) {
-        static const char open[] = "\n```json\n", close[] = "\n```";
-        const char *fence = memmem(rest, (size_t)(end - rest), open, sizeof open - 1);
-        if (fence == NULL) return;
-        name = rest;
-        name_end = fence;
-        rest = fence + sizeof open - 1;
-        const char *last = memmem(rest, (size_t)(end - rest), close, sizeof close - 1);
-        if (last == NULL) return;
-        end = last;
+static bool fenced(const struct parser *p) { return strcmp(p->type->info.name, "cogito") == 0; }
+
+/* NAME<sep>JSON, or function<sep>NAME\n```json\nJSON: the name, and where the JSON begins; NULL: it
+ * is neither. */
+static const char *deepseek_head(const struct parser *p, const char *s, size_t n, const char **name,
+                                 size_t *name_len) {
+    static const char open[] = "\n```json\n";
+    const char *end = s + n, *name_end = memmem(s, n, SEP, strlen(SEP));
+    if (name_end == NULL) return NULL;
+    const char *rest = name_end + strlen(SEP);
+    *name = s;
+    if (fenced(p)) {
+        *name = rest;
+        name_end = memmem(rest, (size_t)(end - rest), open, sizeof open - 1);
+        if (name_end == NULL) return NULL;
+        rest = name_end + sizeof open - 1;
     }
-    size_t skip = text_skip_space(name, (size_t)(name_end - name));
-    name += skip;
+    *name += text_skip_space(*name, (size_t)(name_end - *name));
+    *name_len = text_rtrim(*name, (size_t)(name_end - *name));
+    return rest;
+}
+
+/* What is no call is skipped. */
+static void deepseek_call(struct parser *p, const char *s, size_t n) {
+    static const char close[] = "\n```";
+    const char *name, *end = s + n;
+    size_t name_len;
+    const char *rest = deepseek_head(p, s, n, &name, &name_len);
+    if (rest != NULL && fenced(p))
+        end = memmem(rest, (size_t)(end - rest), close, sizeof close - 1);
+    if (rest == NULL || end == NULL) return;
     json *v = json_whole(rest, (size_t)(end - rest), NULL);
     if (json_kind(v) == JSON_OBJECT) {
         struct buf text = {0};
         json_print(&text, v);
-        parser_call(p, name, text_rtrim(name, (size_t)(name_end - name)), text.data, NULL);
+        parser_call(p, name, name_len, text.data, NULL);
         buf_free(&text);
     }
     json_free(v);
@@ -84,4 +96,12 @@ bool step_deepseek_calls(struct parser *p) {
     deepseek_call(p, p->held.data + from, close - from);
     buf_drop(&p->held, close + strlen(CALL_END));
     return true;
+}
+
+bool peek_deepseek(const struct parser *p, struct call_head *out) {
+    const size_t begin = parser_find(p, CALL_BEGIN);
+    if (begin == NOWHERE) return false;
+    const char *s = p->held.data + begin + strlen(CALL_BEGIN), *end = p->held.data + p->held.len;
+    const char *rest = deepseek_head(p, s, (size_t)(end - s), &out->name, &out->name_len);
+    return rest != NULL && args_begin(rest, (size_t)(end - rest), out);
 }

@@ -132,6 +132,14 @@ bool family_step(struct parser *p) {
     }
 }
 
+bool family_peek(const struct parser *p, struct call_head *out) {
+    const struct family *f = p->type->family;
+    if (p->state != S_TOOL) return false;
+    if (f->step_calls != NULL) return peek_deepseek(p, out);
+    return (f->call == call_json || f->call == call_json_vl) &&
+           args_in_object(p->held.data, p->held.len, false, out);
+}
+
 void family_end(struct parser *p) {
     bool thinks = p->state == S_THINK || p->state == S_THINK_START;
     bool said = p->state == S_CONTENT || p->state == S_LOOK;

@@ -157,6 +157,12 @@ static bool ministral_args(struct parser *p) {
     return true;
 }
 
+bool ministral_peek(const struct parser *p, struct call_head *out) {
+    out->name = p->extra.data;
+    out->name_len = p->extra.len;
+    return p->state == S_ARGS && args_begin(p->held.data, p->held.len, out);
+}
+
 bool ministral_step(struct parser *p) {
     if (p->held.len == 0) return false;
     switch (p->state) {

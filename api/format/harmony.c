@@ -146,6 +146,21 @@ static bool finish_call(struct parser *p) {
     return true;
 }
 
+/* The end of the text may still be held, as the beginning of a tag. */
+bool harmony_peek(const struct parser *p, struct call_head *out) {
+    if (!p->flag || (p->state & 0xFF) != S_BODY || route_of(p) != TO_TOOL) return false;
+    const char *name = p->extra.data;
+    const size_t n = strlen(name) + 1;
+    if (!args_begin(name + n, p->extra.len - n, out)) return false;
+    name_upto(NULL, p->tools, NOWHERE - 1, name, &name);
+    out->name = name;
+    out->name_len = strlen(name);
+    out->index = 0;
+    out->raw_more = p->held.data;
+    out->raw_more_len = p->held.len;
+    return true;
+}
+
 /* ---- headers ---- */
 
 static bool word_at(const char *s, size_t n, size_t *at, const char **word, size_t *len) {

@@ -58,6 +58,13 @@ void parser_end(struct parser *p, struct parser_out *out) {
     buf_cut(&p->held, 0);
 }
 
+bool parser_peek(const struct parser *p, struct call_head *out) {
+    enum { MAX_HEAD = 4096 }; /* behind which nothing new is begun: this runs for every piece */
+    *out = (struct call_head){.index = p->n_calls};
+    return p->status == ST_OK && p->type->peek != NULL && p->held.len + p->extra.len <= MAX_HEAD &&
+           p->type->peek(p, out) && tool_find(p->tools, out->name, out->name_len) != NULL;
+}
+
 void parser_free(struct parser *p) {
     if (p == NULL) return;
     buf_free(&p->held);
@@ -189,6 +196,19 @@ static void put_arguments(struct buf *b, const char *args) {
     }
     buf_chr(b, '}');
     json_free(tree);
+}
+
+bool same_arguments(const char *text, const json *finished) {
+    struct buf printed = {0}, a = {0}, b = {0};
+    json_print(&printed, finished);
+    if (printed.failed) return false;
+    put_arguments(&a, text);
+    put_arguments(&b, printed.data);
+    const bool same = !a.failed && !b.failed && strcmp(a.data, b.data) == 0;
+    buf_free(&printed);
+    buf_free(&a);
+    buf_free(&b);
+    return same;
 }
 
 void parser_call(struct parser *p, const char *name, size_t n, const char *args, const char *id) {

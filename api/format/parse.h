@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "api/format/args.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/json.h"
@@ -30,6 +31,8 @@ const char *parser_json_tag(const char *name);
 /* End of the bracketed text that begins at s[0], strings respected; 0: it is not closed. Only these
  * kinds of brackets count. */
 size_t balanced_end(const char *s, size_t n, const char *opening, const char *closing);
+/* The text of an object means the same as the arguments of a finished call. */
+bool same_arguments(const char *text, const json *finished);
 /* Appends a new id of a tool call: "call_" and eight letters or digits. */
 void put_call_id(struct buf *b);
 
@@ -51,6 +54,9 @@ enum status parser_open(struct parser **out, const char *name, const struct pars
  * piece, or with an empty one after it. */
 enum status parser_feed(struct parser *p, const char *text, size_t len, bool done,
                         struct parser_out *out, struct err *e);
+/* What is known of the call that is held; false: nothing (yet), or its tool is none of the
+ * request's. */
+bool parser_peek(const struct parser *p, struct call_head *out);
 /* What is still held and is no part of a call. */
 void parser_end(struct parser *p, struct parser_out *out);
 void parser_free(struct parser *p); /* NULL is fine */

@@ -14,6 +14,8 @@ struct parser_type {
     bool (*step)(struct parser *p); /* true: progress was made */
     void (*end)(struct parser *p);  /* NULL: held text is content */
     const struct family *family;
+    /* The name and the arguments of the call that is held; NULL: they are not one JSON object. */
+    bool (*peek)(const struct parser *p, struct call_head *out);
 };
 const struct parser_type *
 parser_type_find(const char *name); /* parser_types.c; NULL: no such parser */
@@ -84,6 +86,7 @@ bool call_lfm_bare(struct parser *p, const char *s, size_t n);      /* the same 
 bool call_functiongemma(struct parser *p, const char *s, size_t n); /* F1 */
 bool call_gemma4(struct parser *p, const char *s, size_t n);
 bool step_deepseek_calls(struct parser *p); /* D1, D2 */
+bool peek_deepseek(const struct parser *p, struct call_head *out);
 
 /* ---- machines ---- */
 
@@ -128,9 +131,11 @@ enum {
 void family_start(struct parser *p);
 bool family_step(struct parser *p);
 void family_end(struct parser *p);
+bool family_peek(const struct parser *p, struct call_head *out);
 
 void ministral_start(struct parser *p);
 bool ministral_step(struct parser *p);
+bool ministral_peek(const struct parser *p, struct call_head *out);
 void gemma4_start(struct parser *p);
 bool gemma4_step(struct parser *p);
 void laguna_start(struct parser *p);
@@ -140,6 +145,7 @@ bool cohere_step(struct parser *p);
 void harmony_start(struct parser *p);
 bool harmony_step(struct parser *p);
 void harmony_end(struct parser *p);
+bool harmony_peek(const struct parser *p, struct call_head *out);
 void glimmer_start(struct parser *p);
 bool glimmer_step(struct parser *p);
 bool passthrough_step(struct parser *p);

@@ -104,11 +104,11 @@ static const struct family lfm2_thinking = {
 
 /* ---- the table ---- */
 
-#define FAMILY(f) family_start, family_step, family_end, &f
-#define MACHINE(m) m##_start, m##_step, NULL, NULL
+#define FAMILY(f) family_start, family_step, family_end, &f, family_peek
+#define MACHINE(m) m##_start, m##_step, NULL, NULL, NULL
 
 static const struct parser_type types[] = {
-    {{"passthrough", false, false, LIST(NULL)}, NULL, passthrough_step, NULL, NULL},
+    {{"passthrough", false, false, LIST(NULL)}, NULL, passthrough_step, NULL, NULL, NULL},
     {{"qwen3", true, false, QWEN_TAGS}, FAMILY(qwen3)},
     {{"qwen3-thinking", true, true, QWEN_TAGS}, FAMILY(qwen3_thinking)},
     {{"qwen3.5", true, true, QWEN_TAGS}, FAMILY(qwen3_5)},
@@ -119,13 +119,18 @@ static const struct parser_type types[] = {
     {{"qwen3-vl-thinking", true, true, LIST("</think>", "<tool_call>", "</tool_call>")},
      FAMILY(qwen3_vl_thinking)},
     {{"ministral", true, false, LIST("[TOOL_CALLS]", "[THINK]", "[/THINK]", "[ARGS]")},
-     MACHINE(ministral)},
+     ministral_start,
+     ministral_step,
+     NULL,
+     NULL,
+     ministral_peek},
     {{"harmony", true, true,
       LIST("<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|constrain|>")},
      harmony_start,
      harmony_step,
      harmony_end,
-     NULL},
+     NULL,
+     harmony_peek},
     {{"cogito", true, true,
       LIST(DEEPSEEK_TAGS, "<｜tool▁outputs▁begin｜>", "<｜tool▁outputs▁end｜>")},
      FAMILY(cogito)},
