@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/call_parts.h"
 #include "api/format/parse.h"
 #include "api/think.h"
 #include "api/toolcall.h"
@@ -21,12 +22,16 @@ struct totals {
     struct buf content, thinking, calls;
     struct err error;
     bool failed;
+    struct call_parts parts; /* the calls as a stream of /v1 has them while they are written */
+    size_t n_parts, sent;    /* parts so far; bytes of the open call that they had */
+    const char *untrue;      /* what is wrong with them; NULL: nothing */
 };
 
 static void totals_free(struct totals *t) {
     buf_free(&t->content);
     buf_free(&t->thinking);
     buf_free(&t->calls);
+    parts_free(&t->parts);
 }
 
 static const char *text(const struct buf *b) { return b->len > 0 ? b->data : ""; }
@@ -148,6 +153,39 @@ static struct parser_input input_of(struct chat_set *s, const json *row) {
     return in;
 }
 
+/* ---- calls in parts ---- */
+
+static void next_part(struct totals *t) {
+    struct gen_part part;
+    if (!parts_next(&t->parts, false, &part)) return;
+    if (part.from != 0 && part.from != t->sent) t->untrue = "a part does not follow the last";
+    t->sent = part.to;
+    t->n_parts++;
+}
+
+/* The peer's generic parser passes over a call that is no JSON, to a later object. */
+static bool was_json(const struct buf *b) {
+    json *v = json_parse(text(b), b->len, &json_default_limits, NULL, NULL);
+    const bool yes = v != NULL;
+    json_free(v);
+    return yes;
+}
+
+/* After each piece: what was sent is the call that the parser has now. */
+static void check_parts(struct totals *t, const struct buf *finished,
+                        const struct call_head *held) {
+    struct err e;
+    struct buf calls = {0};
+    buf_add(&calls, text(finished), finished->len);
+    if (finished->len > 0 && parts_settle(&t->parts, &calls, &e) != ST_OK &&
+        was_json(&t->parts.args.text))
+        t->untrue = "the parts are not the call";
+    buf_free(&calls);
+    next_part(t);
+    parts_look(&t->parts, held);
+    next_part(t);
+}
+
 /* Runs a row; with events (may be NULL) says at which call something differs (-1: nowhere). */
 static int64_t replay(struct chat_set *s, const json *row, const char *split, struct totals *t,
                       const json *events, bool check) {
@@ -165,7 +203,10 @@ static int64_t replay(struct chat_set *s, const json *row, const char *split, st
         struct parser_out o = {0};
         bool last = at >= n || once;
         size_t end = at >= n ? at : piece_end(split, str, n, at);
+        parts_feed(&t->parts, str + at, end - at);
         enum status st = parser_feed(p, str + at, end - at, last, &o, &t->error);
+        struct call_head head;
+        if (st == ST_OK) check_parts(t, &o.calls, parser_peek(p, &head) ? &head : NULL);
         if (check && wrong < 0 && !same_event(event_at(events, chunk), &o, st, &t->error))
             wrong = chunk;
         buf_str(&t->content, text(&o.content));
@@ -259,6 +300,8 @@ static void check_cuts(struct chat_set *s, const json *row, const struct totals 
                    "cut by %s: got '%.60s' '%.60s' %.80s, want '%.60s' '%.60s' %.80s", split[i],
                    text(&t.content), text(&t.thinking), text(&t.calls), text(&whole->content),
                    text(&whole->thinking), text(&whole->calls));
+        check_that(s->c, t.untrue == NULL, id, "cut by %s: %s", split[i],
+                   t.untrue == NULL ? "" : t.untrue);
         totals_free(&t);
     }
 }
@@ -387,7 +430,10 @@ void check_tool_row(struct chat_set *s, const json *row) {
     for (size_t at = 0; at < n; chunk++) {
         struct buf content = {0}, calls = {0};
         size_t end = piece_end(split, str, n, at);
+        struct call_head head;
+        parts_feed(&t.parts, str + at, end - at);
         tool_feed(&p, str + at, end - at, &content, &calls);
+        check_parts(&t, &calls, tool_peek(&p, &head) ? &head : NULL);
         if (!only_totals(row) && wrong < 0 &&
             !check_piece(json_get(row, "events"), chunk, text(&content), "", text(&calls)))
             wrong = chunk;
@@ -399,6 +445,7 @@ void check_tool_row(struct chat_set *s, const json *row) {
         at = end;
     }
     tool_end(&p, &rest);
+    check_that(s->c, t.untrue == NULL, id, "%s", t.untrue == NULL ? "" : t.untrue);
     /* The reference hands text out again at the end that was content already; cria does not. */
     const char *final = chat_string(row, "final_content");
     size_t k = strlen(final), have = t.content.len;
