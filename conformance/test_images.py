@@ -304,8 +304,8 @@ def test_count_tokens(client, claude, eyes):
     assert counted.input_tokens == native.prompt_eval_count
 
 
-def test_urls_are_refused(oai, claude, eyes):
-    """sec: nobody makes the server fetch anything (vLLM CVE-2025-6242, CVE-2026-24779)."""
+def test_sec_vLLM_CVE_2025_6242_urls_are_refused(oai, claude, eyes):
+    """Nobody makes the server fetch anything (CVE-2026-24779, too)."""
     for url in ("http://127.0.0.1:1/a.png", "https://localhost/a.png", "file:///etc/passwd", "ftp://x/a.png"):
         part = {"type": "image_url", "image_url": {"url": url}}
         with pytest.raises(openai.BadRequestError):

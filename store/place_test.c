@@ -335,7 +335,7 @@ static int try_texts(struct store *s, const char *dir, unsigned count) {
     return 0;
 }
 
-static void sec_S_ST_1_no_open_outside(void **state UNUSED) {
+static void sec_S_ST_1_LocalAI_CVE_2024_2029_no_open_outside(void **state UNUSED) {
     struct fixture f = open_fixture(false);
     const char *wanted = getenv("CRIA_NAMES"); /* 1000000: takes a minute or two */
     int status;
@@ -354,9 +354,12 @@ static void sec_S_ST_1_no_open_outside(void **state UNUSED) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sec_S_ST_7_which_links),   cmocka_unit_test(folders_may_be_links),
-        cmocka_unit_test(sec_S_ST_7_owners),        cmocka_unit_test(sec_S_ST_7_race),
-        cmocka_unit_test(sec_S_ST_1_writing_races), cmocka_unit_test(sec_S_ST_1_no_open_outside),
+        cmocka_unit_test(sec_S_ST_7_which_links),
+        cmocka_unit_test(folders_may_be_links),
+        cmocka_unit_test(sec_S_ST_7_owners),
+        cmocka_unit_test(sec_S_ST_7_race),
+        cmocka_unit_test(sec_S_ST_1_writing_races),
+        cmocka_unit_test(sec_S_ST_1_LocalAI_CVE_2024_2029_no_open_outside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -157,7 +157,7 @@ static void sec_nested_templates(void **state) {
 }
 
 /* No files, no other templates, no attributes of anything but data. */
-static void sec_templates_see_only_their_variables(void **state) {
+static void sec_CVE_2024_34359_templates_see_only_their_variables(void **state) {
     (void)state;
     fails("{% include '/etc/passwd' %}", ST_FORMAT, "line 1: Encountered unknown tag 'include'.");
     fails("{% import 'os' as os %}", ST_FORMAT, "line 1: Encountered unknown tag 'import'.");
@@ -197,7 +197,7 @@ int main(void) {
         cmocka_unit_test(more_than_the_goldens),
         cmocka_unit_test(sec_limits_of_templates),
         cmocka_unit_test(sec_nested_templates),
-        cmocka_unit_test(sec_templates_see_only_their_variables),
+        cmocka_unit_test(sec_CVE_2024_34359_templates_see_only_their_variables),
         cmocka_unit_test(memory_runs_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
