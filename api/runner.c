@@ -88,8 +88,10 @@ static void unlink_runner(struct runner_pool *p, struct runner *r) {
     *at = r->next;
 }
 
+/* `now` may be before 1970. */
 static int64_t add_time(int64_t now, int64_t ns) {
-    return ns > INT64_MAX - now ? INT64_MAX : now + ns;
+    int64_t then;
+    return __builtin_add_overflow(now, ns, &then) ? INT64_MAX : then;
 }
 
 /* ---- the thread that unloads ---- */
