@@ -2,6 +2,7 @@
 scripted model of the golden data. CRIA_BIN names the binary (default build/cria)."""
 import json
 import os
+import subprocess
 
 import anthropic
 import ollama
@@ -22,6 +23,10 @@ def pytest_report_header():
 
 def binary():
     return os.path.abspath(os.environ.get("CRIA_BIN") or os.path.join(HERE, "..", "build", "cria"))
+
+
+LIBRARIES = subprocess.run(["ldd", binary()], capture_output=True).stdout
+SANITIZED = b"libasan" in LIBRARIES or b"libtsan" in LIBRARIES  # slow to start, and much memory
 
 
 @pytest.fixture(scope="session")

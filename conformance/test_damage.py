@@ -10,8 +10,8 @@ import shutil
 
 import pytest
 
-from conftest import binary
-from test_faults import SANITIZED, request
+from conftest import SANITIZED, binary
+from test_faults import request
 from test_store import cli, create, fsck
 from transport import Server
 

@@ -17,13 +17,11 @@ import time
 
 import pytest
 
-from conftest import SCRIPTED_FILE, binary
+from conftest import LIBRARIES, SANITIZED, SCRIPTED_FILE, binary
 from hostile_registry import HostileRegistry, digest_of
 from transport import Server
 
 LIBRARY = os.path.join(os.path.dirname(binary()), "libfault.so")
-LIBRARIES = subprocess.run(["ldd", binary()], capture_output=True).stdout
-SANITIZED = b"libasan" in LIBRARIES or b"libtsan" in LIBRARIES  # slow to start: one point each
 WANTED = os.environ.get("CRIA_FAULTS", "1" if SANITIZED else "2")
 KILL, FAIL, TEAR, FAIL_FROM = 1, 2, 3, 4
 ENOSPC, EIO, EACCES, EDQUOT, EROFS = 28, 5, 13, 122, 30

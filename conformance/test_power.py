@@ -10,7 +10,8 @@ import shutil
 import pytest
 
 import power
-from test_faults import (SCENARIOS, SANITIZED, World, acceptable, failed, fsck, pytestmark, snapshot)
+from conftest import SANITIZED
+from test_faults import (SCENARIOS, World, acceptable, failed, fsck, pytestmark, snapshot)
 
 WANTED = int(os.environ.get("CRIA_POWER", "1" if SANITIZED else "4"))
 FULL = 1 if WANTED < 50 else 20  # from so many of the cuts a server goes on; of the rest the disk is looked at

@@ -7,12 +7,11 @@ import subprocess
 
 import pytest
 
-from conftest import SCRIPTED_FILE, binary
+from conftest import LIBRARIES, SCRIPTED_FILE, binary
 from test_access import call
 from transport import Server, free_port
 
 LIBRARY = os.path.join(os.path.dirname(binary()), "libnetlog.so")
-LIBRARIES = subprocess.run(["ldd", binary()], capture_output=True).stdout
 
 pytestmark = [pytest.mark.skipif(not os.path.exists(LIBRARY), reason="no libnetlog.so beside the binary"),
               pytest.mark.skipif(b"libtsan" in LIBRARIES, reason="the thread sanitizer wants to be loaded first")]
