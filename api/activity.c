@@ -12,11 +12,7 @@
 void activities_open(struct activities *l) {
     *l = (struct activities){.head = NULL};
     pthread_mutex_init(&l->mutex, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&l->idle, &attr);
-    pthread_condattr_destroy(&attr);
+    os_cond_init(&l->idle);
 }
 
 void activities_close(struct activities *l) {

@@ -147,14 +147,10 @@ static void *unload_thread(void *arg) {
 
 enum status runner_pool_open(struct runner_pool **out, const struct settings *s, struct err *e) {
     struct runner_pool *p = mem_zalloc(1, sizeof *p);
-    pthread_condattr_t attr;
     if (p == NULL) return err_no_memory(e);
     p->settings = *s;
     pthread_mutex_init(&p->mutex, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&p->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    os_cond_init(&p->changed);
     if (pthread_create(&p->thread, NULL, unload_thread, p) != 0) {
         pthread_cond_destroy(&p->changed);
         pthread_mutex_destroy(&p->mutex);

@@ -162,6 +162,14 @@ static int64_t clock_ns(clockid_t id) {
 }
 
 int64_t os_time_mono_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
+
+void os_cond_init(pthread_cond_t *c) {
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(c, &attr);
+    pthread_condattr_destroy(&attr);
+}
 int64_t os_time_unix_ns(void) { return clock_ns(CLOCK_REALTIME); }
 double os_time_mono(void) { return (double)os_time_mono_ns() / NS_PER_S; }
 

@@ -2,6 +2,7 @@
 #ifndef CRIA_BASE_OS_H
 #define CRIA_BASE_OS_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -76,6 +77,7 @@ enum status os_fsync_dir(int dir, const char *shown, struct err *e);
 
 double os_time_mono(void); /* seconds, never goes back */
 int64_t os_time_mono_ns(void);
+void os_cond_init(pthread_cond_t *c); /* its timed waits end by os_time_mono_ns() */
 int64_t os_time_unix_ns(void);
 /* RFC 3339 with up to 9 decimals, trailing zeros dropped; UTC as "Z" or local time with offset. */
 void os_time_rfc3339(int64_t unix_ns, bool utc, char out[48]);

@@ -634,15 +634,6 @@ static void generation_drop(struct cria_generation *g) {
     mem_free(g);
 }
 
-/* On the monotonic clock, for cria_generation_wait(). */
-static void init_cond(pthread_cond_t *c) {
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(c, &attr);
-    pthread_condattr_destroy(&attr);
-}
-
 enum status cria_generation_start(struct cria_generation **out, struct cria_engine *eng,
                                   const struct cria_request *r, struct err *e) {
     enum status st = check_request(eng, r, e);
@@ -652,7 +643,7 @@ enum status cria_generation_start(struct cria_generation **out, struct cria_engi
     g->eng = eng;
     g->slot = SLOT_NONE;
     atomic_init(&g->cancelled, false);
-    init_cond(&g->changed);
+    os_cond_init(&g->changed); /* for cria_generation_wait() */
     st = generation_fill(g, r, e);
     if (st != ST_OK) {
         generation_drop(g);

@@ -545,7 +545,6 @@ static enum status new_download(struct download **out, struct store *s,
                                 const struct session *session, const char *digest, uint64_t size,
                                 struct err *e) {
     pthread_attr_t attr;
-    pthread_condattr_t monotonic;
     pthread_t thread;
     struct download *d = mem_zalloc(1, sizeof *d);
     if (d == NULL) return err_no_memory(e);
@@ -555,12 +554,9 @@ static enum status new_download(struct download **out, struct store *s,
     d->total = size;
     d->users = 1;
     pthread_mutex_init(&d->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&d->changed, &monotonic);
+    os_cond_init(&d->changed);
     pthread_mutex_init(&d->keeper_lock, NULL);
-    pthread_cond_init(&d->keeper_wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    os_cond_init(&d->keeper_wake);
     snprintf(d->digest, sizeof d->digest, "%s", digest);
     enum status st = session_open(&d->session, &session->name, &o, e);
     if (st == ST_OK) {
