@@ -280,6 +280,12 @@ static bool ends_with(struct gguf_str s, const char *end) {
     return s.len >= n && memcmp(s.ptr + s.len - n, end, n) == 0;
 }
 
+static bool has_tensor_ending(const struct gguf *g, const char *end) {
+    for (size_t i = 0; i < gguf_n_tensors(g); i++)
+        if (ends_with(gguf_tensor_at(g, i)->name, end)) return true;
+    return false;
+}
+
 static enum status name_dt_biases(struct gguf *g, struct err *e) {
     enum status st = ST_OK;
     for (size_t i = 0; st == ST_OK && i < gguf_n_tensors(g); i++) {
@@ -318,11 +324,7 @@ static enum status more_qwen35moe(struct gguf *g, struct err *e) {
     return more_qwen35_of(g, "qwen35moe", e);
 }
 
-static bool is_old_qwen3next(const struct gguf *g) {
-    for (size_t i = 0; i < gguf_n_tensors(g); i++)
-        if (ends_with(gguf_tensor_at(g, i)->name, ".ssm_dt")) return true;
-    return false;
-}
+static bool is_old_qwen3next(const struct gguf *g) { return has_tensor_ending(g, ".ssm_dt"); }
 static enum status more_qwen3next(struct gguf *g, struct err *e) {
     const enum status st = one_head_count(g, "qwen3next", e);
     return st == ST_OK ? name_dt_biases(g, e) : st;
@@ -395,11 +397,7 @@ static enum status more_glmocr(struct gguf *g, struct err *e) {
  */
 
 static bool is_old_nemotron(const struct gguf *g) {
-    for (size_t i = 0; i < gguf_n_tensors(g); i++) {
-        const struct gguf_str s = gguf_tensor_at(g, i)->name;
-        if (ends_with(s, ".ffn_latent_in.weight")) return true;
-    }
-    return layout_has_tensors(g, "mtp.");
+    return has_tensor_ending(g, ".ffn_latent_in.weight") || layout_has_tensors(g, "mtp.");
 }
 static const struct edit nemotron_edits[] = {
     {EDIT_TENSOR, ".ffn_latent_in.", ".ffn_latent_down.", 0},
