@@ -11,22 +11,14 @@
  * bytes: the handler answers with what it was given, METHOD HOST PATH [BODY]. So a request that is
  * refused shows its status and nothing behind it, and one that is served shows exactly its own
  * body, and then NEXT. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 
-#include <cmocka.h>
-
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "api/http.h"
+#include "api/http_testing.h"
 #include "base/mem.h"
 
 #define NEXT "GET /next HTTP/1.1\r\nHost: n\r\nConnection: close\r\n\r\n"
@@ -382,16 +374,7 @@ static int teardown(void **state) {
     return 0;
 }
 
-static int dial(void) {
-    struct sockaddr_in a = {.sin_family = AF_INET,
-                            .sin_port = htons((uint16_t)http_port(server)),
-                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    const struct timeval limit = {.tv_sec = 10};
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
-    return fd;
-}
+static int dial(void) { return http_dial(server, 10); }
 
 /* Sends the pieces of `step` bytes; everything that comes back until the server closes. */
 static void exchange(const struct buf *request, size_t step, struct buf *answers) {

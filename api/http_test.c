@@ -1,15 +1,6 @@
 /* http_test.c - the wrapper over real sockets: strict heads (the table of spec/dependencies.md 4),
  * bodies, framing, clients that go away, quick stop. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
@@ -17,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "api/http.h"
+#include "api/http_testing.h"
 #include "base/mem.h"
 #include "base/os.h"
 
@@ -75,16 +66,7 @@ static int teardown(void **state) {
     return 0;
 }
 
-static int dial(void) {
-    struct sockaddr_in a = {.sin_family = AF_INET,
-                            .sin_port = htons((uint16_t)http_port(server)),
-                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct timeval limit = {.tv_sec = 5};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
-    return fd;
-}
+static int dial(void) { return http_dial(server, 5); }
 
 static void send_all(int fd, const char *text, size_t n) {
     while (n > 0) {
