@@ -395,9 +395,12 @@ enum status gen_output(struct gen *g, struct err *e) {
             metrics_time(&g->server->metrics, HIST_itl, now - last_ns);
         last_ns = now;
         if (chunk.done == CRIA_DONE_CANCELLED) return err_set(e, ST_CANCELLED, "request canceled");
+        const bool more = chunk.done == CRIA_RUNNING && cria_generation_wait(g->generation, 0);
+        if (more) http_hold(g->x, true);
         st = take_chunk(g, &chunk, e);
         if (st == ST_OK && g->r->stream)
             st = send_stream(g, chunk.len > 0, chunk.done != CRIA_RUNNING, e);
+        if (!more) http_hold(g->x, false);
     } while (st == ST_OK && chunk.done == CRIA_RUNNING);
     if (st == ST_OK && g->parts.open) st = cut_part(g, chunk.done, e);
     return st == ST_OK ? finish(g, chunk.done, e) : st;

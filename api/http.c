@@ -13,7 +13,11 @@
 #include "base/mem.h"
 #include "base/version.h"
 
-enum { READ_STEP = 65536, SPARE_THREADS = 8 /* for answers to connections that are too many */ };
+enum {
+    READ_STEP = 65536,
+    HELD_MAX = 16384,
+    SPARE_THREADS = 8 /* for answers to connections that are too many */
+};
 
 const char *http_status_text(int status) {
     static const struct {
@@ -213,24 +217,34 @@ void http_sized(struct http_exchange *x, int status, const char *type, uint64_t 
     buf_free(&b);
 }
 
+static void write_held(struct http_exchange *x) {
+    if (!x->broken && (x->held.len > 0 || x->held.failed)) write_out(x, &x->held);
+    buf_clear(&x->held);
+}
+
 enum status http_write(struct http_exchange *x, const void *data, size_t n) {
-    struct buf b = {0};
     if (x->broken) return ST_IO;
     if (n == 0 || x->head) return ST_OK; /* an empty chunk would be the last one */
     if (!x->chunked) {                   /* as it is: a blob's megabytes are not copied once more */
         write_bytes(x, data, n);
         return x->broken ? ST_IO : ST_OK;
     }
-    buf_printf(&b, "%zx\r\n", n);
-    buf_add(&b, data, n);
-    buf_str(&b, "\r\n");
-    write_out(x, &b);
-    buf_free(&b);
+    buf_printf(&x->held, "%zx\r\n", n);
+    buf_add(&x->held, data, n);
+    buf_str(&x->held, "\r\n");
+    if (!x->hold || x->held.len >= HELD_MAX) write_held(x);
     return x->broken ? ST_IO : ST_OK;
 }
 
+void http_hold(struct http_exchange *x, bool hold) {
+    x->hold = hold;
+    if (!hold) write_held(x);
+}
+
 void http_stream_end(struct http_exchange *x) {
-    if (x->chunked && !x->broken && !x->head) mg_write(x->conn, "0\r\n\r\n", 5);
+    if (!x->chunked || x->broken || x->head) return;
+    buf_str(&x->held, "0\r\n\r\n");
+    write_held(x);
 }
 
 /* ---- watching ---- */
@@ -288,6 +302,7 @@ static void serve(struct http_exchange *x, int bad) {
     http_conn_phase(x->link, HTTP_IDLE);
     forget_keys(x->info);
     buf_free(&x->headers);
+    buf_free(&x->held);
     mem_free(x->path);
     mem_free(x->authority);
 }

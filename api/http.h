@@ -82,6 +82,9 @@ void http_abort(struct http_exchange *x);
 void http_stream(struct http_exchange *x, int status, const char *type);
 enum status http_write(struct http_exchange *x, const void *data,
                        size_t n); /* ST_IO: client gone */
+/* While it holds, what a stream is given gathers (to some KiB) instead of going out: for pieces of
+ * which the next one is known to be there. False, or the end of the stream, lets it go. */
+void http_hold(struct http_exchange *x, bool hold);
 void http_stream_end(struct http_exchange *x);
 bool http_answered(const struct http_exchange *x);     /* the status line is out */
 int http_answer_status(const struct http_exchange *x); /* 0 before */

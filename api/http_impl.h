@@ -65,7 +65,8 @@ struct http_exchange {
     bool head, old;     /* method HEAD; HTTP/1.0 */
     bool close;         /* "Connection: close" will be sent */
     bool expect;        /* the client waits for "100 Continue" */
-    bool has_body, answered, chunked, broken;
+    bool has_body, answered, chunked, broken, hold;
+    struct buf held;     /* of a stream, not written yet */
     long long body_left; /* with Content-Length: bytes not read yet; -1: chunked */
     int status;
     uint64_t watch; /* 0: none */

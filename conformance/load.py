@@ -133,8 +133,8 @@ def bare(binary, n, threads):
 
 
 def overhead(binary, turns, tokens, threads):
-    """Samples in seconds: until the first bytes beyond the engine's own time; a token of the engine alone, and of the
-    whole streamed answer. All in turns: the machine has other work, too."""
+    """Samples in seconds: until the first bytes beyond the engine's own time; a token of the engine alone, and one of
+    those that follow the first in a streamed answer. All in turns: the machine has other work, too."""
     s = Server(binary, {"OLLAMA_CONTEXT_LENGTH": "512"}, builtin=True)
     first, alone, whole = [], [], []
     try:
@@ -144,7 +144,7 @@ def overhead(binary, turns, tokens, threads):
             alone.append(bare(binary, tokens, threads))
             last, t_first, t_all = c.stream(f"{i} times", tokens, threads)
             first.append(t_first - last["prompt_eval_duration"] / 1e9)
-            whole.append(t_all / last["eval_count"])
+            whole.append((t_all - t_first) / (last["eval_count"] - 1))
         return first, alone, whole
     finally:
         s.stop()

@@ -272,10 +272,12 @@ enum status cria_generation_start(struct cria_generation **out, struct cria_engi
 enum status cria_grammar_check(struct cria_engine *eng, const struct grammar_source *source,
                                struct buf *notes, struct err *e);
 /* Waits for the next piece of text (one chunk for each generated token that completes text) or the
- * end. After the last chunk further calls repeat it. */
+ * end. After the last chunk further calls repeat it. The first chunk comes at once; of a model that
+ * makes thousands of tokens a second, those of a millisecond come one after the other at its end.
+ */
 enum status cria_generation_next(struct cria_generation *g, struct cria_chunk *chunk,
                                  struct err *e);
-/* Waits until that would not wait, or for ns nanoseconds: then false. */
+/* Waits until that would not wait, or for ns nanoseconds (0: just looks): then false. */
 bool cria_generation_wait(struct cria_generation *g, int64_t ns);
 void cria_generation_cancel(
     struct cria_generation *g); /* from any thread; takes effect at the next step */

@@ -21,7 +21,10 @@
 #include "engine/engine_impl.h"
 #include "engine/textout.h"
 
-enum { MAX_FORCED = 32 }; /* rows that a decoding generation may take before any prompt */
+enum {
+    MAX_FORCED = 32,  /* rows that a decoding generation may take before any prompt */
+    PACE_NS = 1000000 /* a reader is not woken for a chunk sooner than this after the last time */
+};
 
 /* One chunk for the reader: the text up to text_end, the logprobs up to lp_end. */
 struct record {
@@ -51,12 +54,15 @@ struct cria_generation {
     bool in_step, wants_result;
     bool starved; /* its image did not fit into the last step beside the others' rows */
     int64_t asked_ns, started_ns, sampled_ns;
+    int64_t token_ns;               /* when the last token was chosen */
     struct cria_progress *progress; /* borrowed; NULL */
     struct cria_stats stats;
     atomic_bool cancelled;
 
     /* Output, guarded by sched.lock. Text and records only grow; the arena's pieces never move. */
     pthread_cond_t changed;
+    enum { READER_AWAY, READER_RESTS, READER_WAITS } reader;
+    bool quick; /* the last token came within PACE_NS / 2 of the one before */
     struct buf text;
     struct cria_token_logprobs *lps;
     size_t n_lps, cap_lps;
@@ -69,6 +75,7 @@ struct cria_generation {
 
     /* The reader's own. */
     size_t n_read;
+    int64_t woken_ns;
     struct buf chunk_text;
     struct cria_token_logprobs *chunk_lps;
 };
@@ -210,8 +217,12 @@ static enum cria_done take_token(struct cria_generation *g, token_id id, const f
     textout_push(g->textout, piece, len, eog);
     enum cria_done done = ok ? after_token(g) : CRIA_RUNNING;
     if (ok && done == CRIA_RUNNING) ok = emit_text(g);
-    pthread_cond_broadcast(&g->changed);
+    const int64_t now = os_time_mono_ns();
+    g->quick = now - g->token_ns < PACE_NS / 2;
+    g->token_ns = now;
+    const bool wake = g->reader == READER_WAITS && g->n_read != g->n_records;
     pthread_mutex_unlock(&s->lock);
+    if (wake) pthread_cond_signal(&g->changed); /* g lives: only this thread ends it */
     if (!ok || textout_failed(g->textout)) {
         err_no_memory(&g->err);
         g->failed = ST_NO_MEMORY;
@@ -680,15 +691,37 @@ static enum status copy_chunk(struct cria_generation *g, size_t i, struct cria_c
     return ST_OK;
 }
 
+static bool is_ready(const struct cria_generation *g) {
+    return g->n_read != g->n_records || g->done;
+}
+
+/* Sleeps until the end of the generation, or (WAITS) a chunk; false: the time has come first. */
+static bool sleep_until(struct cria_generation *g, int64_t ns, int reader) {
+    const struct timespec t = {ns / 1000000000, ns % 1000000000};
+    int late = 0;
+    g->reader = reader;
+    while (late == 0 && !(reader == READER_WAITS ? is_ready(g) : g->done))
+        late = pthread_cond_timedwait(&g->changed, &g->eng->sched->lock, &t);
+    g->reader = READER_AWAY;
+    return late == 0;
+}
+
+/* Waits for something to read, not longer than until `end` (lock held). To wake a thread costs the
+ * one that computes more than 10 us, and on a machine whose processors all compute, what the woken
+ * one does is taken from them. So chunks that come quickly are left to gather for a while. */
+static bool await_chunk(struct cria_generation *g, int64_t end) {
+    if (is_ready(g)) return true;
+    const int64_t rested = g->woken_ns + PACE_NS;
+    if (g->quick && rested < end) sleep_until(g, rested, READER_RESTS);
+    sleep_until(g, end, READER_WAITS);
+    g->woken_ns = os_time_mono_ns();
+    return is_ready(g);
+}
+
 bool cria_generation_wait(struct cria_generation *g, int64_t ns) {
     struct sched *s = g->eng->sched;
-    const int64_t end = os_time_mono_ns() + ns;
-    const struct timespec t = {end / 1000000000, end % 1000000000};
-    int late = 0;
     pthread_mutex_lock(&s->lock);
-    while (g->n_read == g->n_records && !g->done && late == 0)
-        late = pthread_cond_timedwait(&g->changed, &s->lock, &t);
-    const bool ready = g->n_read != g->n_records || g->done;
+    const bool ready = ns > 0 ? await_chunk(g, os_time_mono_ns() + ns) : is_ready(g);
     pthread_mutex_unlock(&s->lock);
     return ready;
 }
@@ -698,7 +731,7 @@ enum status cria_generation_next(struct cria_generation *g, struct cria_chunk *c
     struct sched *s = g->eng->sched;
     enum status st;
     pthread_mutex_lock(&s->lock);
-    while (g->n_read == g->n_records && !g->done) pthread_cond_wait(&g->changed, &s->lock);
+    await_chunk(g, INT64_MAX);
     if (g->n_read < g->n_records) {
         st = copy_chunk(g, g->n_read, chunk, e);
         if (st == ST_OK && g->records[g->n_read].done == CRIA_RUNNING) g->n_read++;

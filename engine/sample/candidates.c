@@ -1,6 +1,6 @@
 /* candidates.c - the candidate list: writing out, choosing the first k, sorting, softmax.
  *
- * Picking 40 of 152k logits must cost no more than reading them once (spec/sampling.md 11):
+ * Picking 1 or 40 of 152k logits must cost no more than reading them once (spec/sampling.md 11):
  * pick_from_logits() keeps a small pool of the best so far and compares whole blocks of logits with
  * the worst of them; nearly every block is passed over without a look at single values. The pool is
  * cut back by quickselect when full, so the work stays linear for every order of the logits.
@@ -218,6 +218,22 @@ static inline bool any_above(const float *x, float limit) {
     return any != 0;
 }
 
+/* Lists the one before all others. */
+static void pick_best(struct candidates *cs) {
+    const float *logits = cs->logits;
+    struct candidate best = make_candidate(0, logits[0]);
+    for (size_t i = 0, end; i < cs->n_vocab; i = end) {
+        end = i + BLOCK < cs->n_vocab ? i + BLOCK : cs->n_vocab;
+        if (end - i == BLOCK && !any_above(logits + i, best.logit)) continue;
+        for (; i < end; i++)
+            if (logits[i] > best.logit) best = make_candidate(i, logits[i]);
+    }
+    cs->c[0] = best;
+    cs->n = 1;
+    cs->listed = true;
+    cs->by_id = cs->sorted = false;
+}
+
 /* Lists the k first of the logits. `least` is the k-th logit so far: a later token must be above
  * it to matter, since among equals the lower id wins and ids rise during the scan. */
 static void pick_from_logits(struct candidates *cs, size_t k) {
@@ -249,7 +265,10 @@ static void pick_from_logits(struct candidates *cs, size_t k) {
 void candidates_first(struct candidates *cs, size_t k) {
     assert(k >= 1);
     if (k < cs->n) {
-        if (!cs->listed && k <= cs->n / 8) pick_from_logits(cs, k);
+        if (!cs->listed && k == 1)
+            pick_best(cs);
+        else if (!cs->listed && k <= cs->n / 8)
+            pick_from_logits(cs, k);
         candidates_list(cs);
         if (cs->sorted)
             candidates_cut(cs, k);
