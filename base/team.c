@@ -1,16 +1,17 @@
 /* team.c - see team.h.
  *
- * Two words carry everything. `epoch` counts runs: the caller raises it, the workers wait for that.
- * `phase` counts meetings: who arrives last raises it, the others wait for that; the end of a run
- * is one more meeting. A waiter remembers the old value, so a word may go on while it looks away,
- * and the count of arrivals is reset before the phase goes on: the next meeting can start at once.
+ * `claim` says how many tasks the stage has and which is the next one to take. It describes the
+ * present state completely, so whoever raises it by one has a task of the present stage, however
+ * long ago it looked at the word first. Who finishes the last task prepares the next stage alone. A
+ * worker without a task reads nothing of a job: the job may be over, and its memory gone.
+ *
+ * `stage` counts stages, of all jobs; those without a task wait for it. A waiter has its old value
+ * from before it looked for tasks, so it may go on while that one looks away.
  *
  * Sleeping: a waiter counts itself in `sleepers`, looks at the word again and calls FUTEX_WAIT,
- * which sleeps only if the word still has the old value. Who raises a word looks at `sleepers`
+ * which sleeps only if the word still has the old value. Who raises the word looks at `sleepers`
  * afterwards. Both use sequentially consistent order: either the waiter sees the new value, or the
- * raiser sees the sleeper; a wake-up cannot be lost. Without sleepers no system call is made.
- *
- * One run at a time; its caller may be any thread. */
+ * raiser sees the sleeper; a wake-up cannot be lost. Without sleepers no system call is made. */
 #define _GNU_SOURCE 1 /* pthread_setname_np */
 
 #include "base/team.h"
@@ -49,13 +50,14 @@ struct worker {
 };
 
 struct team {
-    struct signal_word epoch, phase;
-    _Alignas(CACHE_LINE) atomic_uint arrived; /* at the present meeting */
+    struct signal_word stage;
+    _Alignas(CACHE_LINE) atomic_uint_fast64_t claim; /* tasks << 32 | the next one to take */
+    _Alignas(CACHE_LINE) atomic_uint done;           /* tasks of this stage */
     _Alignas(CACHE_LINE) unsigned n_workers;
     unsigned spins;
-    bool stop;    /* together with fn and arg: written before epoch is raised, read after */
-    bool running; /* only for the assertion */
-    team_fn *fn;
+    atomic_bool over, stop;
+    bool running;               /* only for the assertion */
+    const struct team_job *job; /* with arg: for those who have a task */
     void *arg;
     struct worker worker[]; /* [0] is the caller's and has no thread */
 };
@@ -78,9 +80,11 @@ static void futex_wait(struct signal_word *w, unsigned old) {
     syscall(SYS_futex, &w->value, FUTEX_WAIT_PRIVATE, old, NULL, NULL, 0);
 }
 
-/* Returns when w no longer has the value `old`. */
-static void word_wait(struct signal_word *w, unsigned old, unsigned spins) {
-    for (unsigned i = 0; i < spins; i++) {
+/* Returns when the stage is no longer `old`. No sched_yield() before the sleep: it gives away a
+ * time slice for good, where who sleeps is put before others when it wakes (bench/SPEED.md). */
+static void wait_for_stage(struct team *t, unsigned old) {
+    struct signal_word *w = &t->stage;
+    for (unsigned i = 0; i < t->spins; i++) {
         if (peek(w) != old) return;
         pause_briefly();
     }
@@ -96,40 +100,89 @@ static void word_raise(struct signal_word *w) {
         syscall(SYS_futex, &w->value, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
-void team_barrier(struct team *t) {
-    if (t->n_workers == 1) return;
-    /* Read before arriving: until we have arrived, the phase cannot go on. */
-    unsigned phase = peek(&t->phase);
-    if (atomic_fetch_add_explicit(&t->arrived, 1, memory_order_acq_rel) + 1 < t->n_workers) {
-        word_wait(&t->phase, phase, t->spins);
-        return;
+/* ---- work ---- */
+
+/* Nobody has a task. A stage of a single one is done here: it is not worth a wake-up. Once `over`
+ * is set, the team may have another job: no more than a needless look at `claim` may follow. */
+static void go_on(struct team *t, unsigned worker) {
+    const struct team_job *job = t->job;
+    void *arg = t->arg;
+    uint_fast64_t n;
+    while ((n = job->next(arg)) == 1) job->task(arg, 0, worker);
+    if (n != 0) {
+        atomic_store_explicit(&t->done, 0, memory_order_relaxed);
+        atomic_store_explicit(&t->claim, n << 32, memory_order_release);
+    } else {
+        atomic_store(&t->over, true);
     }
-    atomic_store_explicit(&t->arrived, 0, memory_order_relaxed);
-    word_raise(&t->phase);
+    word_raise(&t->stage);
 }
 
-/* ---- workers ---- */
+static bool take(struct team *t, uint_fast64_t *claim) {
+    *claim = atomic_load_explicit(&t->claim, memory_order_acquire);
+    while ((uint32_t)*claim < *claim >> 32)
+        if (atomic_compare_exchange_weak_explicit(&t->claim, claim, *claim + 1,
+                                                  memory_order_acq_rel, memory_order_acquire))
+            return true;
+    return false;
+}
+
+/* Until there is no task to take. */
+static void work(struct team *t, unsigned worker) {
+    uint_fast64_t claim;
+    while (take(t, &claim)) {
+        t->job->task(t->arg, (uint32_t)claim, worker);
+        if (atomic_fetch_add_explicit(&t->done, 1, memory_order_acq_rel) + 1 == claim >> 32)
+            go_on(t, worker);
+    }
+}
 
 static void *worker_main(void *arg) {
     struct worker *w = arg;
     struct team *t = w->team;
-    for (unsigned epoch = 0;; epoch++) { /* epochs follow each other: none is missed */
-        word_wait(&t->epoch, epoch, t->spins);
-        if (t->stop) return NULL;
-        t->fn(t->arg, w->index, t->n_workers);
-        team_barrier(t);
+    for (;;) {
+        const unsigned stage = peek(&t->stage);
+        work(t, w->index);
+        if (atomic_load(&t->stop)) return NULL;
+        wait_for_stage(t, stage);
     }
 }
 
-void team_run(struct team *t, team_fn *fn, void *arg) {
+void team_run(struct team *t, const struct team_job *job, void *arg) {
     assert(!t->running);
     t->running = true;
-    t->fn = fn;
+    t->job = job;
     t->arg = arg;
-    if (t->n_workers > 1) word_raise(&t->epoch);
-    fn(arg, 0, t->n_workers);
-    team_barrier(t);
+    atomic_store(&t->over, false);
+    go_on(t, 0);
+    for (;;) {
+        const unsigned stage = peek(&t->stage);
+        work(t, 0);
+        if (atomic_load(&t->over)) break;
+        wait_for_stage(t, stage);
+    }
     t->running = false;
+}
+
+struct share {
+    team_fn *fn;
+    void *arg;
+    unsigned n_tasks; /* to be offered yet */
+};
+static unsigned share_next(void *arg) {
+    struct share *s = arg;
+    const unsigned n = s->n_tasks;
+    s->n_tasks = 0;
+    return n;
+}
+static void share_task(void *arg, unsigned task, unsigned worker) {
+    const struct share *s = arg;
+    s->fn(s->arg, task, worker);
+}
+void team_share(struct team *t, unsigned n_tasks, team_fn *fn, void *arg) {
+    static const struct team_job job = {share_next, share_task};
+    struct share s = {fn, arg, n_tasks};
+    team_run(t, &job, &s);
 }
 
 unsigned team_size(const struct team *t) { return t->n_workers; }
@@ -148,10 +201,10 @@ static int start_worker(struct worker *w) {
     return code;
 }
 
-/* Ends the workers 1 .. n_started - 1, which all wait for the next epoch. */
+/* Ends the workers 1 .. n_started - 1; there is no job. */
 static void stop_workers(struct team *t, unsigned n_started) {
-    t->stop = true;
-    word_raise(&t->epoch);
+    atomic_store(&t->stop, true);
+    word_raise(&t->stage);
     for (unsigned i = 1; i < n_started; i++) pthread_join(t->worker[i].thread, NULL);
 }
 

@@ -18,7 +18,7 @@ enum { MIB = 1 << 20, BUFFER = 512 * MIB, PASSES = 5, MAX_THREADS = 1024 };
 
 struct probe {
     const uint64_t *data;
-    size_t n; /* words */
+    size_t n, part; /* words; of them each thread's */
     uint64_t (*macs)(unsigned rounds, double *per_round);
     double per_round;
     unsigned rounds;
@@ -41,24 +41,24 @@ static uint64_t read_streams(const uint64_t *data, size_t n) {
     return all[0] + all[1];
 }
 
-static void read_part(void *arg, unsigned worker, unsigned n_workers) {
+static void read_part(void *arg, unsigned task, unsigned worker) {
     struct probe *p = arg;
-    const size_t part = p->n / n_workers / 64 * 64;
-    p->sink[worker] += read_streams(p->data + worker * part, part);
+    p->sink[worker] += read_streams(p->data + task * p->part, p->part);
 }
 
-static void fill_part(void *arg, unsigned worker, unsigned n_workers) {
-    struct probe *p = arg; /* each thread touches its own pages first */
-    const size_t part = p->n / n_workers / 64 * 64;
-    memset((uint64_t *)(uintptr_t)(p->data + worker * part), 1, part * sizeof *p->data);
+static void fill_part(void *arg, unsigned task, unsigned worker) {
+    const struct probe *p = arg;
+    (void)worker;
+    memset((uint64_t *)(uintptr_t)(p->data + task * p->part), 1, p->part * sizeof *p->data);
 }
 
 static double measure_read(struct probe *p, struct team *t) {
     double best = 0;
-    team_run(t, fill_part, p);
+    p->part = p->n / team_size(t) / 64 * 64;
+    team_share(t, team_size(t), fill_part, p);
     for (int i = 0; i < PASSES; i++) {
         const double start = os_time_mono();
-        team_run(t, read_part, p);
+        team_share(t, team_size(t), read_part, p);
         const double rate = (double)(p->n * sizeof *p->data) / (os_time_mono() - start);
         if (rate > best) best = rate;
     }
@@ -116,12 +116,11 @@ KERNEL(i8_vnni, "avx512f,avx512vnni", __m512i, _mm512_setzero_si512(),
        _mm512_dpbusd_epi32(sum[k], a, b), 64, _mm512_add_epi32)
 #endif
 
-static void run_macs(void *arg, unsigned worker, unsigned n_workers) {
+static void run_macs(void *arg, unsigned task, unsigned worker) {
     struct probe *p = arg;
     double per_round;
-    (void)n_workers;
     p->sink[worker] += p->macs(p->rounds, &per_round);
-    if (worker == 0) p->per_round = per_round;
+    if (task == 0) p->per_round = per_round;
 }
 
 static double measure_macs(struct probe *p, struct team *t, uint64_t (*macs)(unsigned, double *)) {
@@ -130,7 +129,7 @@ static double measure_macs(struct probe *p, struct team *t, uint64_t (*macs)(uns
     p->rounds = 2000000; /* some milliseconds */
     for (int i = 0; i < PASSES; i++) {
         const double start = os_time_mono();
-        team_run(t, run_macs, p);
+        team_share(t, team_size(t), run_macs, p);
         const double seconds = os_time_mono() - start;
         const double rate = p->per_round * p->rounds * team_size(t) / seconds;
         if (rate > best) best = rate;

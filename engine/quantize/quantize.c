@@ -34,7 +34,6 @@ struct job { /* what a slice's workers share */
     unsigned char *out;
     float *floats; /* [worker][row_floats] */
     size_t row_floats;
-    atomic_size_t next;
     struct fault bad_in, bad_out;
 };
 
@@ -82,16 +81,11 @@ static void encode_row(struct job *j, uint64_t row, float *floats) {
     if (first_bad_block(j->q->type, dst, n_out) < n_out) note_fault(&j->bad_out, row);
 }
 
-static void encode_rows(void *arg, unsigned worker, unsigned n_workers) {
+static void encode_rows(void *arg, unsigned task, unsigned worker) {
     struct job *j = arg;
-    float *floats = j->floats + worker * j->row_floats;
-    (void)n_workers;
-    for (;;) {
-        size_t at = atomic_fetch_add_explicit(&j->next, ROWS_AT_ONCE, memory_order_relaxed);
-        if (at >= j->n) return;
-        for (size_t i = at; i < at + ROWS_AT_ONCE && i < j->n; i++)
-            encode_row(j, j->first + i, floats);
-    }
+    const size_t at = (size_t)task * ROWS_AT_ONCE;
+    for (size_t i = at; i < at + ROWS_AT_ONCE && i < j->n; i++)
+        encode_row(j, j->first + i, j->floats + worker * j->row_floats);
 }
 
 /* ---- slices ---- */
@@ -116,8 +110,7 @@ static enum status say(struct quantizer *z, const struct quantize_tensor *q, uin
 static enum status convert_slice(struct quantizer *z, struct job *j, size_t out_row,
                                  struct err *e) {
     const size_t in_row = dtype_row_bytes(j->q->from->type, (size_t)j->q->from->dim[0]);
-    atomic_store(&j->next, 0);
-    team_run(z->team, encode_rows, j);
+    team_share(z->team, (unsigned)((j->n + ROWS_AT_ONCE - 1) / ROWS_AT_ONCE), encode_rows, j);
     gguf_forget(z->from, j->q->from->data + j->first * in_row, j->n * in_row);
     const uint64_t in = atomic_load(&j->bad_in.row), out = atomic_load(&j->bad_out.row);
     if (in != UINT64_MAX) return refuse(z, j->q, in, "row", "holds a number that is not finite", e);

@@ -1,8 +1,7 @@
 /* cpu.c - the CPU backend: a team of threads, an instruction set, and the walk over the program.
  *
- * One team_run() per step: the workers go through the list of ops in step with each other, with one
- * meeting after each op (and one inside LINEAR, after the activations are packed). An op without a
- * kernel here is done by worker 0 through its definition while the others wait. Scratch memory of
+ * A step is one job of the team: the ops in their order, each in tasks for whoever has time. An op
+ * without a kernel here is a single task, done by its definition. Scratch memory of
  * the backend grows before the walk, to the size of the largest step so far; a step of a size that
  * has been seen allocates nothing.
  *
@@ -17,34 +16,51 @@
 #include "base/mem.h"
 #include "base/os.h"
 
-static cpu_fn *const table[OP_COUNT] = {
-    [OP_EMBED] = cpu_embed,
-    [OP_ROWS] = cpu_rows,
-    [OP_LINEAR] = cpu_linear,
-    [OP_NORM] = cpu_norm,
-    [OP_ADD] = cpu_add,
-    [OP_SCALE] = cpu_scale,
-    [OP_ACT] = cpu_act,
-    [OP_GLU] = cpu_glu,
-    [OP_ROPE] = cpu_rope,
-    [OP_ATTN] = cpu_attn,
-    [OP_KV_STORE] = cpu_kv_store,
-    [OP_LINEAR_ID] = cpu_linear_id,
-    [OP_MUL] = cpu_mul,
-    [OP_HEADS_MM] = cpu_heads_mm,
-    [OP_CONCAT] = cpu_by_rows,
-    [OP_CONV_STATE] = cpu_conv_state,
-    [OP_SSM_SCAN] = cpu_ssm_scan,
-    [OP_DELTA_NET] = cpu_delta_net,
-    [OP_ADAPT] = cpu_by_rows,
-    [OP_COLUMNS] = cpu_by_rows,
-    [OP_RESCALE] = cpu_by_rows,
-    [OP_CLAMP] = cpu_by_rows,
-    [OP_SPARSIFY] = cpu_by_rows,
-    [OP_POS_SCALE] = cpu_by_rows,
-    [OP_ATTN_SELECT] = cpu_by_rows,
-    [OP_MOE_ROUTE] = cpu_by_rows,
-    [OP_MOE_SUM] = cpu_by_rows,
+/* Tasks of ops whose work is measured by their output: a worker that is called needs a microsecond
+ * or two for that, and as long as this takes another one has finished this much. */
+enum { SMALL = 8192 };
+static size_t by_size(struct cpu *c, const struct step *s, const struct op *op) {
+    const val v = op->out[0] != VAL_NONE ? op->out[0] : op->in[0];
+    const size_t size = step_rows(s, v) * s->prog->vals[v].width, enough = team_size(c->team);
+    const size_t n = size / SMALL + 1;
+    return size == 0 ? 0 : n < enough ? n : enough;
+}
+static size_t for_all(struct cpu *c, const struct step *s, const struct op *op) {
+    (void)op;
+    return s->batch->n_tokens == 0 ? 0 : team_size(c->team);
+}
+
+static const struct stage {
+    cpu_tasks_fn *tasks;
+    cpu_fn *run;
+} table[OP_COUNT][2] = {
+    [OP_EMBED] = {{by_size, cpu_embed}},
+    [OP_ROWS] = {{by_size, cpu_rows}},
+    [OP_LINEAR] = {{cpu_pack_tasks, cpu_pack}, {cpu_linear_tasks, cpu_linear}},
+    [OP_NORM] = {{by_size, cpu_norm}},
+    [OP_ADD] = {{by_size, cpu_add}},
+    [OP_SCALE] = {{by_size, cpu_scale}},
+    [OP_ACT] = {{by_size, cpu_act}},
+    [OP_GLU] = {{by_size, cpu_glu}},
+    [OP_ROPE] = {{cpu_rope_table_tasks, cpu_rope_table}, {by_size, cpu_rope}},
+    [OP_ATTN] = {{cpu_attn_tasks, cpu_attn}},
+    [OP_KV_STORE] = {{by_size, cpu_kv_store}},
+    [OP_LINEAR_ID] = {{cpu_pack_tasks, cpu_pack}, {cpu_linear_id_tasks, cpu_linear_id}},
+    [OP_MUL] = {{by_size, cpu_mul}},
+    [OP_HEADS_MM] = {{cpu_pack_tasks, cpu_pack}, {cpu_heads_mm_tasks, cpu_heads_mm}},
+    [OP_CONCAT] = {{by_size, cpu_by_rows}},
+    [OP_CONV_STATE] = {{for_all, cpu_conv_state}},
+    [OP_SSM_SCAN] = {{for_all, cpu_ssm_scan}},
+    [OP_DELTA_NET] = {{for_all, cpu_delta_net}},
+    [OP_ADAPT] = {{for_all, cpu_by_rows}},
+    [OP_COLUMNS] = {{by_size, cpu_by_rows}},
+    [OP_RESCALE] = {{by_size, cpu_by_rows}},
+    [OP_CLAMP] = {{by_size, cpu_by_rows}},
+    [OP_SPARSIFY] = {{by_size, cpu_by_rows}},
+    [OP_POS_SCALE] = {{by_size, cpu_by_rows}},
+    [OP_ATTN_SELECT] = {{for_all, cpu_by_rows}},
+    [OP_MOE_ROUTE] = {{for_all, cpu_by_rows}},
+    [OP_MOE_SUM] = {{by_size, cpu_by_rows}},
 };
 
 static cpu_reserve_fn *const reserve[OP_COUNT] = {
@@ -130,38 +146,48 @@ static enum status cpu_copy(struct device *d, void *dst, const void *src, size_t
 
 /* ---- run ---- */
 
-struct walk {
+struct walk { /* the job of a step */
     struct cpu *cpu;
     const struct step *step;
+    uint32_t op, stage; /* where it is */
+    size_t n_tasks;
 };
 
-static void poison(struct cpu_worker *w, const struct op *op) {
+static void begin_op(const struct walk *w, const struct op *op) {
 #ifdef CRIA_HARD
-    if (w->id == 0) step_poison(w->step, op);
-    team_barrier(w->cpu->team);
-#else
-    (void)w;
-    (void)op;
+    step_poison(w->step, op);
 #endif
+    step_observe(w->step, op);
 }
 
-static void walk_ops(void *arg, unsigned id, unsigned n) {
-    const struct walk *walk = arg;
-    struct cpu *c = walk->cpu;
-    struct cpu_worker w = {c, c->isa, walk->step, id, n, NULL};
-    for (uint32_t i = 0; i < walk->step->prog->n_ops; i++) {
-        const struct op *op = &walk->step->prog->ops[i];
-        poison(&w, op);
-        if (id == 0) step_observe(walk->step, op); /* the others begin: both only read the input */
-        /* Nobody uses the other counter now: the op before is done, the op after not begun. */
-        w.next = &c->next[i & 1];
-        if (id == 0) atomic_store_explicit(&c->next[(i + 1) & 1], 0, memory_order_relaxed);
-        if (table[op->code] != NULL)
-            table[op->code](&w, op);
-        else if (id == 0)
-            ref_table[op->code](walk->step, op);
-        team_barrier(c->team);
-    }
+static size_t stage_tasks(const struct walk *w) {
+    const struct op *op = &w->step->prog->ops[w->op];
+    const struct stage *s = &table[op->code][w->stage];
+    if (s->tasks != NULL) return s->tasks(w->cpu, w->step, op);
+    return w->stage == 0 ? 1 : 0; /* an op without a kernel here: a single task */
+}
+
+static unsigned walk_next(void *arg) {
+    struct walk *w = arg;
+    do {
+        if (++w->stage == 2) w->op++, w->stage = 0;
+        if (w->op == w->step->prog->n_ops) return 0;
+        if (w->stage == 0) begin_op(w, &w->step->prog->ops[w->op]);
+        w->n_tasks = stage_tasks(w);
+    } while (w->n_tasks == 0);
+    assert(w->n_tasks <= UINT32_MAX);
+    return (unsigned)w->n_tasks;
+}
+
+static void walk_task(void *arg, unsigned task, unsigned worker) {
+    const struct walk *w = arg;
+    const struct op *op = &w->step->prog->ops[w->op];
+    const struct stage *s = &table[op->code][w->stage];
+    const struct cpu_task t = {w->cpu, w->cpu->isa, w->step, worker, task, (unsigned)w->n_tasks};
+    if (s->run != NULL)
+        s->run(&t, op);
+    else
+        ref_table[op->code](w->step, op);
 }
 
 static enum status cpu_run(struct device *d, const struct step *s, struct err *e) {
@@ -172,9 +198,9 @@ static enum status cpu_run(struct device *d, const struct step *s, struct err *e
         enum status st = reserve[op->code] != NULL ? reserve[op->code](c, s, op, e) : ST_OK;
         if (st != ST_OK) return st;
     }
-    atomic_store(&c->next[0], 0);
-    struct walk walk = {c, s};
-    team_run(c->team, walk_ops, &walk);
+    static const struct team_job job = {walk_next, walk_task};
+    struct walk walk = {.cpu = c, .step = s, .op = UINT32_MAX, .stage = 1};
+    team_run(c->team, &job, &walk);
     return ST_OK;
 }
 

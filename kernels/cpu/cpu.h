@@ -1,13 +1,10 @@
-/* cpu.h - inside of the CPU backend: the device, its workers, and how ops are split among them.
+/* cpu.h - inside of the CPU backend: the device, and how ops are split into tasks for its workers.
  *
- * All workers walk the list of ops together; after each op they meet (cpu.c). An op's function is
- * called by every worker and does that worker's part: a fixed share (cpu_share), or tasks taken
- * from a counter (cpu_task) where the parts are long enough that a worker which lost its processor
- * would hold up the others. How an op is split never shows in its results. */
+ * An op is one stage of a job (base/team.h), or two: what must be done before, and the op. A stage
+ * has a function that tells how many tasks there are in this step, and one that does a task. How an
+ * op is split never shows in its results. */
 #ifndef CRIA_KERNELS_CPU_CPU_H
 #define CRIA_KERNELS_CPU_CPU_H
-
-#include <stdatomic.h>
 
 #include "base/team.h"
 #include "kernels/cpu/isa.h"
@@ -30,25 +27,30 @@ struct cpu {
     const struct cpu_isa *isa;
     struct cpu_area acts; /* packed activation rows, one part for each kind (cpu_linear.c) */
     struct cpu_area list; /* LINEAR_ID: which rows chose which expert */
+    size_t n_chosen;      /* experts */
     struct cpu_area attn; /* scores, one part for each worker */
     struct cpu_rope rope;
-    atomic_uint next[2]; /* task counters: of this op, and of the next one (0) */
 };
 
-struct cpu_worker {
+struct cpu_task {
     struct cpu *cpu;
     const struct cpu_isa *isa;
     const struct step *step;
-    unsigned id, n;
-    atomic_uint *next;
+    unsigned worker; /* whose part of the scratch memory it may use */
+    unsigned id, n;  /* this one of n */
 };
 
-typedef void cpu_fn(struct cpu_worker *w, const struct op *op);
+typedef void cpu_fn(const struct cpu_task *w, const struct op *op);
 cpu_fn cpu_embed, cpu_rows, cpu_norm, cpu_add, cpu_mul, cpu_scale, cpu_act, cpu_glu; /* cpu_row.c */
-cpu_fn cpu_by_rows;                                 /* cpu_row.c: the definition, rows shared out */
-cpu_fn cpu_linear, cpu_linear_id, cpu_heads_mm;     /* cpu_linear.c */
-cpu_fn cpu_rope, cpu_kv_store, cpu_attn;            /* cpu_attn.c */
-cpu_fn cpu_conv_state, cpu_ssm_scan, cpu_delta_net; /* cpu_recur.c */
+cpu_fn cpu_by_rows; /* cpu_row.c: the definition, rows shared out */
+cpu_fn cpu_pack, cpu_linear, cpu_linear_id, cpu_heads_mm; /* cpu_linear.c */
+cpu_fn cpu_rope_table, cpu_rope, cpu_kv_store, cpu_attn;  /* cpu_attn.c */
+cpu_fn cpu_conv_state, cpu_ssm_scan, cpu_delta_net;       /* cpu_recur.c */
+
+/* The number of tasks. Called alone, right before the stage: it may prepare what they share. */
+typedef size_t cpu_tasks_fn(struct cpu *c, const struct step *s, const struct op *op);
+cpu_tasks_fn cpu_pack_tasks, cpu_linear_tasks, cpu_linear_id_tasks, cpu_heads_mm_tasks;
+cpu_tasks_fn cpu_rope_table_tasks, cpu_attn_tasks;
 
 /* Grows the areas that the op needs in this step. */
 typedef enum status cpu_reserve_fn(struct cpu *c, const struct step *s, const struct op *op,
@@ -56,14 +58,10 @@ typedef enum status cpu_reserve_fn(struct cpu *c, const struct step *s, const st
 cpu_reserve_fn cpu_reserve_linear, cpu_reserve_rope, cpu_reserve_attn;
 enum status cpu_area_grow(struct cpu_area *a, size_t size, struct err *e);
 
-/* This worker's share of n things: begin..end-1. */
-static inline void cpu_share(const struct cpu_worker *w, size_t n, size_t *begin, size_t *end) {
+/* The task's share of n things: begin..end-1. */
+static inline void cpu_share(const struct cpu_task *w, size_t n, size_t *begin, size_t *end) {
     *begin = n * w->id / w->n;
     *end = n * (w->id + 1) / w->n;
-}
-/* The next task of this op; every number is given out once. */
-static inline unsigned cpu_task(struct cpu_worker *w) {
-    return atomic_fetch_add_explicit(w->next, 1, memory_order_relaxed);
 }
 
 #endif

@@ -33,9 +33,16 @@ static double rope_freq(const struct op *op, uint32_t i) {
     return freq * ((double)op->p.rope.freq_scale * (1.0 - mix) + mix);
 }
 
-/* The rows of this worker's share. Each worker computes the frequencies for itself: a few pow()
- * against a meeting. */
-static void make_table(const struct cpu_worker *w, const struct op *op) {
+size_t cpu_rope_table_tasks(struct cpu *c, const struct step *s, const struct op *op) {
+    const size_t n = s->batch->n_tokens, enough = team_size(c->team);
+    if (same_rope(c->rope.made_for, op)) return 0;
+    c->rope.made_for = op;
+    return n < enough ? n : enough;
+}
+
+/* The rows of the task's share. Each computes the frequencies for itself: a few pow() against one
+ * more stage. */
+void cpu_rope_table(const struct cpu_task *w, const struct op *op) {
     enum { STRIP = 64 }; /* pairs at a time */
     const struct step *s = w->step;
     uint32_t half = op->p.rope.n_rot / 2;
@@ -77,21 +84,16 @@ static void rope_head(const struct op *op, const float *cs, const float *x, floa
     }
 }
 
-void cpu_rope(struct cpu_worker *w, const struct op *op) {
+void cpu_rope(const struct cpu_task *w, const struct op *op) {
     const struct step *s = w->step;
-    struct cpu_rope *rope = &w->cpu->rope;
+    const float *table = (const float *)(const void *)w->cpu->rope.area.data;
     size_t heads = op->p.rope.n_head, half = op->p.rope.n_rot / 2, begin, end;
-    if (!same_rope(rope->made_for, op)) {
-        make_table(w, op);
-        team_barrier(w->cpu->team); /* all have looked at made_for, and the table is complete */
-        if (w->id == 0) rope->made_for = op;
-    }
     cpu_share(w, s->batch->n_tokens * heads, &begin, &end);
     for (size_t k = begin; k < end; k++) {
         uint32_t t = (uint32_t)(k / heads);
         size_t col = k % heads * op->p.rope.head_dim;
-        rope_head(op, (const float *)(void *)rope->area.data + t * half * 2,
-                  step_row(s, op->in[0], t) + col, step_row(s, op->out[0], t) + col);
+        rope_head(op, table + t * half * 2, step_row(s, op->in[0], t) + col,
+                  step_row(s, op->out[0], t) + col);
     }
 }
 
@@ -109,7 +111,7 @@ static void store_heads(const struct step *s, const struct op *op, const struct 
     }
 }
 
-void cpu_kv_store(struct cpu_worker *w, const struct op *op) {
+void cpu_kv_store(const struct cpu_task *w, const struct op *op) {
     const struct step *s = w->step;
     const struct tensor *keys = &s->kv->k[op->p.kv_store.layer];
     const struct tensor *values = &s->kv->v[op->p.kv_store.layer];
@@ -165,7 +167,7 @@ static uint32_t list_length(const float *list, uint32_t width) {
     return n;
 }
 
-static void attn_task(const struct cpu_worker *w, const struct op *op, uint32_t t, uint32_t head_kv,
+static void attn_task(const struct cpu_task *w, const struct op *op, uint32_t t, uint32_t head_kv,
                       uint32_t first, uint32_t n) {
     const struct step *s = w->step;
     const struct batch *b = s->batch;
@@ -173,7 +175,7 @@ static void attn_task(const struct cpu_worker *w, const struct op *op, uint32_t 
     struct attn_args a = {
         .q = step_row(s, op->in[0], t) + (size_t)first * op->p.attn.head_dim,
         .out = step_row(s, op->out[0], t) + (size_t)first * op->p.attn.head_dim_v,
-        .tmp = (float *)(void *)(w->cpu->attn.data + w->id * attn_part(s, op)),
+        .tmp = (float *)(void *)(w->cpu->attn.data + w->worker * attn_part(s, op)),
         .group = n,
         .head_dim = op->p.attn.head_dim,
         .head_dim_v = op->p.attn.head_dim_v,
@@ -201,18 +203,26 @@ static void attn_task(const struct cpu_worker *w, const struct op *op, uint32_t 
     w->isa->attn(&a);
 }
 
-void cpu_attn(struct cpu_worker *w, const struct op *op) {
+/* Tasks for each row of the step. */
+static uint32_t attn_per_row(const struct op *op) {
     const uint32_t n_head_kv = op->p.attn.n_head_kv, group = op->p.attn.n_head / n_head_kv;
-    const uint32_t heads = task_heads(op), parts = (group + heads - 1) / heads;
-    const uint32_t per_row = n_head_kv * parts, n = w->step->batch->n_tokens * per_row;
     assert(op->p.attn.n_head % n_head_kv == 0);
-    if (op->w[1] != NULL) { /* T5's biases: rare */
+    return n_head_kv * ((group + task_heads(op) - 1) / task_heads(op));
+}
+
+size_t cpu_attn_tasks(struct cpu *c, const struct step *s, const struct op *op) {
+    const size_t n = s->batch->n_tokens, enough = team_size(c->team);
+    if (op->w[1] == NULL) return n * attn_per_row(op);
+    return n < enough ? n : enough;
+}
+
+void cpu_attn(const struct cpu_task *w, const struct op *op) {
+    const uint32_t group = op->p.attn.n_head / op->p.attn.n_head_kv, heads = task_heads(op);
+    const uint32_t per_row = attn_per_row(op), parts = per_row / op->p.attn.n_head_kv;
+    const uint32_t head_kv = w->id % per_row / parts, begin = w->id % parts * heads;
+    if (op->w[1] != NULL) /* T5's biases: rare */
         cpu_by_rows(w, op);
-        return;
-    }
-    for (uint32_t task = cpu_task(w); task < n; task = cpu_task(w)) {
-        uint32_t head_kv = task % per_row / parts, begin = task % parts * heads;
-        uint32_t n_heads = group - begin < heads ? group - begin : heads;
-        attn_task(w, op, task / per_row, head_kv, head_kv * group + begin, n_heads);
-    }
+    else
+        attn_task(w, op, w->id / per_row, head_kv, head_kv * group + begin,
+                  group - begin < heads ? group - begin : heads);
 }

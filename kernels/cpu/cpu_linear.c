@@ -1,9 +1,9 @@
 /* cpu_linear.c - matrix products.
  *
  * First the activation rows are packed into the form the weight types want (isa.h), shared out by
- * rows; F32 rows are used where they are. After a meeting, chunks of weight rows are taken from the
- * task counter. A chunk goes through the activations in blocks of COL_BLOCK rows, so that both stay
- * in the second-level cache while weights come from memory once.
+ * rows; F32 rows are used where they are. Then a task is a chunk of weight rows. It goes through
+ * the activations in blocks of COL_BLOCK rows, so that both stay in the second-level cache while
+ * weights come from memory once.
  *
  * HEADS_MM is a product for each head: its rows are pieces of the value's rows.
  *
@@ -51,13 +51,14 @@ static bool uses_q8(const struct cpu_isa *isa, const struct op *op) {
 
 /* ---- before the walk: memory ---- */
 
-struct moe_list {    /* in cpu->list */
-    uint32_t *first; /* [n_expert + 1] where an expert's pairs begin */
-    uint32_t *pair;  /* [n_rows * n_used] row * n_used + slot, sorted by expert */
+struct moe_list {     /* in cpu->list */
+    uint32_t *first;  /* [n_expert + 1] where an expert's pairs begin */
+    uint32_t *chosen; /* [n_expert] the experts that have any */
+    uint32_t *pair;   /* [n_rows * n_used] row * n_used + slot, sorted by expert */
 };
 static struct moe_list moe_list_at(const struct cpu *c, size_t n_expert) {
     uint32_t *first = (uint32_t *)(void *)c->list.data;
-    return (struct moe_list){first, first + n_expert + 1};
+    return (struct moe_list){first, first + n_expert + 1, first + 2 * n_expert + 1};
 }
 
 enum status cpu_reserve_linear(struct cpu *c, const struct step *s, const struct op *op,
@@ -71,24 +72,30 @@ enum status cpu_reserve_linear(struct cpu *c, const struct step *s, const struct
     enum status st = cpu_area_grow(&c->acts, packed, e);
     if (st != ST_OK || op->code != OP_LINEAR_ID) return st;
     size_t pairs = (size_t)step_rows(s, op->in[0]) * op->p.linear_id.n_used;
-    return cpu_area_grow(&c->list, (pairs + (size_t)op->w[0]->dim[2] + 1) * sizeof(uint32_t), e);
+    return cpu_area_grow(&c->list, (pairs + 2 * (size_t)op->w[0]->dim[2] + 1) * sizeof(uint32_t),
+                         e);
 }
 
 /* ---- activations ---- */
 
-static void pack(struct cpu_worker *w, const struct op *op, const struct acts *a) {
-    size_t begin, end, bytes = act_row_bytes(ACT_ROW_Q8, a->width);
-    if (!uses_q8(w->isa, op)) return;
-    cpu_share(w, a->n, &begin, &end);
+size_t cpu_pack_tasks(struct cpu *c, const struct step *s, const struct op *op) {
+    const size_t n = uses_q8(c->isa, op) ? acts_of(s, op).n : 0, enough = team_size(c->team);
+    return n < enough ? n : enough;
+}
+
+void cpu_pack(const struct cpu_task *w, const struct op *op) {
+    const struct acts a = acts_of(w->step, op);
+    size_t begin, end, bytes = act_row_bytes(ACT_ROW_Q8, a.width);
+    cpu_share(w, a.n, &begin, &end);
     for (size_t j = begin; j < end; j++) {
-        w->isa->pack[ACT_ROW_Q8](act_source(w->step, a, j), a->width,
+        w->isa->pack[ACT_ROW_Q8](act_source(w->step, &a, j), a.width,
                                  w->cpu->acts.data + j * bytes);
     }
 }
 
 /* First activation row in the form that weight matrix k wants, and the bytes from row to row (of
  * F32 from row to row of the value: expert_chunk knows the pieces in it). */
-static const void *act_rows(const struct cpu_worker *w, const struct op *op, const struct acts *a,
+static const void *act_rows(const struct cpu_task *w, const struct op *op, const struct acts *a,
                             int k, size_t *stride) {
     enum act_row kind = w->isa->act_row[op->w[k]->type];
     if (kind == ACT_ROW_F32) {
@@ -101,16 +108,27 @@ static const void *act_rows(const struct cpu_worker *w, const struct op *op, con
 
 /* ---- LINEAR ---- */
 
-/* Weight rows in a chunk: not more than fit the cache, and several chunks for each worker. */
-static size_t chunk_rows(const struct tensor *t, size_t total, unsigned n_workers) {
+/* How the rows of a weight matrix are cut. */
+struct chunks {
+    size_t rows, n; /* rows in a chunk, chunks */
+};
+/* A chunk is not more than fits the cache, and there are several for each worker; `total` rows are
+ * multiplied in this stage. */
+static struct chunks chunks_of(const struct tensor *t, size_t total, unsigned n_workers) {
     size_t rows = total / (n_workers * CHUNKS_PER_WORKER) + 1;
     size_t fit = CHUNK_BYTES / t->stride[1] + 1;
     if (rows > fit) rows = fit;
-    return (rows + 15) / 16 * 16;
+    rows = (rows + 15) / 16 * 16;
+    return (struct chunks){rows, ((size_t)t->dim[1] + rows - 1) / rows};
+}
+/* Rows of chunk i. */
+static size_t chunk_length(const struct chunks *c, const struct tensor *t, size_t i) {
+    const size_t left = (size_t)t->dim[1] - i * c->rows;
+    return left < c->rows ? left : c->rows;
 }
 
 /* y = W x + b for rows first..first+n-1 of matrix k and all activation rows. */
-static void linear_chunk(const struct cpu_worker *w, const struct op *op, int k, size_t first,
+static void linear_chunk(const struct cpu_task *w, const struct op *op, int k, size_t first,
                          size_t n, const struct acts *a) {
     const struct tensor *t = op->w[k];
     const struct value *out = &w->step->prog->vals[op->out[k]];
@@ -128,36 +146,41 @@ static void linear_chunk(const struct cpu_worker *w, const struct op *op, int k,
     }
 }
 
-void cpu_linear(struct cpu_worker *w, const struct op *op) {
+static struct chunks linear_chunks(const struct cpu *c, const struct op *op, int k) {
+    size_t total = 0;
+    for (int i = 0; i < OP_MAX_W && op->w[i] != NULL; i++) total += (size_t)op->w[i]->dim[1];
+    return chunks_of(op->w[k], total, team_size(c->team));
+}
+
+size_t cpu_linear_tasks(struct cpu *c, const struct step *s, const struct op *op) {
+    size_t n = 0;
+    if (acts_of(s, op).n == 0) return 0; /* a step without outputs: no head */
+    for (int k = 0; k < OP_MAX_W && op->w[k] != NULL; k++) n += linear_chunks(c, op, k).n;
+    return n;
+}
+
+/* The chunks of all matrices are counted through. */
+void cpu_linear(const struct cpu_task *w, const struct op *op) {
     const struct acts a = acts_of(w->step, op);
-    size_t total = 0, base = 0;
-    if (a.n == 0) return; /* a step without outputs: no head */
-    pack(w, op, &a);
-    team_barrier(w->cpu->team);
-    for (int k = 0; k < OP_MAX_W && op->w[k] != NULL; k++) total += (size_t)op->w[k]->dim[1];
-    size_t task = cpu_task(w);
-    for (int k = 0; k < OP_MAX_W && op->w[k] != NULL; k++) { /* one count for all matrices */
-        size_t n = (size_t)op->w[k]->dim[1], rows = chunk_rows(op->w[k], total, w->n);
-        size_t chunks = (n + rows - 1) / rows;
-        assert(op->w[k]->dim[0] == op->w[0]->dim[0]);
-        for (; task < base + chunks; task = cpu_task(w)) {
-            size_t first = (task - base) * rows;
-            linear_chunk(w, op, k, first, n - first < rows ? n - first : rows, &a);
-        }
-        base += chunks;
-    }
+    size_t i = w->id;
+    int k = 0;
+    struct chunks c = linear_chunks(w->cpu, op, 0);
+    for (; i >= c.n; c = linear_chunks(w->cpu, op, k)) i -= c.n, k++;
+    assert(op->w[k]->dim[0] == op->w[0]->dim[0]);
+    linear_chunk(w, op, k, i * c.rows, chunk_length(&c, op->w[k], i), &a);
 }
 
 /* ---- LINEAR_ID ---- */
 
-/* Counting sort of the (row, slot) pairs by expert. */
-static void sort_by_expert(const struct cpu_worker *w, const struct op *op) {
+/* Counting sort of the (row, slot) pairs by expert. Returns how many experts have any. */
+static size_t sort_by_expert(const struct cpu *c, const struct step *s, const struct op *op) {
     const uint32_t n_used = op->p.linear_id.n_used, n_expert = (uint32_t)op->w[0]->dim[2];
-    const uint32_t n_rows = step_rows(w->step, op->in[1]);
-    struct moe_list l = moe_list_at(w->cpu, n_expert);
+    const uint32_t n_rows = step_rows(s, op->in[1]);
+    struct moe_list l = moe_list_at(c, n_expert);
+    size_t n_chosen = 0;
     memset(l.first, 0, (n_expert + 1) * sizeof *l.first);
     for (uint32_t r = 0; r < n_rows; r++) {
-        const float *ids = step_row(w->step, op->in[1], r);
+        const float *ids = step_row(s, op->in[1], r);
         for (uint32_t j = 0; j < n_used; j++) {
             assert(ids[j] >= 0 && ids[j] < (float)n_expert);
             l.first[(uint32_t)ids[j] + 1]++;
@@ -165,15 +188,18 @@ static void sort_by_expert(const struct cpu_worker *w, const struct op *op) {
     }
     for (uint32_t x = 0; x < n_expert; x++) l.first[x + 1] += l.first[x];
     for (uint32_t p = n_rows * n_used; p-- > 0;) { /* first[x + 1] falls to the start of x */
-        uint32_t x = (uint32_t)step_row(w->step, op->in[1], p / n_used)[p % n_used];
+        uint32_t x = (uint32_t)step_row(s, op->in[1], p / n_used)[p % n_used];
         l.pair[--l.first[x + 1]] = p;
     }
     memmove(l.first, l.first + 1, n_expert * sizeof *l.first);
     l.first[n_expert] = n_rows * n_used;
+    for (uint32_t x = 0; x < n_expert; x++)
+        if (l.first[x] != l.first[x + 1]) l.chosen[n_chosen++] = x;
+    return n_chosen;
 }
 
 /* Rows first..first+n-1 of expert x of matrix k, for every pair that chose it. */
-static void expert_chunk(const struct cpu_worker *w, const struct op *op, int k, uint32_t x,
+static void expert_chunk(const struct cpu_task *w, const struct op *op, int k, uint32_t x,
                          size_t first, size_t n, const struct acts *a) {
     const struct tensor *t = op->w[k];
     const uint32_t n_used = op->p.linear_id.n_used;
@@ -194,33 +220,35 @@ static void expert_chunk(const struct cpu_worker *w, const struct op *op, int k,
     }
 }
 
-void cpu_linear_id(struct cpu_worker *w, const struct op *op) {
+static struct chunks expert_chunks(const struct cpu *c, const struct op *op, int k) {
+    return chunks_of(op->w[k], (size_t)op->w[k]->dim[1], team_size(c->team));
+}
+
+size_t cpu_linear_id_tasks(struct cpu *c, const struct step *s, const struct op *op) {
+    size_t chunks = 0;
+    if (acts_of(s, op).n == 0) return 0;
+    for (int k = 0; k < OP_MAX_W && op->w[k] != NULL; k++) chunks += expert_chunks(c, op, k).n;
+    c->n_chosen = sort_by_expert(c, s, op);
+    return chunks * c->n_chosen;
+}
+
+/* Matrix after matrix, in each expert after expert, in each chunk after chunk. */
+void cpu_linear_id(const struct cpu_task *w, const struct op *op) {
     const struct acts a = acts_of(w->step, op);
-    const uint32_t n_expert = (uint32_t)op->w[0]->dim[2];
-    if (a.n == 0) return;
-    pack(w, op, &a);
-    if (w->id == 0) sort_by_expert(w, op);
-    team_barrier(w->cpu->team);
-    const struct moe_list l = moe_list_at(w->cpu, n_expert);
-    size_t task = cpu_task(w), base = 0;
-    for (int k = 0; k < OP_MAX_W && op->w[k] != NULL; k++) {
-        size_t n = (size_t)op->w[k]->dim[1], rows = chunk_rows(op->w[k], n, w->n);
-        size_t chunks = (n + rows - 1) / rows;
-        for (uint32_t x = 0; x < n_expert; x++) {
-            if (l.first[x] == l.first[x + 1]) continue; /* nobody chose it */
-            for (; task < base + chunks; task = cpu_task(w)) {
-                size_t first = (task - base) * rows;
-                expert_chunk(w, op, k, x, first, n - first < rows ? n - first : rows, &a);
-            }
-            base += chunks;
-        }
-    }
+    const size_t n_chosen = w->cpu->n_chosen;
+    size_t i = w->id;
+    int k = 0;
+    struct chunks c = expert_chunks(w->cpu, op, 0);
+    for (; i >= c.n * n_chosen; c = expert_chunks(w->cpu, op, k)) i -= c.n * n_chosen, k++;
+    const uint32_t x = moe_list_at(w->cpu, (size_t)op->w[0]->dim[2]).chosen[i / c.n];
+    i %= c.n;
+    expert_chunk(w, op, k, x, i * c.rows, chunk_length(&c, op->w[k], i), &a);
 }
 
 /* ---- HEADS_MM ---- */
 
 /* Rows first..first+n-1 of head h's matrix and that head of all activation rows. */
-static void heads_chunk(const struct cpu_worker *w, const struct op *op, uint32_t h, size_t first,
+static void heads_chunk(const struct cpu_task *w, const struct op *op, uint32_t h, size_t first,
                         size_t n, const struct acts *a) {
     const struct tensor *t = op->w[0];
     const struct value *out = &w->step->prog->vals[op->out[0]];
@@ -242,7 +270,7 @@ static void heads_chunk(const struct cpu_worker *w, const struct op *op, uint32_
 }
 
 /* The tails of head h: not a part of the product. */
-static void heads_tail(const struct cpu_worker *w, const struct op *op, uint32_t h,
+static void heads_tail(const struct cpu_task *w, const struct op *op, uint32_t h,
                        const struct acts *a) {
     const size_t out = (size_t)op->w[0]->dim[1], tail = op->p.heads_mm.tail;
     for (size_t r = 0; r < a->n / a->per_row; r++)
@@ -250,18 +278,18 @@ static void heads_tail(const struct cpu_worker *w, const struct op *op, uint32_t
                act_source(w->step, a, r * a->per_row + h) + a->width, tail * sizeof(float));
 }
 
-void cpu_heads_mm(struct cpu_worker *w, const struct op *op) {
-    const struct acts a = acts_of(w->step, op);
-    const size_t n = (size_t)op->w[0]->dim[1], rows = chunk_rows(op->w[0], n, 1);
-    const size_t chunks = (n + rows - 1) / rows;
+size_t cpu_heads_mm_tasks(struct cpu *c, const struct step *s, const struct op *op) {
+    const struct acts a = acts_of(s, op);
+    (void)c;
     assert(op->w[0]->dim[2] == (int64_t)op->p.heads_mm.n_head);
-    if (a.n == 0) return;
-    pack(w, op, &a);
-    team_barrier(w->cpu->team);
-    for (size_t task = cpu_task(w); task < chunks * a.per_row; task = cpu_task(w)) {
-        const uint32_t h = (uint32_t)(task / chunks);
-        const size_t first = task % chunks * rows;
-        if (first == 0) heads_tail(w, op, h, &a);
-        heads_chunk(w, op, h, first, n - first < rows ? n - first : rows, &a);
-    }
+    return a.n == 0 ? 0 : chunks_of(op->w[0], (size_t)op->w[0]->dim[1], 1).n * a.per_row;
+}
+
+void cpu_heads_mm(const struct cpu_task *w, const struct op *op) {
+    const struct acts a = acts_of(w->step, op);
+    const struct chunks c = chunks_of(op->w[0], (size_t)op->w[0]->dim[1], 1);
+    const uint32_t h = (uint32_t)(w->id / c.n);
+    const size_t i = w->id % c.n;
+    if (i == 0) heads_tail(w, op, h, &a);
+    heads_chunk(w, op, h, i * c.rows, chunk_length(&c, op->w[0], i), &a);
 }

@@ -1,11 +1,11 @@
-/* cpu_row.c - the ops that work row by row, shared out to workers in pieces of a row, so that a
- * step of one row keeps all of them busy. */
+/* cpu_row.c - the ops that work row by row, shared out in pieces of a row, so that a step of one
+ * row keeps all workers busy. */
 #include <assert.h>
 #include <string.h>
 
 #include "kernels/cpu/cpu.h"
 
-void cpu_embed(struct cpu_worker *w, const struct op *op) {
+void cpu_embed(const struct cpu_task *w, const struct op *op) {
     const struct batch *b = w->step->batch;
     const struct tensor *table = op->w[0];
     size_t begin, end, given = 0, width = w->step->prog->vals[op->out[0]].width;
@@ -26,7 +26,7 @@ void cpu_embed(struct cpu_worker *w, const struct op *op) {
         if (takes && at < 0) {
             const float *from = b->embd + given * given_width + op->p.embed.col;
             if (t >= begin) memcpy(y, from, width * sizeof *y);
-            given++; /* rows of other workers are counted too */
+            given++; /* rows of other tasks are counted too */
         } else if (op->p.embed.kind == EMBED_GIVEN) {
             if (t >= begin) memset(y, 0, width * sizeof *y);
         } else if (t >= begin) {
@@ -37,7 +37,7 @@ void cpu_embed(struct cpu_worker *w, const struct op *op) {
     }
 }
 
-void cpu_rows(struct cpu_worker *w, const struct op *op) {
+void cpu_rows(const struct cpu_task *w, const struct op *op) {
     size_t begin, end, bytes = w->step->prog->vals[op->out[0]].width * sizeof(float);
     cpu_share(w, w->step->batch->n_outputs, &begin, &end);
     for (uint32_t o = (uint32_t)begin; o < end; o++) {
@@ -46,7 +46,7 @@ void cpu_rows(struct cpu_worker *w, const struct op *op) {
     }
 }
 
-void cpu_norm(struct cpu_worker *w, const struct op *op) {
+void cpu_norm(const struct cpu_task *w, const struct op *op) {
     const struct step *s = w->step;
     const float *weight = op->w[0] != NULL ? op->w[0]->data : NULL;
     const float *bias = op->b[0] != NULL ? op->b[0]->data : NULL;
@@ -64,16 +64,16 @@ void cpu_norm(struct cpu_worker *w, const struct op *op) {
     }
 }
 
-/* Pointwise ops: calls fn for each piece of at most PIECE elements of this worker's share. */
+/* Pointwise ops: calls fn for each piece of at most PIECE elements of the task's share. */
 enum { PIECE = 1024 };
 struct piece {
     const float *a, *b; /* b: the second input, or the weight; NULL if there is neither */
     float *y;
     size_t n;
 };
-typedef void piece_fn(const struct cpu_worker *w, const struct op *op, const struct piece *p);
+typedef void piece_fn(const struct cpu_task *w, const struct op *op, const struct piece *p);
 
-static void pointwise(struct cpu_worker *w, const struct op *op, piece_fn *fn) {
+static void pointwise(const struct cpu_task *w, const struct op *op, piece_fn *fn) {
     const struct step *s = w->step;
     size_t width = s->prog->vals[op->out[0]].width, pieces = (width + PIECE - 1) / PIECE, begin,
            end;
@@ -89,27 +89,27 @@ static void pointwise(struct cpu_worker *w, const struct op *op, piece_fn *fn) {
     }
 }
 
-static void piece_add(const struct cpu_worker *w, const struct op *op, const struct piece *p) {
+static void piece_add(const struct cpu_task *w, const struct op *op, const struct piece *p) {
     (void)op;
     w->isa->add(p->a, p->b, p->y, p->n);
 }
-static void piece_scale(const struct cpu_worker *w, const struct op *op, const struct piece *p) {
+static void piece_scale(const struct cpu_task *w, const struct op *op, const struct piece *p) {
     w->isa->scale(p->a, p->y, p->n, op->p.scale.a, op->p.scale.b);
 }
-static void piece_act(const struct cpu_worker *w, const struct op *op, const struct piece *p) {
+static void piece_act(const struct cpu_task *w, const struct op *op, const struct piece *p) {
     w->isa->act(op->p.act.kind, op->p.act.cap, p->a, p->y, p->n);
 }
-static void piece_glu(const struct cpu_worker *w, const struct op *op, const struct piece *p) {
+static void piece_glu(const struct cpu_task *w, const struct op *op, const struct piece *p) {
     w->isa->glu(op->p.glu.kind, p->a, p->b, p->y, p->n);
 }
 
-static void piece_mul(const struct cpu_worker *w, const struct op *op, const struct piece *p) {
+static void piece_mul(const struct cpu_task *w, const struct op *op, const struct piece *p) {
     (void)op;
     w->isa->mul(p->a, p->b, p->y, p->n);
 }
 
 /* One factor for each piece of a row, or one for each element. */
-void cpu_mul(struct cpu_worker *w, const struct op *op) {
+void cpu_mul(const struct cpu_task *w, const struct op *op) {
     const struct step *s = w->step;
     const float *weight = op->w[0] != NULL ? op->w[0]->data : NULL;
     size_t width = s->prog->vals[op->out[0]].width, begin, end;
@@ -129,7 +129,7 @@ void cpu_mul(struct cpu_worker *w, const struct op *op) {
 }
 
 /* Gate and up of each piece side by side in one input. */
-static void glu_halves(struct cpu_worker *w, const struct op *op) {
+static void glu_halves(const struct cpu_task *w, const struct op *op) {
     const struct step *s = w->step;
     size_t n = op->p.glu.piece, pieces = s->prog->vals[op->out[0]].width / n, begin, end;
     cpu_share(w, step_rows(s, op->out[0]) * pieces, &begin, &end);
@@ -140,10 +140,10 @@ static void glu_halves(struct cpu_worker *w, const struct op *op) {
     }
 }
 
-void cpu_add(struct cpu_worker *w, const struct op *op) { pointwise(w, op, piece_add); }
-void cpu_scale(struct cpu_worker *w, const struct op *op) { pointwise(w, op, piece_scale); }
-void cpu_act(struct cpu_worker *w, const struct op *op) { pointwise(w, op, piece_act); }
-void cpu_glu(struct cpu_worker *w, const struct op *op) {
+void cpu_add(const struct cpu_task *w, const struct op *op) { pointwise(w, op, piece_add); }
+void cpu_scale(const struct cpu_task *w, const struct op *op) { pointwise(w, op, piece_scale); }
+void cpu_act(const struct cpu_task *w, const struct op *op) { pointwise(w, op, piece_act); }
+void cpu_glu(const struct cpu_task *w, const struct op *op) {
     if (op->in[1] == VAL_NONE)
         glu_halves(w, op);
     else
@@ -151,7 +151,7 @@ void cpu_glu(struct cpu_worker *w, const struct op *op) {
 }
 
 /* Ops that are rare or small: their definition, the rows shared out. */
-void cpu_by_rows(struct cpu_worker *w, const struct op *op) {
+void cpu_by_rows(const struct cpu_task *w, const struct op *op) {
     struct step part = *w->step;
     size_t begin, end;
     const enum rows kind = part.prog->vals[op->in[0]].rows;
