@@ -133,8 +133,8 @@ def bare(binary, n, threads):
 
 
 def overhead(binary, turns, tokens, threads):
-    """Samples in seconds: until the first bytes beyond the engine's own time; a token of the engine alone, and one of
-    those that follow the first in a streamed answer. All in turns: the machine has other work, too."""
+    """Samples in seconds: until the first bytes beyond the engine's own time; a token of the engine alone, and one of a
+    streamed answer, everything but the engine's time for the prompt included. All in turns: the machine has other work."""
     s = Server(binary, {"OLLAMA_CONTEXT_LENGTH": "512"}, builtin=True)
     first, alone, whole = [], [], []
     try:
@@ -144,7 +144,7 @@ def overhead(binary, turns, tokens, threads):
             alone.append(bare(binary, tokens, threads))
             last, t_first, t_all = c.stream(f"{i} times", tokens, threads)
             first.append(t_first - last["prompt_eval_duration"] / 1e9)
-            whole.append((t_all - t_first) / (last["eval_count"] - 1))
+            whole.append((t_all - last["prompt_eval_duration"] / 1e9) / last["eval_count"])
         return first, alone, whole
     finally:
         s.stop()
@@ -162,7 +162,7 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     if o.overhead:
         for threads in (1, 2):
-            samples = overhead(o.bin, o.overhead, 128, threads)
+            samples = overhead(o.bin, o.overhead, 384, threads)
             for name, of in (("median", statistics.median), ("least", min)):
                 first, alone, whole = (of(x) for x in samples)
                 print(f"{threads} thread{'s'[:threads > 1]}, {name}: {first * 1e3:.2f} ms until the first bytes beyond the engine's time; us for a token: "
