@@ -14,6 +14,7 @@
  *   vf_less(a, b, x, y)    x where a < b, else y
  *   vf_pow2(n)             2^n for whole n in -126..127
  *   vf_hsum(a) vf_hmax(a)  over the lanes, in one fixed order
+ *   VF_HSUM4X4(a, y, pitch) y[c * pitch + r] = vf_hsum(a[4 r + c]); defined where it is worth it
  *   vf_f16(p) vf_bf16(p)   VF_N 16-bit floats, unaligned
  *   vf_store_i8(p, v)      whole numbers as int8
  *   simd_f16(p)            one f16, unaligned, as float
@@ -59,7 +60,7 @@
  *   vp_dot16(u, x, a, s, acc)           acc + the products (u - x) a, s (a v4) for 16 values each
  *   vs_blocks(s, sums, d, k, acc)       acc + k sum over j < 8 of d[j] (s[2j] sums[2j] +
  *                                       s[2j+1] sums[2j+1]), in any lanes
- *   vp_hsum(v) */
+ *   vp_hsum(v) VP_HSUM4X4 */
 #ifndef CRIA_KERNELS_CPU_SIMD_H
 #define CRIA_KERNELS_CPU_SIMD_H
 

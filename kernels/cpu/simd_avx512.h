@@ -49,6 +49,30 @@ static inline float vf_hsum(vf a) {
     x = _mm_add_ps(x, _mm_movehl_ps(x, x));
     return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
 }
+/* vf_hsum of all sixteen: a pair's halves are added in one go, and again, until a vector is left.
+ */
+static inline void vf_hsum4x4(const vf a[16], float *y, size_t pitch) {
+    vf t[8], u[4], v[2];
+    for (int i = 0; i < 8; i++) {
+        vf b = a[2 * i], c = a[2 * i + 1];
+        t[i] = vf_add(_mm512_shuffle_f32x4(b, c, 0x44), _mm512_shuffle_f32x4(b, c, 0xEE));
+    }
+    for (int i = 0; i < 4; i++) {
+        vf b = t[2 * i], c = t[2 * i + 1];
+        u[i] = vf_add(_mm512_shuffle_f32x4(b, c, 0x88), _mm512_shuffle_f32x4(b, c, 0xDD));
+    }
+    for (int i = 0; i < 2; i++) {
+        __m512d b = _mm512_castps_pd(u[2 * i]), c = _mm512_castps_pd(u[2 * i + 1]);
+        v[i] = vf_add(_mm512_castpd_ps(_mm512_unpacklo_pd(b, c)),
+                      _mm512_castpd_ps(_mm512_unpackhi_pd(b, c)));
+    }
+    vf s = vf_add(_mm512_shuffle_ps(v[0], v[1], 0x88), _mm512_shuffle_ps(v[0], v[1], 0xDD));
+    _mm_storeu_ps(y, _mm512_castps512_ps128(s));
+    _mm_storeu_ps(y + pitch, _mm512_extractf32x4_ps(s, 1));
+    _mm_storeu_ps(y + 2 * pitch, _mm512_extractf32x4_ps(s, 2));
+    _mm_storeu_ps(y + 3 * pitch, _mm512_extractf32x4_ps(s, 3));
+}
+#define VF_HSUM4X4 vf_hsum4x4
 static inline float vf_hmax(vf a) { return _mm512_reduce_max_ps(a); }
 static inline float simd_f16(const uint8_t *p) { return _cvtsh_ss(quant_u16(p)); }
 static inline __m256i avx512_load32(const uint8_t *p) {
@@ -203,5 +227,6 @@ static inline vp vs_blocks(vs s, const int16_t *sums, const float *d, float k, v
     return _mm512_add_ps(acc, _mm512_insertf32x8(_mm512_setzero_ps(), y, 0));
 }
 static inline float vp_hsum(vp v) { return vf_hsum(v); }
+#define VP_HSUM4X4 vf_hsum4x4
 
 #endif
