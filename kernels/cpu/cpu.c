@@ -99,6 +99,7 @@ static void cpu_close(struct device *d) {
     team_close(c->team);
     mem_free(c->acts.data);
     mem_free(c->list.data);
+    mem_free(c->gather.data);
     mem_free(c->attn.data);
     mem_free(c->rope.area.data);
     mem_free(c);

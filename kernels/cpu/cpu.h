@@ -25,10 +25,11 @@ struct cpu_rope {
 struct cpu {
     struct team *team;
     const struct cpu_isa *isa;
-    struct cpu_area acts; /* packed activation rows, one part for each kind (cpu_linear.c) */
-    struct cpu_area list; /* LINEAR_ID: which rows chose which expert */
-    size_t n_chosen;      /* experts */
-    struct cpu_area attn; /* scores, one part for each worker */
+    struct cpu_area acts;   /* packed activation rows, one part for each kind (cpu_linear.c) */
+    struct cpu_area list;   /* LINEAR_ID: which rows chose which expert */
+    size_t n_chosen;        /* experts */
+    struct cpu_area gather; /* what an expert multiplies, one part for each worker */
+    struct cpu_area attn;   /* scores, one part for each worker */
     struct cpu_rope rope;
 };
 

@@ -61,6 +61,16 @@ static struct moe_list moe_list_at(const struct cpu *c, size_t n_expert) {
     return (struct moe_list){first, first + n_expert + 1, first + 2 * n_expert + 1};
 }
 
+/* What a worker multiplies with an expert's chunk at once: room for the activation rows of so many
+ * pairs, and for their results with so many weight rows. */
+enum { GATHER_PAIRS = 16, GATHER_ROWS = 64 };
+static size_t gather_row(size_t width) {
+    return act_row_bytes(ACT_ROW_F32, width); /* the larger kind */
+}
+static size_t gather_part(size_t width) {
+    return GATHER_PAIRS * (gather_row(width) + GATHER_ROWS * sizeof(float));
+}
+
 enum status cpu_reserve_linear(struct cpu *c, const struct step *s, const struct op *op,
                                struct err *e) {
     const struct acts a = acts_of(s, op);
@@ -72,6 +82,8 @@ enum status cpu_reserve_linear(struct cpu *c, const struct step *s, const struct
     enum status st = cpu_area_grow(&c->acts, packed, e);
     if (st != ST_OK || op->code != OP_LINEAR_ID) return st;
     size_t pairs = (size_t)step_rows(s, op->in[0]) * op->p.linear_id.n_used;
+    st = cpu_area_grow(&c->gather, team_size(c->team) * gather_part(a.width), e);
+    if (st != ST_OK) return st;
     return cpu_area_grow(&c->list, (pairs + 2 * (size_t)op->w[0]->dim[2] + 1) * sizeof(uint32_t),
                          e);
 }
@@ -198,25 +210,84 @@ static size_t sort_by_expert(const struct cpu *c, const struct step *s, const st
     return n_chosen;
 }
 
-/* Rows first..first+n-1 of expert x of matrix k, for every pair that chose it. */
-static void expert_chunk(const struct cpu_task *w, const struct op *op, int k, uint32_t x,
+/* An expert's part of matrix k: weight rows first..first+n-1, for every pair that chose it. */
+struct expert_part {
+    const struct op *op;
+    const struct acts *a;
+    const struct tensor *t;
+    const void *weights;
+    const float *bias; /* [n] or NULL */
+    int k;
+    size_t first, n;
+};
+
+static const void *pair_acts(const struct cpu_task *w, const struct expert_part *x, uint32_t pair) {
+    const size_t j = x->a->per_row == 1 ? pair / x->op->p.linear_id.n_used : pair;
+    size_t stride;
+    if (w->isa->act_row[x->t->type] == ACT_ROW_F32) return act_source(w->step, x->a, j);
+    const unsigned char *rows = act_rows(w, x->op, x->a, x->k, &stride);
+    return rows + j * stride;
+}
+static float *pair_out(const struct cpu_task *w, const struct expert_part *x, uint32_t pair) {
+    const uint32_t n_used = x->op->p.linear_id.n_used;
+    return step_row(w->step, x->op->out[x->k], pair / n_used) +
+           pair % n_used * (size_t)x->t->dim[1] + x->first;
+}
+
+static void expert_pair(const struct cpu_task *w, const struct expert_part *x, uint32_t pair) {
+    float *y = pair_out(w, x, pair);
+    isa_dot(w->isa, x->t->type, x->a->width, x->weights, x->t->stride[1], x->n,
+            pair_acts(w, x, pair), 0, 1, y, 0);
+    if (x->bias != NULL) w->isa->add(y, x->bias, y, x->n);
+}
+
+/* Several pairs at once, as tiles want them: activations and results go through memory where they
+ * are side by side. */
+static void expert_pairs(const struct cpu_task *w, const struct expert_part *x,
+                         const uint32_t *pair, size_t n_pairs) {
+    const enum act_row kind = w->isa->act_row[x->t->type];
+    const size_t stride = act_row_bytes(kind, x->a->width);
+    unsigned char *acts = w->cpu->gather.data + w->worker * gather_part(x->a->width);
+    float *y = (float *)(void *)(acts + GATHER_PAIRS * gather_row(x->a->width));
+    for (size_t i = 0; i < n_pairs; i++)
+        memcpy(acts + i * stride, pair_acts(w, x, pair[i]),
+               kind == ACT_ROW_F32 ? x->a->width * sizeof(float) : stride);
+    for (size_t r = 0; r < x->n; r += GATHER_ROWS) {
+        const size_t n = x->n - r < GATHER_ROWS ? x->n - r : GATHER_ROWS;
+        isa_dot(w->isa, x->t->type, x->a->width,
+                (const unsigned char *)x->weights + r * x->t->stride[1], x->t->stride[1], n, acts,
+                stride, n_pairs, y, GATHER_ROWS);
+        for (size_t i = 0; i < n_pairs; i++) {
+            float *out = pair_out(w, x, pair[i]) + r;
+            if (x->bias != NULL)
+                w->isa->add(y + i * GATHER_ROWS, x->bias + r, out, n);
+            else
+                memcpy(out, y + i * GATHER_ROWS, n * sizeof *out);
+        }
+    }
+}
+
+static void expert_chunk(const struct cpu_task *w, const struct op *op, int k, uint32_t expert,
                          size_t first, size_t n, const struct acts *a) {
     const struct tensor *t = op->w[k];
-    const uint32_t n_used = op->p.linear_id.n_used;
     const struct moe_list l = moe_list_at(w->cpu, (size_t)t->dim[2]);
-    const void *weights = tensor_row(t, (int64_t)x * t->dim[1] + (int64_t)first);
     const float *bias = op->b[k] != NULL ? op->b[k]->data : NULL; /* [out][n_expert] */
-    size_t stride;
-    const unsigned char *rows = act_rows(w, op, a, k, &stride);
-    if (bias != NULL) bias += (size_t)x * (size_t)t->dim[1] + first;
-    for (uint32_t p = l.first[x]; p < l.first[x + 1]; p++) {
-        uint32_t r = l.pair[p] / n_used, slot = l.pair[p] % n_used;
-        size_t j = a->per_row == 1 ? r : l.pair[p];
-        const void *from = rows + j * stride;
-        if (w->isa->act_row[t->type] == ACT_ROW_F32) from = act_source(w->step, a, j);
-        float *y = step_row(w->step, op->out[k], r) + slot * (size_t)t->dim[1] + first;
-        isa_dot(w->isa, t->type, a->width, weights, t->stride[1], n, from, stride, 1, y, 0);
-        if (bias != NULL) w->isa->add(y, bias, y, n);
+    const struct expert_part x = {
+        .op = op,
+        .a = a,
+        .t = t,
+        .weights = tensor_row(t, (int64_t)expert * t->dim[1] + (int64_t)first),
+        .bias = bias != NULL ? bias + (size_t)expert * (size_t)t->dim[1] + first : NULL,
+        .k = k,
+        .first = first,
+        .n = n};
+    for (uint32_t p = l.first[expert], end = l.first[expert + 1]; p < end;) {
+        const size_t some = end - p < GATHER_PAIRS ? end - p : GATHER_PAIRS;
+        if (some >= 4)
+            expert_pairs(w, &x, l.pair + p, some);
+        else
+            for (size_t i = 0; i < some; i++) expert_pair(w, &x, l.pair[p + i]);
+        p += (uint32_t)some;
     }
 }
 

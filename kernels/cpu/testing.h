@@ -19,7 +19,7 @@
 
 /* ---- a small program under construction: one op, its values, a batch of two sequences ---- */
 
-enum { MAX_ROWS = 9, N_PAGES = 64, MAX_VALS = 8, N_LAYER = 2 };
+enum { MAX_ROWS = 40, N_PAGES = 64, MAX_VALS = 8, N_LAYER = 2 };
 
 struct rig {
     struct op op[2];
