@@ -299,6 +299,7 @@ static enum status start(struct gen *g, struct err *e) {
                                    .visible = g->visible,
                                    .n_visible = g->n_visible,
                                    .progress = &g->activity->progress,
+                                   .domain = server_domain(g->x),
                                    .n_top_logprobs =
                                        g->r->logprobs ? (uint32_t)g->r->top_logprobs : 0};
     struct buf grammar = {0};

@@ -24,6 +24,14 @@ enum status server_allow(struct http_exchange *x, const struct model_name *store
     return err_set(e, ST_DENIED, "this API key may not use model '%s'", name);
 }
 
+/* A key's hash is that of 256 random bits: its beginning is as good as a number. 0: no key. */
+uint64_t server_domain(struct http_exchange *x) {
+    const struct api_key *k = server_activity(x)->pass.key;
+    uint64_t domain = 0;
+    if (k != NULL) memcpy(&domain, k->sha256, sizeof domain);
+    return domain;
+}
+
 void server_charge(struct http_exchange *x, uint64_t n_tokens) {
     const struct pass *p = &server_activity(x)->pass;
     if (p->key != NULL) keyring_charge(p->ring, p->key, n_tokens);

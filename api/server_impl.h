@@ -71,6 +71,8 @@ void router_handle(void *arg, struct http_exchange *x);
 
 /* Whether the key of a request may use this stored model. ST_DENIED. */
 enum status server_allow(struct http_exchange *x, const struct model_name *stored, struct err *e);
+/* Whose request it is, for the engine: who has another key must not see what it leaves there. */
+uint64_t server_domain(struct http_exchange *x);
 /* The tokens of a request, for the key's limit. */
 void server_charge(struct http_exchange *x, uint64_t n_tokens);
 

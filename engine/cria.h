@@ -185,6 +185,7 @@ struct cria_embed_request {
     size_t n_adapters;
     bool (*cancelled)(void *arg); /* asked between steps; NULL: never */
     void *arg;
+    uint64_t domain; /* as in struct cria_request */
 };
 /* Any number of texts; as many as fit go through the model in one step (spec/models/common.md 8).
  * A vector does not depend on the other texts. From any thread, beside generations. out: the
@@ -232,6 +233,9 @@ struct cria_request {
     struct cria_progress *progress;      /* outlives the generation; NULL: nobody looks */
     const struct cria_adapter *adapters; /* NULL: all, with scale 1. Borrowed while it starts */
     size_t n_adapters;
+    /* Who asks, if some must not see what others asked: prefixes are shared within a domain only,
+     * and memory of the cache is zeroed before another domain gets it (security.md S-LC-8). */
+    uint64_t domain;
 };
 
 struct cria_logprob {

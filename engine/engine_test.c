@@ -241,6 +241,30 @@ static void test_shift_that_keeps_too_much(void **state) {
     cria_engine_close(eng);
 }
 
+/* A prefix is shared within a domain only, and the answers are the same everywhere. */
+static void sec_S_LC_8_prefixes_of_another_domain(void **state) {
+    (void)state;
+    static const struct {
+        uint64_t domain;
+        bool cached;
+    } step[] = {{7, false}, {7, true}, {8, false}, {0, false}, {8, true}, {7, true}, {0, true}};
+    struct cria_engine *eng = open_engine(256, 1, 64);
+    token_id prompt[20];
+    struct result first = {.n = 0};
+    make_prompt(prompt, 20, 23);
+    struct cria_request r = request(prompt, 20, 8, 0);
+    for (size_t i = 0; i < sizeof step / sizeof *step; i++) {
+        r.domain = step[i].domain;
+        struct cria_generation *g = start(eng, &r);
+        drain(g);
+        assert_int_equal(cria_generation_stats(g)->n_cached, step[i].cached ? 19 : 0);
+        const struct result got = collect(g);
+        if (i == 0) first = got;
+        assert_same(&got, &first);
+    }
+    cria_engine_close(eng);
+}
+
 static void test_refused_requests(void **state) {
     (void)state;
     struct cria_engine *eng = open_engine(64, 1, 16);
@@ -465,6 +489,7 @@ int main(void) {
         cmocka_unit_test(test_refused_requests),
         cmocka_unit_test(test_logprobs_of_every_token),
         cmocka_unit_test(test_timeline_truncate_and_go_on),
+        cmocka_unit_test(sec_S_LC_8_prefixes_of_another_domain),
         cmocka_unit_test(test_open_without_memory),
         cmocka_unit_test(test_grammar_greedy),
         cmocka_unit_test(test_grammar_sampled),

@@ -49,6 +49,7 @@ struct cria_generation {
     token_id *visible; /* special tokens that are output as text */
     size_t n_visible;
     struct adapt adapt; /* how much it gets of the adapters */
+    uint64_t domain;
     int slot;
     uint32_t result_row; /* of this step; valid if wants_result */
     bool in_step, wants_result;
@@ -419,7 +420,7 @@ static void admit(struct sched *s, struct cria_engine *eng) {
         pthread_mutex_lock(&s->lock);
         struct cria_generation *g = s->first;
         bool cancelled = g != NULL && atomic_load(&g->cancelled);
-        if (g != NULL && !cancelled) g->slot = slot_acquire(eng, &g->seq, &g->adapt);
+        if (g != NULL && !cancelled) g->slot = slot_acquire(eng, &g->seq, &g->adapt, g->domain);
         if (g != NULL && (cancelled || g->slot != SLOT_NONE)) queue_pop(s);
         pthread_mutex_unlock(&s->lock);
         if (g == NULL || (!cancelled && g->slot == SLOT_NONE)) return;
@@ -606,6 +607,7 @@ static enum status generation_fill(struct cria_generation *g, const struct cria_
     g->logprobs = r->logprobs;
     g->n_top = r->n_top_logprobs;
     g->progress = r->progress;
+    g->domain = r->domain;
     enum status st = engine_adapt(g->eng, r->adapters, r->n_adapters, &g->adapt, e);
     if (st == ST_OK) st = copy_stops(g, r, e);
     if (st == ST_OK) st = open_sampler(g, r, e);
