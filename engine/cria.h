@@ -40,6 +40,10 @@ struct cria_engine_params {
     bool embeddings;     /* timelines give the rows' last hidden state in place of logits */
     const char *const *adapters; /* LoRA adapters of the model: paths of GGUF files; borrowed */
     size_t n_adapters;
+    /* Asked between the parts of opening, and again and again while data are read: true ends it
+     * with ST_CANCELLED. NULL: never. */
+    bool (*cancelled)(void *arg);
+    void *arg;
     bool mtp; /* also the block that predicts a further token, if the model has one: info.n_mtp */
 };
 struct cria_engine_params cria_engine_default_params(void); /* n_parallel 1, n_batch 512, F16 */

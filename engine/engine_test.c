@@ -357,6 +357,33 @@ static void test_open_without_memory(void **state) {
     }
 }
 
+static bool at_zero(void *arg) { return --*(int *)arg < 0; }
+
+/* Wherever it is cancelled, nothing is left of it. */
+static void test_open_cancelled(void **state) {
+    (void)state;
+    struct cria_engine_params p = cria_engine_default_params();
+    const long live = mem_live();
+    int asked = 0;
+    p.n_threads = 1;
+    p.n_ctx = 32;
+    p.cancelled = at_zero;
+    for (int n = 0;; n++) {
+        struct cria_engine *eng;
+        struct err e = {0};
+        p.arg = &asked;
+        asked = n;
+        enum status st = cria_engine_open(&eng, model_path, &p, &e);
+        if (st == ST_OK)
+            cria_engine_close(eng);
+        else
+            assert_int_equal(st, ST_CANCELLED);
+        assert_int_equal(mem_live(), live);
+        assert_true(st != ST_OK || n > 1);
+        if (st == ST_OK) break;
+    }
+}
+
 /* ---- grammars ---- */
 
 static const char EXPRESSION[] = "(?:ab|a[b-d]{2})-[0-9]{3}(?:,[0-9]{3}){0,2}";
@@ -491,6 +518,7 @@ int main(void) {
         cmocka_unit_test(test_timeline_truncate_and_go_on),
         cmocka_unit_test(sec_S_LC_8_prefixes_of_another_domain),
         cmocka_unit_test(test_open_without_memory),
+        cmocka_unit_test(test_open_cancelled),
         cmocka_unit_test(test_grammar_greedy),
         cmocka_unit_test(test_grammar_sampled),
         cmocka_unit_test(test_grammar_forces_and_shifts),
