@@ -112,6 +112,7 @@ static enum status open_parts(struct server *s, const struct server_params *p, s
     if (st == ST_OK) st = catalog_open(&s->catalog, p->store, e);
     if (st == ST_OK) st = runner_pool_open(&s->runners, &s->settings, e);
     if (st == ST_OK) st = metrics_open(&s->metrics, router_n_routes, e);
+    if (st == ST_OK && !p->is_private) s->request_log = request_log_open();
     if (st == ST_OK) st = http_open(&s->http, &hp, e);
     return st;
 }
@@ -177,6 +178,7 @@ void server_close(struct server *s) {
     mem_free(s->listen_host);
     access_close(&s->access);
     metrics_close(&s->metrics);
+    request_log_close(s->request_log);
     activities_close(&s->activities);
     sem_destroy(&s->stop);
     mem_free(s);

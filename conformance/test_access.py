@@ -2,6 +2,7 @@
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import time
 import pytest
 
 from conftest import binary
+from test_behaviours import packed
 from transport import Server, free_port
 
 
@@ -334,6 +336,43 @@ def test_sec_S_LC_7_nothing_private_at_any_level(tmp_path):
         log = s.log_tail(10_000_000)
         assert "level=DEBUG" in log or "level=INFO" in log
         assert canary not in log and all(line.startswith("time=2") for line in log.splitlines())
+    finally:
+        assert s.stop() == 0
+
+
+def test_requests_are_written_if_asked_for(tmp_path):
+    """OLLAMA_DEBUG_LOG_REQUESTS: bodies as the handler sees them, and scripts that send them again; nothing of the headers."""
+    s = Server(binary(), {"OLLAMA_DEBUG_LOG_REQUESTS": "1", "TMPDIR": str(tmp_path)}, builtin=True)
+    try:
+        canary = "canary-5f2c"
+        body = json.dumps({"model": "cria-tiny", "prompt": "naïve é", "stream": False, "options": {"num_predict": 3, "seed": 1}}).encode()
+        headers = {"Authorization": "Bearer " + canary, "x-api-key": canary, "Cookie": canary}
+        answer = call(s.netloc, "POST", "/api/generate", body, headers)[1]
+        call(s.netloc, "POST", "/v1/chat/completions", b'{"model": broken', headers)
+        call(s.netloc, "POST", "/api/pull", b'{"model": "127.0.0.1:1/a/b", "password": "canary-5f2c", "stream": false}', headers)
+        call(s.netloc, "GET", "/api/tags", None, headers)
+        call(s.netloc, "POST", "/v1/responses", packed({"input": "packed"}), {**headers, "Content-Encoding": "zstd"})
+        folder, = tmp_path.iterdir()
+        names = sorted(p.name for p in folder.iterdir())
+        assert names == ["00000001_api_generate.json", "00000001_api_generate.sh", "00000002_v1_chat_completions.json",
+                         "00000002_v1_chat_completions.sh", "00000003_v1_responses.json", "00000003_v1_responses.sh"]
+        assert json.loads((folder / names[4]).read_bytes()) == {"input": "packed"}
+        assert folder.stat().st_mode & 0o777 == 0o700 and all(p.stat().st_mode & 0o777 == 0o600 for p in folder.iterdir())
+        assert (folder / names[0]).read_bytes() == body and (folder / names[2]).read_bytes() == b'{"model": broken'
+        assert not any(canary.encode() in p.read_bytes() for p in folder.iterdir())
+        assert str(folder) in s.log_tail(100000) and canary not in s.log_tail(100000)
+        if shutil.which("curl"):
+            again = subprocess.run(["sh", str(folder / names[1])], capture_output=True, text=True, check=True, timeout=60).stdout
+            assert json.loads(again)["response"] == json.loads(answer)["response"]
+    finally:
+        assert s.stop() == 0
+
+
+def test_requests_are_not_written_otherwise(tmp_path):
+    s = Server(binary(), {"TMPDIR": str(tmp_path)}, builtin=True)
+    try:
+        call(s.netloc, "POST", "/api/generate", b'{"model": "cria-tiny", "prompt": "a", "options": {"num_predict": 3}}')
+        assert list(tmp_path.iterdir()) == []
     finally:
         assert s.stop() == 0
 
