@@ -62,7 +62,7 @@ struct cria_generation {
 
     /* Output, guarded by sched.lock. Text and records only grow; the arena's pieces never move. */
     pthread_cond_t changed;
-    enum { READER_AWAY, READER_RESTS, READER_WAITS } reader;
+    enum reader { READER_AWAY, READER_RESTS, READER_WAITS } reader;
     bool quick; /* the last token came within PACE_NS / 2 of the one before */
     struct buf text;
     struct cria_token_logprobs *lps;
@@ -698,7 +698,7 @@ static bool is_ready(const struct cria_generation *g) {
 }
 
 /* Sleeps until the end of the generation, or (WAITS) a chunk; false: the time has come first. */
-static bool sleep_until(struct cria_generation *g, int64_t ns, int reader) {
+static bool sleep_until(struct cria_generation *g, int64_t ns, enum reader reader) {
     const struct timespec t = {ns / 1000000000, ns % 1000000000};
     int late = 0;
     g->reader = reader;
