@@ -54,6 +54,7 @@ static enum status look(struct access *a, struct err *e) {
     keyring_free(a->ring);
     a->ring = r;
     if (r->n > 0) no_core_dumps();
+    if (r->n > 0) mem_wipe_freed(); /* what one key asked, another does not get (S-LC-8) */
     return ST_OK;
 }
 

@@ -247,6 +247,7 @@ enum status embed_run(struct embed_job *j, bool scores, bool normalize, struct e
                                          .adapters = j->lora.given ? j->lora.list : NULL,
                                          .n_adapters = j->lora.n,
                                          .cancelled = is_cancelled,
+                                         .domain = server_domain(j->x),
                                          .arg = j};
     enum status st = j->n_texts > 0 ? run_engine(j, &r, e) : ST_OK;
     mem_free(texts);

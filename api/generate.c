@@ -190,7 +190,8 @@ static enum status tokenize(struct gen *g, struct err *e) {
     const char *text = p->text.len > 0 ? p->text.data : "";
     if (p->n_images == 0 || vision == NULL)
         return prompt_tokenize(v, text, p->text.len, p->writes_bos, &g->tokens, e);
-    enum status st = pictures_read(&g->pictures, vision, p->images, p->n_images, &g->cancel, e);
+    enum status st = pictures_read(&g->pictures, vision, p->images, p->n_images,
+                                   server_domain(g->x), &g->cancel, e);
     return st != ST_OK ? st
                        : pictures_tokenize(&g->pictures, v, text, p->text.len, p->writes_bos,
                                            &g->tokens, e);
@@ -299,6 +300,7 @@ static enum status start(struct gen *g, struct err *e) {
                                    .visible = g->visible,
                                    .n_visible = g->n_visible,
                                    .progress = &g->activity->progress,
+                                   .domain = server_domain(g->x),
                                    .n_top_logprobs =
                                        g->r->logprobs ? (uint32_t)g->r->top_logprobs : 0};
     struct buf grammar = {0};

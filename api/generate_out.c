@@ -117,6 +117,12 @@ static enum status send_part(struct gen *g, bool cut, struct err *e) {
     return st;
 }
 
+/* Where a stop text of the request may end the answer, inside of a call too, nothing of a call goes
+ * out before it is complete: the answer is the same as without a stream. */
+static bool sends_parts(const struct gen *g) {
+    return g->r->parts && json_len(json_get(g->r->options, "stop")) == 0;
+}
+
 static enum status begin_part(struct gen *g, struct err *e) {
     struct call_head head;
     const bool held = g->parser != NULL ? parser_peek(g->parser, &head)
@@ -138,7 +144,7 @@ static enum status send_stream(struct gen *g, bool held, bool done, struct err *
     st = send_part(g, false, e);
     if (st == ST_OK && !g->parts.open && (!is_empty(g) || tag)) st = send(g, &p, e);
     if (st == ST_OK && calls.len > 0) st = send_calls(g, &calls, e);
-    if (st == ST_OK && g->r->parts && !done) st = begin_part(g, e);
+    if (st == ST_OK && sends_parts(g) && !done) st = begin_part(g, e);
     buf_free(&calls);
     return st;
 }

@@ -14,6 +14,7 @@
 #include "base/version.h"
 
 enum {
+    LIBRARY_BUFFER = 131072, /* of a connection: its max_request_size */
     READ_STEP = 65536,
     HELD_MAX = 16384,
     SPARE_THREADS = 8 /* for answers to connections that are too many */
@@ -100,6 +101,7 @@ enum status http_read(struct http_exchange *x, void *data, size_t n, size_t *got
     if (r < 0 && x->body_left < 0) return read_broken(x, ST_FORMAT, "malformed chunked body", e);
     if (r <= 0 && x->body_left > 0) return read_broken(x, ST_IO, "unexpected EOF", e);
     if (x->body_left > 0) x->body_left -= r;
+    x->body_read += (size_t)r;
     if (r == 0) x->body_left = 0;
     *got = (size_t)r;
     return ST_OK;
@@ -287,6 +289,18 @@ static void forget_keys(const struct mg_request_info *info) {
     }
 }
 
+/* Nor does what of a body came together with its head (S-LC-8): it stands behind the head in the
+ * library's buffer, before which white space may have been. */
+static void forget_body(struct http_exchange *x) {
+    if (x->body == NULL) return;
+    const size_t head = (size_t)(x->body - x->info->request_method);
+    const uint64_t surplus = http_conn_surplus(x->link, head + x->body_read);
+    const size_t n = x->info->content_length > 0 ? (size_t)x->info->content_length : x->body_read;
+    if (surplus >= LIBRARY_BUFFER - head) return;
+    const size_t room = LIBRARY_BUFFER - head - (size_t)surplus;
+    OPENSSL_cleanse(x->body, n < room ? n : room);
+}
+
 /* One request, whose head is good if `bad` is 0. */
 static void serve(struct http_exchange *x, int bad) {
     if (bad == 0) bad = x->link == NULL ? 503 : x->link->refused;
@@ -300,6 +314,7 @@ static void serve(struct http_exchange *x, int bad) {
         if (x->expect) mg_disable_connection_keep_alive(x->conn);
     }
     http_conn_phase(x->link, HTTP_IDLE);
+    forget_body(x);
     forget_keys(x->info);
     buf_free(&x->headers);
     buf_free(&x->held);
@@ -372,10 +387,11 @@ static void port_text(char *out, size_t size, const struct http_params *p) {
 
 static enum status start(struct http *h, const struct http_params *p, struct err *e) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    char ports[128], threads[16];
+    char ports[128], threads[16], buffer[16];
     pthread_once(&once, start_library);
     port_text(ports, sizeof ports, p);
     snprintf(threads, sizeof threads, "%u", h->max_conns + SPARE_THREADS);
+    snprintf(buffer, sizeof buffer, "%d", LIBRARY_BUFFER);
     const char *options[] = {
         "listening_ports",
         ports,
@@ -390,7 +406,7 @@ static enum status start(struct http *h, const struct http_params *p, struct err
         "tcp_nodelay",
         "1",
         "max_request_size",
-        "131072",
+        buffer,
         "decode_url",
         "no",
         "listen_backlog",

@@ -142,6 +142,10 @@ static int read_headers(struct http_exchange *x, struct head *h) {
         int status = read_header(h, line, i + 1 < info->num_headers ? line + 1 : NULL);
         if (status != 0) return status;
     }
+    if (info->num_headers > 0) { /* line_ok() has seen what ends the last one */
+        const char *last = info->http_headers[info->num_headers - 1].value;
+        x->body = (char *)(uintptr_t)last + strlen(last) + 4;
+    }
     if (h->n_host > 1 || (h->n_host == 0 && !x->old)) return 400;
     if (h->n_coding > 1 || (h->coding != NULL && h->length != NULL)) return 400;
     if (h->coding != NULL && (x->old || strcasecmp(h->coding, "chunked") != 0)) return 400;

@@ -142,6 +142,13 @@ static bool traffic_of(int fd, struct traffic *t) {
     return true;
 }
 
+uint64_t http_conn_surplus(struct http_conn *c, size_t n) {
+    struct traffic t = {0};
+    if (c == NULL || c->fd < 0 || !traffic_of(c->fd, &t)) return UINT64_MAX;
+    c->accounted += n;
+    return t.received > c->accounted ? t.received - c->accounted : 0;
+}
+
 void http_conn_phase(struct http_conn *c, enum http_phase phase) {
     struct traffic t = {0};
     if (c == NULL || c->fd < 0) return;

@@ -25,6 +25,7 @@ struct http_conn { /* one of the library's connections */
     int fd;                    /* -1: not known (yet) */
     int refused;               /* status of the answer that it gets; 0: none */
     char peer[RELAY_PEER_MAX]; /* "": not known yet */
+    uint64_t accounted;        /* bytes of its requests; its own thread's */
     /* Guarded by http.mutex: */
     enum http_phase phase;
     int64_t since_ns;
@@ -66,7 +67,9 @@ struct http_exchange {
     bool close;         /* "Connection: close" will be sent */
     bool expect;        /* the client waits for "100 Continue" */
     bool has_body, answered, chunked, broken, hold;
-    struct buf held;     /* of a stream, not written yet */
+    struct buf held; /* of a stream, not written yet */
+    char *body;      /* behind a good head, in the library's buffer; NULL: not known */
+    size_t body_read;
     long long body_left; /* with Content-Length: bytes not read yet; -1: chunked */
     int status;
     uint64_t watch; /* 0: none */
@@ -92,6 +95,9 @@ struct http_conn *http_conn_begin(struct http *h);
 void http_conn_identify(struct http_conn *c, const struct mg_request_info *info);
 void http_conn_end(struct http_conn *c); /* NULL is fine here and below */
 void http_conn_phase(struct http_conn *c, enum http_phase phase);
+/* A request of n bytes, as far as they were read, is over. Returns how many bytes more than its
+ * requests had the connection has received, at most: white space in front of them, what follows. */
+uint64_t http_conn_surplus(struct http_conn *c, size_t n);
 void http_conns_tick(struct http *h);
 bool http_address_is_local(const char *address); /* this machine's; or "unix" */
 unsigned http_room(unsigned wanted, unsigned per_conn);

@@ -11,7 +11,7 @@ enum { MAX_FILE = 64 << 20 }; /* bytes of an image file, the decoder's limit, to
 
 /* ---- reading ---- */
 
-static enum status read_one(struct cria_vision *v, const json *source,
+static enum status read_one(struct cria_vision *v, const json *source, uint64_t domain,
                             const struct cria_encoded **out, struct err *e) {
     struct buf file = {0};
     struct picture picture = {0};
@@ -27,13 +27,13 @@ static enum status read_one(struct cria_vision *v, const json *source,
         st = err_no_memory(e);
     if (st == ST_OK) st = picture_decode(file.data, file.len, NULL, &picture, e);
     buf_free(&file);
-    if (st == ST_OK) st = cria_vision_encode(v, &picture, out, e);
+    if (st == ST_OK) st = cria_vision_encode(v, &picture, domain, out, e);
     picture_free(&picture);
     return st;
 }
 
 enum status pictures_read(struct pictures *p, struct cria_vision *v, const json *const *source,
-                          size_t n, struct cancel *c, struct err *e) {
+                          size_t n, uint64_t domain, struct cancel *c, struct err *e) {
     *p = (struct pictures){.vision = v};
     if (n > PICTURES_MAX) return err_set(e, ST_LIMIT, "more than %d images", PICTURES_MAX);
     p->encoded = mem_zalloc(n, sizeof(const struct cria_encoded *));
@@ -41,7 +41,7 @@ enum status pictures_read(struct pictures *p, struct cria_vision *v, const json 
     for (p->n = 0; p->n < n; p->n++) {
         struct err why = {.code = ST_OK};
         if (c != NULL && cancel_fired(c)) return err_set(e, ST_CANCELLED, "request canceled");
-        const enum status st = read_one(v, source[p->n], &p->encoded[p->n], &why);
+        const enum status st = read_one(v, source[p->n], domain, &p->encoded[p->n], &why);
         if (st == ST_NO_MEMORY || st == ST_CANCELLED || st == ST_INTERNAL)
             return err_set(e, st, "image %zu: %s", p->n + 1, why.msg);
         if (st != ST_OK) return err_set(e, ST_INVALID, "image %zu: %s", p->n + 1, why.msg);

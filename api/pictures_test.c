@@ -67,7 +67,7 @@ static enum status read_list(struct pictures *p, const json *list, struct err *e
     const json *source[PICTURES_MAX + 1];
     size_t n = 0;
     for (const json *i = json_first(list); i != NULL; i = json_next(i)) source[n++] = i;
-    return pictures_read(p, vision, source, n, NULL, e);
+    return pictures_read(p, vision, source, n, 0, NULL, e);
 }
 
 /* What is in the list of tokens: text pieces as they are, images as {A} for rgb.png, {B}. */
@@ -160,7 +160,7 @@ static void test_errors(void **state) {
     const json *many[PICTURES_MAX + 1] = {NULL};
     struct pictures p = {0};
     struct err e = {0};
-    assert_int_equal(pictures_read(&p, vision, many, PICTURES_MAX + 1, NULL, &e), ST_LIMIT);
+    assert_int_equal(pictures_read(&p, vision, many, PICTURES_MAX + 1, 0, NULL, &e), ST_LIMIT);
     assert_string_equal(e.msg, "more than 128 images");
     pictures_release(&p);
 }

@@ -198,7 +198,7 @@ static void call(struct server *s, struct http_exchange *x, const char *path, st
     const struct guard *g = atomic_load(&s->guard);
     if (!pass_origin(g, x) || !pass_host(g, x)) return;
     if (m.route < N_ROUTES) {
-        struct route_call c = {s, x, m.param};
+        struct route_call c = {s, x, m.param, scope_of[m.route]};
         struct activity *a = server_activity(x);
         if (!pass_forgery(x) || !access_enter(&s->access, x, scope_of[m.route], &a->pass)) return;
         handler[m.route](&c);
@@ -254,15 +254,26 @@ static void answer_body_error(struct http_exchange *x, enum dialect d, const str
     answer_error(x, d, status, TYPE_JSON_UTF8, blank ? "missing request body" : e->msg);
 }
 
+enum status route_read(const struct route_call *c, enum dialect d, struct buf *body,
+                       struct err *e) {
+    const struct activity *a = server_activity(c->x);
+    enum status st = d == DIALECT_NATIVE ? http_read_all(c->x, BODY_MAX, body, e)
+                                         : unpack_body(c->x, BODY_MAX, body, e);
+    buf_str(body, ""); /* also of no bytes */
+    if (st == ST_OK && body->failed) st = err_no_memory(e);
+    if (st != ST_OK || c->scope != SCOPE_INFER) return st; /* others may hold passwords (pull) */
+    request_log_add(c->server->request_log, &(struct request_copy){a->route, a->id, http_host(c->x),
+                                                                   body->data, body->len});
+    return ST_OK;
+}
+
 bool route_body(const struct route_call *c, enum dialect d, const struct fields *f, void *out,
                 json **root) {
     struct buf body = {0};
     struct err e = {.msg = ""};
     *root = NULL;
-    enum status st = d == DIALECT_NATIVE ? http_read_all(c->x, BODY_MAX, &body, &e)
-                                         : unpack_body(c->x, BODY_MAX, &body, &e);
-    if (st == ST_OK)
-        st = request_decode(f, body.data == NULL ? "" : body.data, body.len, out, root, &e);
+    enum status st = route_read(c, d, &body, &e);
+    if (st == ST_OK) st = request_decode(f, body.data, body.len, out, root, &e);
     buf_free(&body);
     if (st == ST_OK) return true;
     answer_body_error(c->x, d, &e);

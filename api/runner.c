@@ -45,6 +45,9 @@ struct runner {
 };
 
 struct waiter { /* a request in the queue; on its thread's stack */
+    const struct runner_wish *wish;
+    const struct load_key *load;
+    struct cancel *cancel;
     struct waiter *next;
 };
 
@@ -290,8 +293,50 @@ static bool must_wait(struct runner_pool *p, struct runner *same) {
 
 /* ---- loading ---- */
 
-static enum status open_engine(const struct runner_wish *w, const struct load_key *k,
-                               const struct settings *s, struct cria_engine **out, struct err *e) {
+/* A file of its own, or the model's, which may have an encoder inside. */
+static const char *projector_of(const struct runner_wish *w) {
+    const struct store_model *m = &w->model->stored;
+    if (m->n_projectors > 0) return m->projectors[0];
+    return w->model->facts->vision && m->model_path != NULL ? m->model_path : "";
+}
+
+static bool same_adapters(const struct runner *r, const struct catalog_model *m) {
+    const char *p = r->adapters;
+    for (size_t i = 0; i < m->stored.n_adapters; i++) {
+        const size_t n = strlen(m->stored.adapters[i]);
+        if (strncmp(p, m->stored.adapters[i], n) != 0 || p[n] != '\n') return false;
+        p += n + 1;
+    }
+    return *p == '\0';
+}
+
+/* Whether what is loaded, or being loaded, is what somebody asks for. */
+static bool fits(const struct runner *r, const struct runner_wish *w, const struct load_key *k) {
+    return strcmp(r->key, w->model->facts->key) == 0 && same_load(&r->load, k) &&
+           same_adapters(r, w->model) && strcmp(r->projector, projector_of(w)) == 0;
+}
+
+struct loading {
+    struct runner_pool *pool;
+    const struct runner *runner;
+    const struct waiter *by;
+};
+
+/* The client has gone, and no other one waits for the same. */
+static bool nobody_wants(void *arg) {
+    const struct loading *l = arg;
+    pthread_mutex_lock(&l->pool->mutex);
+    bool wanted = !cancel_fired(l->by->cancel);
+    for (const struct waiter *x = l->pool->head; x != NULL && !wanted; x = x->next)
+        wanted = x != l->by && fits(l->runner, x->wish, x->load) && !cancel_fired(x->cancel);
+    pthread_mutex_unlock(&l->pool->mutex);
+    return !wanted;
+}
+
+static enum status open_engine(struct loading *l, const struct settings *s,
+                               struct cria_engine **out, struct err *e) {
+    const struct runner_wish *w = l->by->wish;
+    const struct load_key *k = l->by->load;
     const struct store_model *m = &w->model->stored;
     struct cria_engine_params ep = cria_engine_default_params();
     struct err local = {.msg = ""};
@@ -302,6 +347,8 @@ static enum status open_engine(const struct runner_wish *w, const struct load_ke
     ep.kv_type = s->kv_type;
     ep.adapters = m->adapters;
     ep.n_adapters = m->n_adapters;
+    ep.cancelled = nobody_wants;
+    ep.arg = l;
     if (m->tensor_layers)
         return err_set(e, ST_INTERNAL,
                        "this model requires MLX support, but the MLX runtime is not available");
@@ -311,15 +358,9 @@ static enum status open_engine(const struct runner_wish *w, const struct load_ke
                          ? cria_engine_open(out, m->model_path, &ep, &local)
                          : cria_engine_open_memory(out, m->model_data, m->model_size,
                                                    w->model->facts->key, &ep, &local);
+    if (st == ST_CANCELLED) return err_set(e, st, "request canceled");
     /* Whatever is wrong with the file is not the request's fault. */
     return st == ST_OK ? ST_OK : err_set(e, ST_INTERNAL, "%s", local.msg);
-}
-
-/* A file of its own, or the model's, which may have an encoder inside. */
-static const char *projector_of(const struct runner_wish *w) {
-    const struct store_model *m = &w->model->stored;
-    if (m->n_projectors > 0) return m->projectors[0];
-    return w->model->facts->vision && m->model_path != NULL ? m->model_path : "";
 }
 
 /* A projector that cannot be used is no reason to refuse text: who sends an image is told why. */
@@ -333,11 +374,11 @@ static enum status open_vision(struct runner *r, struct err *e) {
     return st == ST_NO_MEMORY || r->vision_error == NULL ? err_no_memory(e) : ST_OK;
 }
 
-static enum status open_runner(struct runner *r, const struct runner_wish *w,
-                               const struct load_key *k, const struct settings *s, struct err *e) {
-    enum status st = open_engine(w, k, s, &r->engine, e);
+static enum status open_runner(struct runner *r, struct loading *l, const struct settings *s,
+                               struct err *e) {
+    enum status st = open_engine(l, s, &r->engine, e);
     if (st != ST_OK) return st;
-    st = open_vision(r, e);
+    st = nobody_wants(l) ? err_set(e, ST_CANCELLED, "request canceled") : open_vision(r, e);
     if (st != ST_OK) cria_engine_close(r->engine);
     return st;
 }
@@ -348,16 +389,6 @@ static char *adapter_paths(const struct catalog_model *m) {
     for (size_t i = 0; i < m->stored.n_adapters; i++) buf_printf(&b, "%s\n", m->stored.adapters[i]);
     buf_str(&b, "");
     return buf_take(&b);
-}
-
-static bool same_adapters(const struct runner *r, const struct catalog_model *m) {
-    const char *p = r->adapters;
-    for (size_t i = 0; i < m->stored.n_adapters; i++) {
-        const size_t n = strlen(m->stored.adapters[i]);
-        if (strncmp(p, m->stored.adapters[i], n) != 0 || p[n] != '\n') return false;
-        p += n + 1;
-    }
-    return *p == '\0';
 }
 
 static struct runner *runner_new(const struct runner_wish *w, const struct load_key *k,
@@ -382,19 +413,22 @@ static struct runner *runner_new(const struct runner_wish *w, const struct load_
     return NULL;
 }
 
-/* Called with the mutex, by the head of the queue, when there is room. */
-static enum status load(struct runner_pool *p, const struct runner_wish *w,
-                        const struct load_key *k, struct runner **out, struct err *e) {
+/* Called with the mutex, by the head of the queue, when there is room. A load that nobody wants any
+ * more ends half-way. */
+static enum status load(struct runner_pool *p, const struct waiter *me, struct runner **out,
+                        struct err *e) {
+    const struct runner_wish *w = me->wish;
     int64_t keep = w->keep_alive_ns != NULL ? *w->keep_alive_ns : p->settings.keep_alive_ns;
-    struct runner *r = runner_new(w, k, keep);
+    struct runner *r = runner_new(w, me->load, keep);
     if (r == NULL) return err_no_memory(e);
+    struct loading l = {p, r, me};
     r->state = RUNNER_LOADING;
     r->next = p->runners;
     p->runners = r;
     const struct settings settings = p->settings;
     pthread_mutex_unlock(&p->mutex);
     int64_t start = os_time_mono_ns();
-    enum status st = open_runner(r, w, k, &settings, e);
+    enum status st = open_runner(r, &l, &settings, e);
     log_info("runner", "load of %s: %s, %.0f ms", r->name, st == ST_OK ? "done" : e->msg,
              (double)(os_time_mono_ns() - start) / 1e6);
     pthread_mutex_lock(&p->mutex);
@@ -430,9 +464,7 @@ static void dequeue(struct runner_pool *p, struct waiter *me) {
 static struct runner *take_ready(struct runner_pool *p, const struct runner_wish *w,
                                  const struct load_key *k) {
     struct runner *r = find_runner(p, w->model->facts->key);
-    if (r == NULL || r->state != RUNNER_READY || r->expiring || !same_load(&r->load, k) ||
-        !same_adapters(r, w->model) || strcmp(r->projector, projector_of(w)) != 0)
-        return NULL;
+    if (r == NULL || r->state != RUNNER_READY || r->expiring || !fits(r, w, k)) return NULL;
     take(p, r, w);
     return r;
 }
@@ -440,7 +472,7 @@ static struct runner *take_ready(struct runner_pool *p, const struct runner_wish
 static enum status wait_in_queue(struct runner_pool *p, const struct runner_wish *w,
                                  const struct load_key *k, struct cancel *c, struct runner **out,
                                  struct err *e) {
-    struct waiter me;
+    struct waiter me = {.wish = w, .load = k, .cancel = c};
     enum status st = ST_OK;
     if (p->n_waiting >= p->settings.max_queue)
         return err_set(e, ST_BUSY,
@@ -450,7 +482,7 @@ static enum status wait_in_queue(struct runner_pool *p, const struct runner_wish
         if (cancel_fired(c) || p->closing) st = err_set(e, ST_CANCELLED, "request canceled");
         if (st != ST_OK || (*out = take_ready(p, w, k)) != NULL) break;
         if (p->head == &me && !must_wait(p, find_runner(p, w->model->facts->key))) {
-            st = load(p, w, k, out, e);
+            st = load(p, &me, out, e);
             break;
         }
         pthread_cond_wait(&p->changed, &p->mutex);

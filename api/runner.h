@@ -4,7 +4,8 @@
  * model take it at once; the others wait in one queue, in order, and the head of the queue loads,
  * after making room: the number of runners is bounded, and a runner whose load options differ from
  * the request's is unloaded first. Idle runners are unloaded when their time is over, by a thread
- * of the pool, which is also the only one that closes engines. Thread-safe. */
+ * of the pool, which is also the only one that closes engines that were loaded. A load whose client
+ * has gone ends half-way, unless others in the queue wait for the same. Thread-safe. */
 #ifndef CRIA_API_RUNNER_H
 #define CRIA_API_RUNNER_H
 
@@ -33,7 +34,8 @@ struct runner_wish {
     const int64_t *keep_alive_ns; /* NULL: the default */
 };
 /* Returns a runner to be given back with runner_release. Errors: ST_BUSY (queue full), ST_CANCELLED
- * (c fired while waiting), ST_INTERNAL with the engine's text. */
+ * (c fired while it waited, or while it loaded for nobody else), ST_INTERNAL with the engine's
+ * text. */
 enum status runner_acquire(struct runner_pool *p, const struct runner_wish *w, struct cancel *c,
                            struct runner **out, struct err *e);
 void runner_release(struct runner_pool *p, struct runner *r);

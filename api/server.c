@@ -24,6 +24,14 @@ enum status server_allow(struct http_exchange *x, const struct model_name *store
     return err_set(e, ST_DENIED, "this API key may not use model '%s'", name);
 }
 
+/* A key's hash is that of 256 random bits: its beginning is as good as a number. 0: no key. */
+uint64_t server_domain(struct http_exchange *x) {
+    const struct api_key *k = server_activity(x)->pass.key;
+    uint64_t domain = 0;
+    if (k != NULL) memcpy(&domain, k->sha256, sizeof domain);
+    return domain;
+}
+
 void server_charge(struct http_exchange *x, uint64_t n_tokens) {
     const struct pass *p = &server_activity(x)->pass;
     if (p->key != NULL) keyring_charge(p->ring, p->key, n_tokens);
@@ -104,6 +112,7 @@ static enum status open_parts(struct server *s, const struct server_params *p, s
     if (st == ST_OK) st = catalog_open(&s->catalog, p->store, e);
     if (st == ST_OK) st = runner_pool_open(&s->runners, &s->settings, e);
     if (st == ST_OK) st = metrics_open(&s->metrics, router_n_routes, e);
+    if (st == ST_OK && !p->is_private) s->request_log = request_log_open();
     if (st == ST_OK) st = http_open(&s->http, &hp, e);
     return st;
 }
@@ -169,6 +178,7 @@ void server_close(struct server *s) {
     mem_free(s->listen_host);
     access_close(&s->access);
     metrics_close(&s->metrics);
+    request_log_close(s->request_log);
     activities_close(&s->activities);
     sem_destroy(&s->stop);
     mem_free(s);

@@ -13,6 +13,7 @@
 #include "api/guard.h"
 #include "api/http.h"
 #include "api/metrics.h"
+#include "api/request_log.h"
 #include "api/runner.h"
 #include "api/server.h"
 #include "api/settings.h"
@@ -27,11 +28,12 @@ struct server {
     _Atomic(struct guard *) guard; /* owned; replaced when the settings are read again */
     char *listen_host;             /* owned */
     struct access access;
-    bool insecure;                /* others may reach it, and there were no keys at its start */
-    struct settings settings;     /* of the start; what can change is with who uses it */
-    sem_t stop;                   /* posted by server_stop */
-    atomic_ulong last_id;         /* of OpenAI answers */
-    struct activities activities; /* requests being answered */
+    bool insecure;                   /* others may reach it, and there were no keys at its start */
+    struct settings settings;        /* of the start; what can change is with who uses it */
+    sem_t stop;                      /* posted by server_stop */
+    atomic_ulong last_id;            /* of OpenAI answers */
+    struct activities activities;    /* requests being answered */
+    struct request_log *request_log; /* owned; NULL: off */
     struct metrics metrics;
     int64_t start_ns;
 };
@@ -57,12 +59,15 @@ struct route_call {
     struct server *server;
     struct http_exchange *x;
     const char *param; /* what the pattern's :name matched, decoded; "" */
+    enum key_scope scope;
 };
 typedef void route_fn(const struct route_call *c);
 /* The table of routes, for the labels of the metrics. */
 extern const struct metric_route *const router_routes;
 extern const size_t router_n_routes;
 struct fields;
+/* Reads the body, unpacked where the dialect has packed ones; ends with a NUL (not counted). */
+enum status route_read(const struct route_call *c, enum dialect d, struct buf *body, struct err *e);
 /* Reads and decodes the body; answers the error itself and returns false. */
 bool route_body(const struct route_call *c, enum dialect d, const struct fields *f, void *out,
                 json **root);
@@ -71,6 +76,8 @@ void router_handle(void *arg, struct http_exchange *x);
 
 /* Whether the key of a request may use this stored model. ST_DENIED. */
 enum status server_allow(struct http_exchange *x, const struct model_name *stored, struct err *e);
+/* Whose request it is, for the engine: who has another key must not see what it leaves there. */
+uint64_t server_domain(struct http_exchange *x);
 /* The tokens of a request, for the key's limit. */
 void server_charge(struct http_exchange *x, uint64_t n_tokens);
 

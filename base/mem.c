@@ -2,6 +2,7 @@
 #include "base/mem.h"
 
 #include <assert.h>
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 
 static atomic_long live_blocks;
 static atomic_long fail_countdown; /* 0: off; 1: the next allocation fails */
+static atomic_bool wipe_freed;
 
 static bool must_fail(void) {
     long left = atomic_load_explicit(&fail_countdown, memory_order_relaxed);
@@ -41,10 +43,31 @@ void *mem_zalloc(size_t n, size_t size) {
     return counted(calloc(n != 0 ? n : 1, size != 0 ? size : 1));
 }
 
+void mem_wipe_freed(void) { atomic_store(&wipe_freed, true); }
+
+static bool wipes(void) { return atomic_load_explicit(&wipe_freed, memory_order_relaxed); }
+
+/* What the block has room for, which may be more than was asked for. */
+static void give_back(void *p) {
+    if (wipes()) explicit_bzero(p, malloc_usable_size(p));
+    free(p);
+}
+
+/* realloc() would leave the old bytes where they were. */
+static void *move_block(void *p, size_t size) {
+    const size_t old = malloc_usable_size(p);
+    void *q = malloc(size);
+    if (q == NULL) return NULL;
+    memcpy(q, p, old < size ? old : size);
+    give_back(p);
+    return q;
+}
+
 void *mem_grow(void *p, size_t n, size_t size) {
     size_t total;
     if (!mem_mul(n, size, &total) || must_fail()) return NULL;
-    void *q = realloc(p, total != 0 ? total : 1);
+    if (total == 0) total = 1;
+    void *q = p != NULL && wipes() ? move_block(p, total) : realloc(p, total);
     return p == NULL ? counted(q) : q;
 }
 
@@ -58,7 +81,7 @@ void *mem_aligned(size_t align, size_t size) {
 void mem_free(void *p) {
     if (p == NULL) return;
     atomic_fetch_sub_explicit(&live_blocks, 1, memory_order_relaxed);
-    free(p);
+    give_back(p);
 }
 
 /* The mapping begins with a page that holds its size. */

@@ -27,6 +27,10 @@ void mem_pages_free(void *p); /* NULL is fine */
 bool mem_mul(size_t a, size_t b, size_t *out);
 bool mem_add(size_t a, size_t b, size_t *out);
 
+/* From now on what is given back to the heap is zeroed first: nobody finds in new memory what
+ * somebody else had there (spec/security.md S-LC-8). For the rest of the process. */
+void mem_wipe_freed(void);
+
 /* For tests: number of live blocks; let the n-th allocation from now fail (0: never). */
 long mem_live(void);
 void mem_fail_at(long n);

@@ -108,6 +108,30 @@ static void test_pages_are_zero_aligned_and_counted(void **state) {
     assert_int_equal(mem_live(), live);
 }
 
+/* The allocator hands out a block of a size that has just been given back. Last: it stays on. */
+static void sec_S_LC_8_freed_memory_is_zeroed(void **state) {
+    (void)state;
+    enum { N = 400, HEAD = 16 }; /* the allocator writes into the beginning of what is free */
+    mem_wipe_freed();
+    unsigned seen = 0;
+    for (int grow = 0; grow < 2; grow++) {
+        unsigned char *p = mem_alloc(N), *moved = NULL;
+        memset(p, 0xee, N);
+        const uintptr_t was = (uintptr_t)p;
+        if (grow != 0)
+            moved = mem_grow(p, 10, N);
+        else
+            mem_free(p);
+        for (size_t i = 0; moved != NULL && i < N; i++) assert_int_equal(moved[i], 0xee);
+        unsigned char *q = mem_alloc(N);
+        for (size_t i = HEAD; (uintptr_t)q == was && i < N; i++) assert_int_equal(q[i], 0);
+        seen += (uintptr_t)q == was;
+        mem_free(q);
+        mem_free(moved);
+    }
+    if (seen == 0) skip(); /* sanitizers keep what is free for a while */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pages_are_zero_aligned_and_counted),
@@ -115,6 +139,7 @@ int main(void) {
         cmocka_unit_test(test_live_counts_blocks),
         cmocka_unit_test(test_contents),
         cmocka_unit_test(test_the_nth_allocation_fails),
+        cmocka_unit_test(sec_S_LC_8_freed_memory_is_zeroed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,8 @@
 import http.client
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,6 +12,7 @@ import time
 import pytest
 
 from conftest import binary
+from test_behaviours import packed
 from transport import Server, free_port
 
 
@@ -277,6 +280,73 @@ def test_sec_S_LC_8_keys_are_wiped(locked, keys):
         c.close()
 
 
+def test_sec_S_LC_8_prompts_of_another_key(locked, keys):
+    """What was asked with one key is in no memory that a request with another one gets, and in no cache that it meets."""
+    pid = locked.process.pid
+    try:
+        in_memory(pid, b"x")
+    except PermissionError:
+        pytest.skip("the memory of other processes cannot be read here")
+    canary = "canary" + "".join(f"{i:03d}" for i in range(0, 900, 7))
+
+    def ask(key, path, text, wait=False):
+        body = {"model": "cria-tiny", "stream": False, "options": {"num_predict": 4, "seed": 1}, "max_tokens": 4}
+        body.update({"prompt": text} if "generate" in path else {"input": text} if "embed" in path else {"messages": [{"role": "user", "content": text}]})
+        body = json.dumps(body).encode()
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\nContent-Length: {len(body)}\r\n"
+        end = "Expect: 100-continue\r\n\r\n" if wait else "\r\n"
+        if c.send((head + end).encode() + (b"" if wait else body)) and wait:
+            assert b" 100 " in c.recv(1000)
+            c.sendall(body)
+        got = b""
+        while b"\r\n\r\n" not in got or len(got.split(b"\r\n\r\n", 1)[1]) < int(re.search(rb"Content-Length: (\d+)", got)[1]):
+            more = c.recv(65536)
+            assert more, got
+            got += more
+        assert got.startswith(b"HTTP/1.1 200 OK"), got
+        return json.loads(got.split(b"\r\n\r\n", 1)[1])
+
+    def cached():
+        return int(call(locked.netloc, "GET", "/metrics")[1].split("\ncria:prefix_cache_hits_total ")[1].split()[0])
+
+    host, port = locked.netloc.rsplit(":", 1)
+    c = socket.create_connection((host, int(port)), 60)
+    for path in ("/api/generate", "/api/chat", "/v1/chat/completions", "/api/embed"):
+        ask(keys["infer"], path, canary)
+        ask(keys["infer"], path, canary, wait=True)
+    before = cached()
+    other = ask(keys["admin"], "/api/chat", canary)
+    assert cached() == before
+    assert other["message"] == ask(keys["infer"], "/api/chat", canary)["message"] and cached() > before
+    ask(keys["admin"], "/api/generate", "What another key asks.")  # shorter: it covers nothing
+    end = time.time() + 30
+    while in_memory(pid, canary[:40].encode()):
+        assert time.time() < end
+        time.sleep(0.05)
+    c.close()
+
+
+@pytest.mark.parametrize("n", [1, 2000, 60000, 100000, 130000])
+def test_sec_S_LC_8_what_is_wiped_is_a_body(locked, keys, n):
+    """White space in front of a request moves it in the library's buffer; a body may end behind it, or another request follow."""
+    host, port = locked.netloc.rsplit(":", 1)
+    for size in (1, 500, 40000, 200000):
+        body = json.dumps({"model": "cria-tiny", "content": "x" * size}).encode()
+        one = f"POST /api/tokenize HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {keys['infer']}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+        last = f"GET /api/version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+        c = socket.create_connection((host, int(port)), 20)
+        got = b""
+        try:
+            c.sendall(b" " * n + one + one + last)
+            while more := c.recv(65536):
+                got += more
+        except OSError:  # too much of it: refused while it is sent
+            pass
+        c.close()
+        assert n > 100000 or (got.count(b"HTTP/1.1 200 OK") == 3 and b"version" in got), (size, got[:300])
+    assert call(locked.netloc, "GET", "/api/version")[0].status == 200
+
+
 def test_sec_S_LC_7_nothing_private_at_any_level(tmp_path):
     """Prompts, answers, values of headers and paths, at the level `debug`; control bytes cannot make lines."""
     s = Server(binary(), {"CRIA_LOG": "debug"}, builtin=True)
@@ -292,6 +362,43 @@ def test_sec_S_LC_7_nothing_private_at_any_level(tmp_path):
         log = s.log_tail(10_000_000)
         assert "level=DEBUG" in log or "level=INFO" in log
         assert canary not in log and all(line.startswith("time=2") for line in log.splitlines())
+    finally:
+        assert s.stop() == 0
+
+
+def test_requests_are_written_if_asked_for(tmp_path):
+    """OLLAMA_DEBUG_LOG_REQUESTS: bodies as the handler sees them, and scripts that send them again; nothing of the headers."""
+    s = Server(binary(), {"OLLAMA_DEBUG_LOG_REQUESTS": "1", "TMPDIR": str(tmp_path)}, builtin=True)
+    try:
+        canary = "canary-5f2c"
+        body = json.dumps({"model": "cria-tiny", "prompt": "naïve é", "stream": False, "options": {"num_predict": 3, "seed": 1}}).encode()
+        headers = {"Authorization": "Bearer " + canary, "x-api-key": canary, "Cookie": canary}
+        answer = call(s.netloc, "POST", "/api/generate", body, headers)[1]
+        call(s.netloc, "POST", "/v1/chat/completions", b'{"model": broken', headers)
+        call(s.netloc, "POST", "/api/pull", b'{"model": "127.0.0.1:1/a/b", "password": "canary-5f2c", "stream": false}', headers)
+        call(s.netloc, "GET", "/api/tags", None, headers)
+        call(s.netloc, "POST", "/v1/responses", packed({"input": "packed"}), {**headers, "Content-Encoding": "zstd"})
+        folder, = tmp_path.iterdir()
+        names = sorted(p.name for p in folder.iterdir())
+        assert names == ["00000001_api_generate.json", "00000001_api_generate.sh", "00000002_v1_chat_completions.json",
+                         "00000002_v1_chat_completions.sh", "00000003_v1_responses.json", "00000003_v1_responses.sh"]
+        assert json.loads((folder / names[4]).read_bytes()) == {"input": "packed"}
+        assert folder.stat().st_mode & 0o777 == 0o700 and all(p.stat().st_mode & 0o777 == 0o600 for p in folder.iterdir())
+        assert (folder / names[0]).read_bytes() == body and (folder / names[2]).read_bytes() == b'{"model": broken'
+        assert not any(canary.encode() in p.read_bytes() for p in folder.iterdir())
+        assert str(folder) in s.log_tail(100000) and canary not in s.log_tail(100000)
+        if shutil.which("curl"):
+            again = subprocess.run(["sh", str(folder / names[1])], capture_output=True, text=True, check=True, timeout=60).stdout
+            assert json.loads(again)["response"] == json.loads(answer)["response"]
+    finally:
+        assert s.stop() == 0
+
+
+def test_requests_are_not_written_otherwise(tmp_path):
+    s = Server(binary(), {"TMPDIR": str(tmp_path)}, builtin=True)
+    try:
+        call(s.netloc, "POST", "/api/generate", b'{"model": "cria-tiny", "prompt": "a", "options": {"num_predict": 3}}')
+        assert list(tmp_path.iterdir()) == []
     finally:
         assert s.stop() == 0
 

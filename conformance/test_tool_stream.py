@@ -136,14 +136,53 @@ def test_cut_off(oai, claude, tiny):
     assert events[-2].delta.stop_reason == "max_tokens"
 
 
-def test_malformed(oai, claude, tiny):
-    """A call that ends before its brackets do, here at a stop text: the stream ends with the error."""
+STOP = '"days"'  # between the two arguments
+
+
+def test_stop_inside_of_a_call(oai, claude, model):
+    """A stop text of the request is searched in all that is generated: the answer is the same, streamed or not."""
+    whole = chat(oai, model, stop=STOP).choices[0]
+    chunks = list(chat(oai, model, stream=True, stop=STOP))
+    deltas = [c.choices[0].delta for c in chunks if c.choices]
+    assert not whole.message.tool_calls and not any(d.tool_calls for d in deltas)
+    assert "".join(d.content or "" for d in deltas) == (whole.message.content or "")
+    assert [c.choices[0].finish_reason for c in chunks][-1] == whole.finish_reason == "stop"
+
+    fields = {"model": model, "messages": QUESTION, "tools": MESSAGES, "max_tokens": 200, "stop_sequences": [STOP],
+              "extra_body": {"temperature": 0}, "thinking": {"type": "disabled"}, "tool_choice": {"type": "any"}}
+    whole = claude.messages.create(**fields)
+    with claude.messages.stream(**fields) as stream:
+        r = stream.get_final_message()
+    assert [(b.type, getattr(b, "text", None)) for b in r.content] == [(b.type, getattr(b, "text", None)) for b in whole.content]
+    assert r.stop_reason == whole.stop_reason == "stop_sequence" and r.stop_sequence == whole.stop_sequence == STOP
+
+    fields = {"model": model, "input": QUESTION, "tools": RESPONSES, "tool_choice": "required", "temperature": 0,
+              "reasoning": {"effort": "none"}, "extra_body": {"options": {"stop": [STOP]}}}
+    whole = oai.responses.create(**fields)
+    last = list(oai.responses.create(**fields, stream=True))[-1]
+    output = last.response.output or []  # null: recorded so of a stream in which nothing came
+    assert last.type == "response.completed" and not any(i.type == "function_call" for i in whole.output + output)
+    assert "".join(c.text for i in output for c in i.content) == whole.output_text
+
+
+def test_stop_elsewhere(oai, model):
+    """A call that no stop text hits is there in full."""
+    whole = chat(oai, model, stop="@@@").choices[0].message.tool_calls
+    deltas = [c.choices[0].delta for c in chat(oai, model, stream=True, stop="@@@")]
+    calls = [call for d in deltas for call in d.tool_calls or []]
+    text = "".join(c.function.arguments for c in calls)
+    assert is_call(text) and [json.loads(c.function.arguments) for c in whole] == [json.loads(text)]
+
+
+def test_malformed(oai, claude, client, tiny):
+    """A call that ends before its brackets do, here at a stop text of the model: the stream ends with the error."""
+    client.create(model="stops-early", from_=tiny, parameters={"stop": [STOP]})
     with pytest.raises(openai.APIError, match="get_weather.*malformed"):
-        list(chat(oai, tiny, stream=True, stop='"days"'))
+        list(chat(oai, "stops-early", stream=True))
     with pytest.raises(anthropic.APIStatusError, match="get_weather.*malformed"):
-        with messages(claude, tiny, stop_sequences=['"days"']) as stream:
+        with messages(claude, "stops-early") as stream:
             list(stream)
-    events = list(oai.responses.create(model=tiny, input=QUESTION, tools=RESPONSES, stream=True, tool_choice="required",
-                                       reasoning={"effort": "none"}, extra_body={"options": {"stop": ['"days"']}}))
+    events = list(oai.responses.create(model="stops-early", input=QUESTION, tools=RESPONSES, stream=True, tool_choice="required",
+                                       reasoning={"effort": "none"}))
     assert events[-1].type == "response.failed" and "malformed" in events[-1].response.error.message
     chat(oai, tiny)  # the server goes on

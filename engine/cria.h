@@ -40,6 +40,10 @@ struct cria_engine_params {
     bool embeddings;     /* timelines give the rows' last hidden state in place of logits */
     const char *const *adapters; /* LoRA adapters of the model: paths of GGUF files; borrowed */
     size_t n_adapters;
+    /* Asked between the parts of opening, and again and again while data are read: true ends it
+     * with ST_CANCELLED. NULL: never. */
+    bool (*cancelled)(void *arg);
+    void *arg;
     bool mtp; /* also the block that predicts a further token, if the model has one: info.n_mtp */
 };
 struct cria_engine_params cria_engine_default_params(void); /* n_parallel 1, n_batch 512, F16 */
@@ -185,6 +189,7 @@ struct cria_embed_request {
     size_t n_adapters;
     bool (*cancelled)(void *arg); /* asked between steps; NULL: never */
     void *arg;
+    uint64_t domain; /* as in struct cria_request */
 };
 /* Any number of texts; as many as fit go through the model in one step (spec/models/common.md 8).
  * A vector does not depend on the other texts. From any thread, beside generations. out: the
@@ -232,6 +237,9 @@ struct cria_request {
     struct cria_progress *progress;      /* outlives the generation; NULL: nobody looks */
     const struct cria_adapter *adapters; /* NULL: all, with scale 1. Borrowed while it starts */
     size_t n_adapters;
+    /* Who asks, if some must not see what others asked: prefixes are shared within a domain only,
+     * and memory of the cache is zeroed before another domain gets it (security.md S-LC-8). */
+    uint64_t domain;
 };
 
 struct cria_logprob {

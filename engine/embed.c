@@ -162,7 +162,8 @@ static enum status run_body(struct group *g, enum cria_pooling pooling, struct e
     enum status st = ST_OK;
     size_t n_done = 0, i = 0;
     for (uint32_t k = 0; k < g->n; k++) {
-        const bool ok = kv_seq_extend(kv, k, (uint32_t)g->text[k].n);
+        const bool ok =
+            kv_seq_assign(kv, k, g->r->domain) && kv_seq_extend(kv, k, (uint32_t)g->text[k].n);
         assert(ok); /* reserve_cells made room */
         (void)ok;
     }

@@ -289,17 +289,26 @@ static enum status add_adapter(struct cria_engine *eng, const char *path, struct
     return st == ST_OK ? adapter_add(eng->model, g, e) : st;
 }
 
+static enum status go_on(const struct cria_engine_params *p, struct err *e) {
+    if (p->cancelled == NULL || !p->cancelled(p->arg)) return ST_OK;
+    return err_set(e, ST_CANCELLED, "opening the model was cancelled");
+}
+
 /* Everything behind the device; the order is that of need. */
 static enum status open_parts(struct cria_engine *eng, struct gguf *g,
                               const struct cria_engine_params *p, struct err *e) {
     enum status st = p->mtp && !p->embeddings ? model_load_mtp(&eng->model, g, &eng->dev, e)
                                               : model_load(&eng->model, g, &eng->dev, e);
-    for (size_t i = 0; st == ST_OK && i < p->n_adapters; i++)
-        st = add_adapter(eng, p->adapters[i], e);
+    for (size_t i = 0; st == ST_OK && i < p->n_adapters; i++) {
+        st = go_on(p, e);
+        if (st == ST_OK) st = add_adapter(eng, p->adapters[i], e);
+    }
+    if (st == ST_OK) st = go_on(p, e);
     if (st == ST_OK) apply_params(eng, p);
     eng->embeddings = p->embeddings;
     eng->kv_type = p->kv_type;
     if (st == ST_OK) st = open_vocab(eng, e);
+    if (st == ST_OK) st = go_on(p, e);
     if (st == ST_OK) st = slots_open(eng, e);
     if (st == ST_OK) st = open_cache(eng, eng->n_batch, &eng->kv, e);
     if (st == ST_OK) st = embed_open(eng, p->kv_type, e);
@@ -324,7 +333,8 @@ static enum status open_gguf(struct cria_engine **out, struct gguf *g,
     pthread_mutex_init(&eng->index_lock, NULL);
     pthread_mutex_init(&eng->turn_lock, NULL);
     enum status st = device_open(&eng->dev, p->backend, &dp, e);
-    if (st == ST_OK && config_bool(SET_check_tensors)) st = gguf_check_data(g, e);
+    if (st == ST_OK && config_bool(SET_check_tensors))
+        st = gguf_check_data(g, p->cancelled, p->arg, e);
     if (st != ST_OK)
         gguf_close(g);
     else

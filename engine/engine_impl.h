@@ -30,6 +30,7 @@ struct slot {            /* slot i describes sequence i of the cache */
     float *hidden;       /* [n_embd] of its last token, for the next one's draft; NULL */
     bool busy;
     uint64_t last_used;
+    uint64_t domain; /* whose tokens are, or were, in it (cria.h) */
 };
 
 struct row_batch { /* the batch under construction; arrays of n_rows entries */
@@ -118,9 +119,10 @@ enum status engine_adapt(const struct cria_engine *eng, const struct cria_adapte
 
 enum status slots_open(struct cria_engine *eng, struct err *e);
 void slots_close(struct cria_engine *eng);
-/* A busy slot whose cells hold the longest prefix of `want` (NULL: nothing) that any slot has of
- * these adapters, but not all of it. SLOT_NONE: n_parallel are in use already. */
-int slot_acquire(struct cria_engine *eng, const struct sequence *want, const struct adapt *adapt);
+/* A busy slot whose cells hold the longest prefix of `want` (NULL: nothing) that any slot of the
+ * domain has of these adapters, but not all of it. SLOT_NONE: n_parallel are in use already. */
+int slot_acquire(struct cria_engine *eng, const struct sequence *want, const struct adapt *adapt,
+                 uint64_t domain);
 void slot_release(struct cria_engine *eng, int slot); /* idle: kept for its prefix */
 /* Appends entries at..at+n-1 of `from` to the slot, and cells for them; drops idle slots if pages
  * are short. */

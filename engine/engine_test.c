@@ -241,6 +241,30 @@ static void test_shift_that_keeps_too_much(void **state) {
     cria_engine_close(eng);
 }
 
+/* A prefix is shared within a domain only, and the answers are the same everywhere. */
+static void sec_S_LC_8_prefixes_of_another_domain(void **state) {
+    (void)state;
+    static const struct {
+        uint64_t domain;
+        bool cached;
+    } step[] = {{7, false}, {7, true}, {8, false}, {0, false}, {8, true}, {7, true}, {0, true}};
+    struct cria_engine *eng = open_engine(256, 1, 64);
+    token_id prompt[20];
+    struct result first = {.n = 0};
+    make_prompt(prompt, 20, 23);
+    struct cria_request r = request(prompt, 20, 8, 0);
+    for (size_t i = 0; i < sizeof step / sizeof *step; i++) {
+        r.domain = step[i].domain;
+        struct cria_generation *g = start(eng, &r);
+        drain(g);
+        assert_int_equal(cria_generation_stats(g)->n_cached, step[i].cached ? 19 : 0);
+        const struct result got = collect(g);
+        if (i == 0) first = got;
+        assert_same(&got, &first);
+    }
+    cria_engine_close(eng);
+}
+
 static void test_refused_requests(void **state) {
     (void)state;
     struct cria_engine *eng = open_engine(64, 1, 16);
@@ -329,6 +353,33 @@ static void test_open_without_memory(void **state) {
         else
             assert_int_equal(st, ST_NO_MEMORY);
         assert_int_equal(mem_live(), live);
+        if (st == ST_OK) break;
+    }
+}
+
+static bool at_zero(void *arg) { return --*(int *)arg < 0; }
+
+/* Wherever it is cancelled, nothing is left of it. */
+static void test_open_cancelled(void **state) {
+    (void)state;
+    struct cria_engine_params p = cria_engine_default_params();
+    const long live = mem_live();
+    int asked = 0;
+    p.n_threads = 1;
+    p.n_ctx = 32;
+    p.cancelled = at_zero;
+    for (int n = 0;; n++) {
+        struct cria_engine *eng;
+        struct err e = {0};
+        p.arg = &asked;
+        asked = n;
+        enum status st = cria_engine_open(&eng, model_path, &p, &e);
+        if (st == ST_OK)
+            cria_engine_close(eng);
+        else
+            assert_int_equal(st, ST_CANCELLED);
+        assert_int_equal(mem_live(), live);
+        assert_true(st != ST_OK || n > 1);
         if (st == ST_OK) break;
     }
 }
@@ -465,7 +516,9 @@ int main(void) {
         cmocka_unit_test(test_refused_requests),
         cmocka_unit_test(test_logprobs_of_every_token),
         cmocka_unit_test(test_timeline_truncate_and_go_on),
+        cmocka_unit_test(sec_S_LC_8_prefixes_of_another_domain),
         cmocka_unit_test(test_open_without_memory),
+        cmocka_unit_test(test_open_cancelled),
         cmocka_unit_test(test_grammar_greedy),
         cmocka_unit_test(test_grammar_sampled),
         cmocka_unit_test(test_grammar_forces_and_shifts),

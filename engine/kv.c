@@ -11,12 +11,44 @@ enum { WINDOW_SLACK = 4 };   /* pages behind a window that an active sequence ma
 
 /* ---- pages ---------------------------------------------------------------------------------- */
 
-static uint32_t page_take(struct kv_pool *p) {
-    assert(p->n_free > 0);
-    uint32_t page = p->free_pages[--p->n_free];
+/* The planes of one page in all layers of a pool; a layer may be without. False: fn failed. */
+typedef bool plane_fn(struct kv *kv, const struct tensor *t, uint32_t page, uint32_t other);
+
+static bool each_plane(struct kv *kv, const struct kv_pool *p, plane_fn *fn, uint32_t page,
+                       uint32_t other) {
+    for (uint32_t il = 0; il < kv->cache.n_layer; il++) {
+        if (kv->windowed[il] != (p == &kv->window)) continue;
+        if (!fn(kv, &kv->cache.k[il], page, other) || !fn(kv, &kv->cache.v[il], page, other))
+            return false;
+    }
+    return true;
+}
+
+/* The device's memory is one piece per plane. */
+static bool plane_copy(struct kv *kv, const struct tensor *t, uint32_t src, uint32_t dst) {
+    unsigned char *p = t->data;
+    return p == NULL || kv->dev->backend->copy(kv->dev, p + dst * t->stride[3],
+                                               p + src * t->stride[3], t->stride[3], NULL) == ST_OK;
+}
+
+static bool plane_clear(struct kv *kv, const struct tensor *t, uint32_t page, uint32_t other) {
+    unsigned char *p = t->data;
+    (void)other;
+    return p == NULL ||
+           kv->dev->backend->clear(kv->dev, p + page * t->stride[3], t->stride[3], NULL) == ST_OK;
+}
+
+/* A free page, without a byte of another domain. False: there is none, or the device failed. */
+static bool page_take(struct kv *kv, struct kv_pool *p, uint64_t domain, uint32_t *out) {
+    if (p->n_free == 0) return false;
+    const uint32_t page = p->free_pages[p->n_free - 1];
     assert(p->refs[page] == 0);
+    if (p->domain[page] != domain && !each_plane(kv, p, plane_clear, page, page)) return false;
+    p->n_free--;
     p->refs[page] = 1;
-    return page;
+    p->domain[page] = domain;
+    *out = page;
+    return true;
 }
 
 static void page_drop(struct kv_pool *p, uint32_t page) {
@@ -26,23 +58,6 @@ static void page_drop(struct kv_pool *p, uint32_t page) {
 
 static uint32_t pages_for(uint32_t n_tokens) {
     return n_tokens / KV_PAGE + (n_tokens % KV_PAGE != 0);
-}
-
-/* Copies a whole page of one plane; the device's memory is one piece per plane. */
-static bool plane_copy_page(struct kv *kv, const struct tensor *t, uint32_t src, uint32_t dst) {
-    unsigned char *p = t->data;
-    return p == NULL || kv->dev->backend->copy(kv->dev, p + dst * t->stride[3],
-                                               p + src * t->stride[3], t->stride[3], NULL) == ST_OK;
-}
-
-static bool page_copy(struct kv *kv, const struct kv_pool *p, uint32_t src, uint32_t dst) {
-    for (uint32_t il = 0; il < kv->cache.n_layer; il++) { /* a layer may be without planes */
-        if (kv->windowed[il] != (p == &kv->window)) continue;
-        if (!plane_copy_page(kv, &kv->cache.k[il], src, dst) ||
-            !plane_copy_page(kv, &kv->cache.v[il], src, dst))
-            return false;
-    }
-    return true;
 }
 
 /* ---- one list of pages ------------------------------------------------------------------------
@@ -55,19 +70,25 @@ static void list_cut(struct kv_pool *p, struct kv_seq *s, uint32_t n_tokens) {
     s->n_tokens = n_tokens;
 }
 
-static void list_extend(struct kv_pool *p, struct kv_seq *s, uint32_t n) {
-    const uint32_t need = pages_for(s->n_tokens + n);
-    while (s->n_pages < need) s->page[s->n_pages++] = page_take(p);
-    s->n_tokens += n;
+/* False: nothing changed. */
+static bool list_extend(struct kv *kv, struct kv_pool *p, struct kv_seq *s, uint64_t domain,
+                        uint32_t n) {
+    const uint32_t had = s->n_pages, need = pages_for(s->n_tokens + n);
+    while (s->n_pages < need && page_take(kv, p, domain, &s->page[s->n_pages])) s->n_pages++;
+    if (s->n_pages == need)
+        s->n_tokens += n;
+    else
+        while (s->n_pages > had) page_drop(p, s->page[--s->n_pages]);
+    return s->n_pages == need;
 }
 
 /* The last page, partly filled, becomes the sequence's own: it will be written. */
 static bool list_own_last(struct kv *kv, struct kv_pool *p, struct kv_seq *s) {
     const uint32_t last = s->n_pages - 1;
+    uint32_t page;
     if (s->n_tokens % KV_PAGE == 0 || p->refs[s->page[last]] == 1) return true;
-    if (p->n_free == 0) return false;
-    const uint32_t page = page_take(p);
-    if (!page_copy(kv, p, s->page[last], page)) {
+    if (!page_take(kv, p, p->domain[s->page[last]], &page)) return false;
+    if (!each_plane(kv, p, plane_copy, s->page[last], page)) {
         page_drop(p, page);
         return false;
     }
@@ -114,6 +135,20 @@ static bool reclaim(struct kv *kv, uint32_t n) {
 /* ---- sequences --------------------------------------------------------------------------------
  */
 
+bool kv_seq_assign(struct kv *kv, uint32_t seq, uint64_t domain) {
+    assert(seq < kv->cache.n_seqs && kv->cache.seq[seq].n_pages == 0);
+    if (kv->domain[seq] == domain) return true;
+    for (uint32_t il = 0; il < kv->cache.n_layer; il++) {
+        const struct tensor *t = &kv->cache.state[il];
+        unsigned char *p = t->data;
+        if (p != NULL &&
+            kv->dev->backend->clear(kv->dev, p + seq * t->stride[1], t->stride[1], NULL) != ST_OK)
+            return false;
+    }
+    kv->domain[seq] = domain;
+    return true;
+}
+
 bool kv_seq_extend(struct kv *kv, uint32_t seq, uint32_t n) {
     struct kv_seq *s = &kv->cache.seq[seq];
     const uint32_t need = pages_for(s->n_tokens + n), more = need - s->n_pages;
@@ -121,9 +156,12 @@ bool kv_seq_extend(struct kv *kv, uint32_t seq, uint32_t n) {
     if (more > kv->all.n_free) return false;
     kv->n_settled[seq] = s->n_tokens;
     if (kv->n_window != 0 && !reclaim(kv, more)) return false;
-    list_extend(&kv->all, s, n);
-    if (kv->n_window != 0) list_extend(&kv->window, &kv->cache.window_seq[seq], n);
-    return true;
+    if (!list_extend(kv, &kv->all, s, kv->domain[seq], n)) return false;
+    if (kv->n_window == 0 ||
+        list_extend(kv, &kv->window, &kv->cache.window_seq[seq], kv->domain[seq], n))
+        return true;
+    list_cut(&kv->all, s, s->n_tokens - n);
+    return false;
 }
 
 uint32_t kv_seq_can_keep(const struct kv *kv, uint32_t seq, uint32_t n) {
@@ -170,7 +208,7 @@ bool kv_seq_fork(struct kv *kv, uint32_t src, uint32_t dst, uint32_t n_tokens) {
     const struct kv_seq *a = &kv->cache.seq[src];
     struct kv_seq *b = &kv->cache.seq[dst], *w = &kv->cache.window_seq[dst];
     assert(src != dst && b->n_pages == 0 && n_tokens <= a->n_tokens);
-    assert(kv_seq_can_keep(kv, src, n_tokens) == n_tokens);
+    assert(kv_seq_can_keep(kv, src, n_tokens) == n_tokens && kv->domain[src] == kv->domain[dst]);
     if (!state_copy(kv, src, dst)) return false;
     list_share(&kv->all, a, b, n_tokens);
     if (kv->n_window != 0) list_share(&kv->window, &kv->cache.window_seq[src], w, n_tokens);
@@ -229,10 +267,17 @@ static void lists_close(const struct kv *kv, struct kv_seq *list) {
 static enum status pool_open(struct kv_pool *p, uint32_t n, struct err *e) {
     p->n_pages = n;
     p->refs = mem_zalloc(n, sizeof *p->refs);
+    p->domain = mem_zalloc(n, sizeof *p->domain);
     p->free_pages = mem_array(n, sizeof *p->free_pages);
-    if (p->refs == NULL || p->free_pages == NULL) return err_no_memory(e);
+    if (p->refs == NULL || p->domain == NULL || p->free_pages == NULL) return err_no_memory(e);
     for (uint32_t i = 0; i < n; i++) p->free_pages[p->n_free++] = n - 1 - i;
     return ST_OK;
+}
+
+static void pool_close(struct kv_pool *p) {
+    mem_free(p->refs);
+    mem_free(p->domain);
+    mem_free(p->free_pages);
 }
 
 static uint32_t n_layers(const struct model *m) { return m->hp.n_layer + m->hp.n_mtp; }
@@ -260,11 +305,12 @@ static enum status pages_open(struct kv *kv, const struct model *m, uint32_t n_w
     if (st != ST_OK) return st;
     kv->windowed = mem_zalloc(n_layer, sizeof *kv->windowed);
     kv->n_settled = mem_zalloc(kv->cache.n_seqs, sizeof *kv->n_settled);
+    kv->domain = mem_zalloc(kv->cache.n_seqs, sizeof *kv->domain);
     kv->cache.k = mem_zalloc(n_layer, sizeof *kv->cache.k);
     kv->cache.v = mem_zalloc(n_layer, sizeof *kv->cache.v);
     kv->cache.state = mem_zalloc(n_layer, sizeof *kv->cache.state);
-    if (kv->windowed == NULL || kv->n_settled == NULL || kv->cache.k == NULL ||
-        kv->cache.v == NULL || kv->cache.state == NULL)
+    if (kv->windowed == NULL || kv->n_settled == NULL || kv->domain == NULL ||
+        kv->cache.k == NULL || kv->cache.v == NULL || kv->cache.state == NULL)
         return err_no_memory(e);
     kv->cache.n_layer = n_layer;
     kv->cache.windowed = kv->windowed;
@@ -340,9 +386,8 @@ void kv_close(struct kv *kv) {
     mem_free(kv->cache.state);
     mem_free(kv->windowed);
     mem_free(kv->n_settled);
-    mem_free(kv->all.refs);
-    mem_free(kv->all.free_pages);
-    mem_free(kv->window.refs);
-    mem_free(kv->window.free_pages);
+    mem_free(kv->domain);
+    pool_close(&kv->all);
+    pool_close(&kv->window);
     mem_free(kv);
 }

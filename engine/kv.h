@@ -12,6 +12,10 @@
  * taken back, as far as the cells before them are there ([note
  * 012](../docs/notes/012-pages-of-windows.md)).
  *
+ * Sequences belong to domains: those who must not see each other's tokens. Pages are shared within
+ * a domain only, and what a page or a state held is zeroed before another domain gets it
+ * (spec/security.md S-LC-8).
+ *
  * Not thread-safe: the engine's step lock guards it. */
 #ifndef CRIA_ENGINE_KV_H
 #define CRIA_ENGINE_KV_H
@@ -21,6 +25,7 @@
 struct kv_pool {
     uint32_t n_pages, n_free;
     uint16_t *refs;       /* [n_pages] owners of a page */
+    uint64_t *domain;     /* [n_pages] whose cells were in it last */
     uint32_t *free_pages; /* stack */
 };
 struct kv {
@@ -29,6 +34,7 @@ struct kv {
     bool *windowed;             /* [n_layer] cache.windowed */
     uint32_t n_window;   /* cells that a row sees in these layers; 0: no pages of their own */
     uint32_t *n_settled; /* [n_seqs] tokens before the step that may still be running */
+    uint64_t *domain;    /* [n_seqs] */
     uint32_t max_pages;  /* of a sequence */
     bool recurrent;      /* some layer has a state */
     size_t bytes;        /* of all planes */
@@ -43,6 +49,8 @@ enum status kv_open(struct kv **out, const struct model *m, uint32_t n_ctx, uint
                     uint32_t n_seqs, uint32_t n_batch, enum dtype type, struct err *e);
 void kv_close(struct kv *kv); /* NULL is fine */
 
+/* An empty sequence becomes one of this domain; of 0 at first. False: the device failed. */
+bool kv_seq_assign(struct kv *kv, uint32_t seq, uint64_t domain);
 /* Makes cells n_tokens .. n_tokens + n - 1 of a sequence writable and counts them in. False: no
  * free page (nothing changed): drop an idle sequence and try again. */
 bool kv_seq_extend(struct kv *kv, uint32_t seq, uint32_t n);
@@ -52,7 +60,8 @@ uint32_t kv_seq_can_keep(const struct kv *kv, uint32_t seq, uint32_t n);
 /* Forgets what is behind the first n_tokens; returns how many are left: what can be kept of them
  * (the others have to be evaluated again), in a full cache a part of it. */
 uint32_t kv_seq_truncate(struct kv *kv, uint32_t seq, uint32_t n_tokens);
-/* dst (empty) becomes a copy of the first n_tokens cells of src, which can be kept. False: no free
+/* dst (empty) becomes a copy of the first n_tokens cells of src, which can be kept and is of the
+ * same domain. False: no free
  * page. */
 bool kv_seq_fork(struct kv *kv, uint32_t src, uint32_t dst, uint32_t n_tokens);
 

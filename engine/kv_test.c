@@ -155,6 +155,56 @@ static void test_states(void **state) {
     close_kv(&f);
 }
 
+static bool is_zero(const struct tensor *t, uint32_t page) {
+    const unsigned char *p = (const unsigned char *)t->data + page * t->stride[3];
+    for (size_t i = 0; i < t->stride[3]; i++)
+        if (p[i] != 0) return false;
+    return true;
+}
+
+/* Pages go round within a domain as they are, and are zeroed on their way to another one; a
+ * sequence that takes tokens back keeps the page that it shares with its own domain. */
+static void sec_S_LC_8_pages_of_another_domain(void **state) {
+    (void)state;
+    struct fixture f;
+    open_kv(&f, 1);
+    assert_true(kv_seq_assign(f.kv, 0, 7) && kv_seq_extend(f.kv, 0, N_CTX));
+    for (int il = 0; il < N_LAYER; il++) {
+        const struct tensor *k = &f.kv->cache.k[il], *v = &f.kv->cache.v[il];
+        memset(k->data, 0xee, k->stride[3] * f.kv->cache.n_pages);
+        memset(v->data, 0xee, v->stride[3] * f.kv->cache.n_pages);
+    }
+    kv_seq_truncate(f.kv, 0, 0);
+    assert_true(kv_seq_assign(f.kv, 1, 7) && kv_seq_extend(f.kv, 1, 1));
+    assert_false(is_zero(&f.kv->cache.k[1], f.kv->cache.seq[1].page[0])); /* its own */
+    assert_true(kv_seq_assign(f.kv, 2, 8) && kv_seq_extend(f.kv, 2, KV_PAGE + 1));
+    for (uint32_t i = 0; i < 2; i++)
+        for (int il = 0; il < N_LAYER; il++)
+            assert_true(is_zero(&f.kv->cache.k[il], f.kv->cache.seq[2].page[i]) &&
+                        is_zero(&f.kv->cache.v[il], f.kv->cache.seq[2].page[i]));
+    kv_seq_truncate(f.kv, 1, 0);
+    assert_true(kv_seq_assign(f.kv, 1, 0) && kv_seq_extend(f.kv, 1, 1)); /* nobody's is one, too */
+    assert_true(is_zero(&f.kv->cache.v[0], f.kv->cache.seq[1].page[0]));
+    close_kv(&f);
+}
+
+static void sec_S_LC_8_states_of_another_domain(void **state) {
+    (void)state;
+    struct fixture f;
+    struct kv *kv;
+    open_kv(&f, 1);
+    f.layers[1] = (struct layer){.kv_layer = 1, .n_state = 3, .recurrent = 1};
+    assert_int_equal(kv_open(&kv, &f.m, N_CTX, 1, N_SEQS, 0, DT_F32, NULL), ST_OK);
+    float *slots = kv->cache.state[1].data;
+    for (uint32_t i = 0; i < 3 * N_SEQS; i++) slots[i] = (float)i + 1;
+    assert_true(kv_seq_assign(kv, 1, 0) && slots[3] == 4); /* its own already */
+    assert_true(kv_seq_assign(kv, 1, 5));
+    assert_memory_equal(slots + 3, ((const float[]){0, 0, 0}), 3 * sizeof *slots);
+    assert_true(slots[2] == 3 && slots[6] == 7);
+    kv_close(kv);
+    close_kv(&f);
+}
+
 static void test_open_without_memory(void **state) {
     (void)state;
     struct fixture f;
@@ -373,6 +423,8 @@ int main(void) {
         cmocka_unit_test(test_windows_fork_and_truncate),
         cmocka_unit_test(test_windows_at_random),
         cmocka_unit_test(test_windows_save_memory),
+        cmocka_unit_test(sec_S_LC_8_pages_of_another_domain),
+        cmocka_unit_test(sec_S_LC_8_states_of_another_domain),
         cmocka_unit_test(test_open_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

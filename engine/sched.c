@@ -49,6 +49,7 @@ struct cria_generation {
     token_id *visible; /* special tokens that are output as text */
     size_t n_visible;
     struct adapt adapt; /* how much it gets of the adapters */
+    uint64_t domain;
     int slot;
     uint32_t result_row; /* of this step; valid if wants_result */
     bool in_step, wants_result;
@@ -61,7 +62,7 @@ struct cria_generation {
 
     /* Output, guarded by sched.lock. Text and records only grow; the arena's pieces never move. */
     pthread_cond_t changed;
-    enum { READER_AWAY, READER_RESTS, READER_WAITS } reader;
+    enum reader { READER_AWAY, READER_RESTS, READER_WAITS } reader;
     bool quick; /* the last token came within PACE_NS / 2 of the one before */
     struct buf text;
     struct cria_token_logprobs *lps;
@@ -419,7 +420,7 @@ static void admit(struct sched *s, struct cria_engine *eng) {
         pthread_mutex_lock(&s->lock);
         struct cria_generation *g = s->first;
         bool cancelled = g != NULL && atomic_load(&g->cancelled);
-        if (g != NULL && !cancelled) g->slot = slot_acquire(eng, &g->seq, &g->adapt);
+        if (g != NULL && !cancelled) g->slot = slot_acquire(eng, &g->seq, &g->adapt, g->domain);
         if (g != NULL && (cancelled || g->slot != SLOT_NONE)) queue_pop(s);
         pthread_mutex_unlock(&s->lock);
         if (g == NULL || (!cancelled && g->slot == SLOT_NONE)) return;
@@ -606,6 +607,7 @@ static enum status generation_fill(struct cria_generation *g, const struct cria_
     g->logprobs = r->logprobs;
     g->n_top = r->n_top_logprobs;
     g->progress = r->progress;
+    g->domain = r->domain;
     enum status st = engine_adapt(g->eng, r->adapters, r->n_adapters, &g->adapt, e);
     if (st == ST_OK) st = copy_stops(g, r, e);
     if (st == ST_OK) st = open_sampler(g, r, e);
@@ -696,7 +698,7 @@ static bool is_ready(const struct cria_generation *g) {
 }
 
 /* Sleeps until the end of the generation, or (WAITS) a chunk; false: the time has come first. */
-static bool sleep_until(struct cria_generation *g, int64_t ns, int reader) {
+static bool sleep_until(struct cria_generation *g, int64_t ns, enum reader reader) {
     const struct timespec t = {ns / 1000000000, ns % 1000000000};
     int late = 0;
     g->reader = reader;

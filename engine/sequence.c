@@ -12,6 +12,12 @@ void seq_free(struct sequence *s) {
     *s = (struct sequence){0};
 }
 
+void seq_wipe(struct sequence *s) {
+    if (s->tokens.cap != 0) memset(s->tokens.ids, 0, s->tokens.cap * sizeof *s->tokens.ids);
+    if (s->cap_spans != 0) memset(s->spans, 0, s->cap_spans * sizeof *s->spans);
+    s->tokens.len = s->n_spans = 0;
+}
+
 bool seq_add(struct sequence *s, token_id id) { return token_list_add(&s->tokens, id); }
 
 static bool add_span(struct sequence *s, uint32_t first, const struct cria_image *image) {

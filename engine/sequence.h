@@ -20,6 +20,7 @@ struct sequence { /* a zeroed one is empty */
 };
 
 void seq_free(struct sequence *s);
+void seq_wipe(struct sequence *s); /* empties it; nothing of what it held stays in its memory */
 bool seq_add(struct sequence *s, token_id id);                          /* false: no memory */
 bool seq_add_image(struct sequence *s, const struct cria_image *image); /* likewise */
 /* Appends entries at..at+n-1 of `from`; an image that they begin but do not end is continued by

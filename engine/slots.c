@@ -5,6 +5,9 @@
  * are dropped, least recently used first, when slots or pages run out; the cache always has room
  * for n_parallel sequences of n_ctx tokens, so dropping idle ones is always enough.
  *
+ * What is in a slot belongs to a domain (cria.h): it is no prefix for requests of another one, and
+ * is wiped before the slot goes to such a request.
+ *
  * The state of a recurrent model stands for all tokens of a sequence: such a sequence is a prefix
  * only as a whole, and one that is truncated begins anew. So a copy is kept of what it was at the
  * end of its prompt, for requests that begin alike but do not go on with its answer. */
@@ -45,12 +48,25 @@ static int find_empty(struct cria_engine *eng, int keep) {
     return SLOT_NONE;
 }
 
+/* Makes an empty slot one of the domain. False: the device failed. */
+static bool assign(struct cria_engine *eng, int slot, uint64_t domain) {
+    struct slot *s = &eng->slots[slot];
+    assert(!s->busy && s->seq.tokens.len == 0);
+    if (!kv_seq_assign(eng->kv, (uint32_t)slot, domain)) return false;
+    if (s->domain == domain) return true;
+    seq_wipe(&s->seq);
+    if (s->hidden != NULL) memset(s->hidden, 0, eng->model->hp.n_embd * sizeof *s->hidden);
+    s->domain = domain;
+    return true;
+}
+
 /* Cells depend on the adapters of their tokens: a prefix ends where these differ. */
 static int find_best_prefix(const struct cria_engine *eng, const struct sequence *want, uint32_t n,
-                            const struct adapt *adapt, uint32_t *len) {
+                            const struct adapt *adapt, uint64_t domain, uint32_t *len) {
     int best = SLOT_NONE;
     *len = 0;
     for (int i = 0; i < (int)eng->n_slots; i++) {
+        if (eng->slots[i].domain != domain) continue;
         if (eng->slots[i].first_pos != 0) continue; /* the same tokens, but not the same cells */
         uint32_t common = seq_common(&eng->slots[i].seq, want, n);
         common = adapt_common(&eng->slots[i].adapt, adapt, eng->model->adapters.n, common);
@@ -71,14 +87,16 @@ static void adopt_prefix(struct cria_engine *eng, int slot, int from, const stru
     if (forked && !seq_append(&eng->slots[slot].seq, want, 0, n)) slot_truncate(eng, slot, 0);
 }
 
-int slot_acquire(struct cria_engine *eng, const struct sequence *want, const struct adapt *adapt) {
+int slot_acquire(struct cria_engine *eng, const struct sequence *want, const struct adapt *adapt,
+                 uint64_t domain) {
     const uint32_t n = want != NULL ? (uint32_t)want->tokens.len : 0;
     uint32_t prefix = 0;
     if (eng->n_active == eng->n_parallel) return SLOT_NONE;
     /* The last token is evaluated again in any case: its result is wanted. */
-    int from = n > 1 ? find_best_prefix(eng, want, n - 1, adapt, &prefix) : SLOT_NONE;
+    int from = n > 1 ? find_best_prefix(eng, want, n - 1, adapt, domain, &prefix) : SLOT_NONE;
     int slot = find_empty(eng, from);
     assert(slot != SLOT_NONE);
+    if (!assign(eng, slot, domain)) return SLOT_NONE;
     eng->slots[slot].busy = true;
     eng->slots[slot].first_pos = 0;
     eng->slots[slot].adapt = *adapt;
@@ -98,7 +116,8 @@ static bool has_copy(struct cria_engine *eng, const struct slot *of) {
     const uint32_t n = (uint32_t)of->seq.tokens.len;
     for (uint32_t i = 0; i < eng->n_slots; i++) {
         struct slot *s = &eng->slots[i];
-        if (s->busy || s->first_pos != 0 || s->seq.tokens.len != n) continue;
+        if (s->busy || s->domain != of->domain || s->first_pos != 0 || s->seq.tokens.len != n)
+            continue;
         if (seq_common(&s->seq, &of->seq, n) < n) continue;
         if (adapt_common(&s->adapt, &of->adapt, eng->model->adapters.n, n) < n) continue;
         s->last_used = ++eng->clock;
@@ -112,8 +131,9 @@ void slot_checkpoint(struct cria_engine *eng, int slot) {
     const uint32_t n = (uint32_t)from->seq.tokens.len;
     if (!eng->kv->recurrent || n == 0 || has_copy(eng, from)) return;
     const int to = find_empty(eng, SLOT_NONE);
-    bool forked = to != SLOT_NONE && kv_seq_fork(eng->kv, (uint32_t)slot, (uint32_t)to, n);
-    while (to != SLOT_NONE && !forked && drop_oldest_idle(eng, SLOT_NONE))
+    if (to == SLOT_NONE || !assign(eng, to, from->domain)) return;
+    bool forked = kv_seq_fork(eng->kv, (uint32_t)slot, (uint32_t)to, n);
+    while (!forked && drop_oldest_idle(eng, SLOT_NONE))
         forked = kv_seq_fork(eng->kv, (uint32_t)slot, (uint32_t)to, n);
     if (!forked) return;
     eng->slots[to].first_pos = 0;

@@ -7,7 +7,11 @@
 #include "base/mem.h"
 #include "engine/engine_impl.h"
 
+/* Nothing of it stays for the rows of others (S-LC-8). */
 void rows_clear(struct cria_engine *eng) {
+    struct row_batch *r = &eng->rows;
+    memset(r->token, 0, r->batch.n_tokens * sizeof *r->token);
+    if (r->n_given != 0) memset(r->given, 0, (size_t)r->n_given * eng->n_given * sizeof *r->given);
     eng->rows.batch.n_tokens = eng->rows.batch.n_outputs = eng->rows.n_given = 0;
 }
 

@@ -17,7 +17,7 @@ enum status cria_timeline_open(struct cria_timeline **out, struct cria_engine *e
     struct adapt all;
     engine_adapt(eng, NULL, 0, &all, NULL);
     pthread_mutex_lock(&eng->step_lock);
-    *tl = (struct cria_timeline){.eng = eng, .slot = slot_acquire(eng, NULL, &all)};
+    *tl = (struct cria_timeline){.eng = eng, .slot = slot_acquire(eng, NULL, &all, 0)};
     pthread_mutex_unlock(&eng->step_lock);
     if (tl->slot == SLOT_NONE) {
         mem_free(tl);

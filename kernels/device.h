@@ -37,6 +37,7 @@ struct backend {
     enum status (*upload)(struct device *d, void *dst, const void *src, size_t n, struct err *e);
     enum status (*download)(struct device *d, void *dst, const void *src, size_t n, struct err *e);
     enum status (*copy)(struct device *d, void *dst, const void *src, size_t n, struct err *e);
+    enum status (*clear)(struct device *d, void *dst, size_t n, struct err *e); /* to zeros */
     /* Executes the whole program on one step; returns when the results can be downloaded. */
     enum status (*run)(struct device *d, const struct step *s, struct err *e);
 };

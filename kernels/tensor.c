@@ -37,15 +37,15 @@ static size_t check_opaque(enum dtype t, const void *src, size_t n) {
     return n;
 }
 
-enum status tensor_check(const struct tensor *t, struct err *e) {
+enum status tensor_check_rows(const struct tensor *t, int64_t first, int64_t n_rows,
+                              struct err *e) {
     const struct dtype_info *info = dtype_info(t->type);
-    const int64_t rows = t->dim[1] * t->dim[2] * t->dim[3];
     const size_t n = (size_t)t->dim[0];
     bool whole = t->type >= DT_I8 && t->type <= DT_I64, f64 = t->type == DT_F64;
     if (info == NULL || t->type == DT_Q8_1 || (info->check == NULL && !whole && !f64))
         return err_set(e, ST_UNSUPPORTED, "tensor '%s': data of type %s cannot be checked", t->name,
                        info != NULL ? info->name : "?");
-    for (int64_t r = 0; r < rows; r++) {
+    for (int64_t r = first; r < first + n_rows; r++) {
         const void *row = tensor_row(t, r);
         size_t bad = info->check != NULL ? info->check(row, n) : check_opaque(t->type, row, n);
         if (bad == n / info->elems) continue;
@@ -54,4 +54,8 @@ enum status tensor_check(const struct tensor *t, struct err *e) {
                        info->elems > 1 ? "its scale" : "it");
     }
     return ST_OK;
+}
+
+enum status tensor_check(const struct tensor *t, struct err *e) {
+    return tensor_check_rows(t, 0, t->dim[1] * t->dim[2] * t->dim[3], e);
 }

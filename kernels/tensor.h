@@ -21,5 +21,7 @@ const void *tensor_row(const struct tensor *t, int64_t i);
  * all of it, which must be in host memory. ST_FORMAT names tensor, row and block; Q8_1, a form of
  * activations, is refused (ST_UNSUPPORTED); integers are always sound. */
 enum status tensor_check(const struct tensor *t, struct err *e);
+/* The same of rows first .. first + n - 1 only. */
+enum status tensor_check_rows(const struct tensor *t, int64_t first, int64_t n, struct err *e);
 
 #endif

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "api/unpack.h"
 #include "base/base64.h"
 
 #define N(a) (sizeof(a) / sizeof *(a))
@@ -53,10 +52,9 @@ bool dialect_read(const struct route_call *c, const struct dialect_reader *d, vo
     struct err e = {.msg = ""};
     memset(request, 0, d->size);
     *out = (struct dialect_request){.root = NULL};
-    enum status st = unpack_body(c->x, BODY_MAX, &body, &e);
+    enum status st = route_read(c, d->id, &body, &e);
     bool too_large = st == ST_LIMIT;
-    if (st == ST_OK)
-        st = dialect_decode(d, body.data == NULL ? "" : body.data, body.len, request, out, &e);
+    if (st == ST_OK) st = dialect_decode(d, body.data, body.len, request, out, &e);
     buf_free(&body);
     if (st == ST_OK) return true;
     answer_error(c->x, form(d->id, st), too_large ? 413 : answer_status(st), TYPE_JSON_UTF8, e.msg);

@@ -90,8 +90,10 @@ void gguf_forget(const struct gguf *g, const unsigned char *data, size_t n);
 enum status gguf_check_whole(const struct gguf *g, struct err *e);
 
 /* Reads all data: every float and scale is finite (tensor_check). The message names file, tensor,
- * row and block. Opening does not do this: it would read the whole file. */
-enum status gguf_check_data(const struct gguf *g, struct err *e);
+ * row and block. Opening does not do this: it would read the whole file. cancelled (NULL: nobody)
+ * is asked every few megabytes; true: ST_CANCELLED. */
+enum status gguf_check_data(const struct gguf *g, bool (*cancelled)(void *arg), void *arg,
+                            struct err *e);
 
 const char *gguf_label(const struct gguf *g);
 uint32_t gguf_version(const struct gguf *g);

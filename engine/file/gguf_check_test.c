@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "engine/file/gguf.h"
+#include "engine/file/gguf_edit.h"
 #include "kernels/dtype.h"
 
 static void put(struct buf *b, uint64_t v, unsigned n) {
@@ -38,7 +39,7 @@ static enum status check_file(enum dtype type, size_t at, uint8_t change, struct
     while (b.len % 32 != 0) buf_chr(&b, '\0');
     b.data[data + at] = (char)(b.data[data + at] ^ change);
     assert_int_equal(gguf_open_memory(&g, b.data, b.len, "t.gguf", e), ST_OK);
-    enum status st = gguf_check_data(g, e);
+    enum status st = gguf_check_data(g, NULL, NULL, e);
     gguf_close(g);
     buf_free(&b);
     return st;
@@ -57,7 +58,35 @@ static void test_data(void **state) {
     assert_int_equal(check_file(DT_Q8_1, 5, 1, &e), ST_UNSUPPORTED);
 }
 
+static bool at_the_third(void *arg) { return ++*(int *)arg == 3; }
+
+/* It is asked within a tensor, too: the reading of a large one can be stopped. */
+static void test_cancelled(void **state) {
+    (void)state;
+    enum { ROWS = 2560, COLUMNS = 4096 }; /* 40 MiB: three slices */
+    struct gguf *g;
+    struct err e = {0};
+    float *x;
+    int asked = 0;
+    const int64_t dim[4] = {COLUMNS, ROWS, 1, 1};
+    struct buf b = {0};
+    buf_str(&b, "GGUF");
+    put(&b, 3, 4);
+    put(&b, 0, 8);
+    put(&b, 0, 8);
+    assert_int_equal(gguf_open_memory(&g, b.data, b.len, "t.gguf", &e), ST_OK);
+    assert_int_equal(gguf_edit_floats(g, "w", 2, dim, &x, &e), ST_OK);
+    memset(x, 0, sizeof *x * ROWS * COLUMNS);
+    assert_int_equal(gguf_check_data(g, at_the_third, &asked, &e), ST_CANCELLED);
+    asked = 3;
+    assert_int_equal(gguf_check_data(g, at_the_third, &asked, &e), ST_OK);
+    assert_int_equal(asked, 3 + 3);
+    gguf_close(g);
+    buf_free(&b);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_data)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_data),
+                                       cmocka_unit_test(test_cancelled)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

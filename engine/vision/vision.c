@@ -22,7 +22,8 @@ struct encoded { /* parts, images and rows are its own */
     char (*marks)[MARK_SIZE]; /* texts between the images, of types that have some */
     size_t n_images;
     unsigned char key[DIGEST_BYTES];
-    unsigned users; /* the list of kept ones is one */
+    uint64_t domain; /* of who sent it first */
+    unsigned users;  /* the list of kept ones is one */
 };
 
 struct cria_vision {
@@ -159,11 +160,12 @@ void cria_vision_close(struct cria_vision *v) {
 }
 
 /* A kept picture, moved to the front; NULL. */
-static struct encoded *find_kept(struct cria_vision *v, const unsigned char *key) {
+static struct encoded *find_kept(struct cria_vision *v, const unsigned char *key, uint64_t domain) {
     struct encoded *found = NULL;
     pthread_mutex_lock(&v->lock);
     for (int i = 0; i < N_KEPT && v->kept[i] != NULL && found == NULL; i++) {
-        if (memcmp(v->kept[i]->key, key, DIGEST_BYTES) != 0) continue;
+        if (v->kept[i]->domain != domain || memcmp(v->kept[i]->key, key, DIGEST_BYTES) != 0)
+            continue;
         found = v->kept[i];
         memmove(v->kept + 1, v->kept, (size_t)i * sizeof v->kept[0]);
         v->kept[0] = found;
@@ -258,13 +260,13 @@ static enum status encode_tiles(struct cria_vision *v, const struct tiles *t, st
     return ST_OK;
 }
 
-enum status cria_vision_encode(struct cria_vision *v, const struct picture *p,
+enum status cria_vision_encode(struct cria_vision *v, const struct picture *p, uint64_t domain,
                                const struct cria_encoded **out, struct err *e) {
     unsigned char key[DIGEST_BYTES];
     struct tiles tiles = {0};
     if (p->w < 1 || p->h < 1) return err_set(e, ST_INVALID, "the picture is empty");
     if (!picture_key(v, p, 0, key)) return err_no_memory(e);
-    struct encoded *x = find_kept(v, key);
+    struct encoded *x = find_kept(v, key, domain);
     if (x != NULL) {
         *out = &x->pub;
         return ST_OK;
@@ -272,6 +274,7 @@ enum status cria_vision_encode(struct cria_vision *v, const struct picture *p,
     x = mem_zalloc(1, sizeof *x);
     if (x == NULL) return err_no_memory(e);
     memcpy(x->key, key, sizeof key);
+    x->domain = domain;
     x->users = 1;
     enum status st = preprocess(v->p, p, &tiles, e);
     if (st == ST_OK) st = encode_tiles(v, &tiles, x, e);

@@ -79,9 +79,10 @@ struct cria_encoded { /* immutable; counted: released by whoever got it */
     size_t n_parts;
     uint32_t n_rows; /* of all images: tokens of the context that they take */
 };
-/* Encodes a picture; *out is to be released, and stays valid until then (also for generations that
- * use its images: release after cria_generation_free). Same pixels, same rows, to the bit. */
-enum status cria_vision_encode(struct cria_vision *v, const struct picture *p,
+/* Encodes a picture for a domain (cria.h: only who is of the same finds it kept); *out is to be
+ * released, and stays valid until then (also for generations that use its images: release after
+ * cria_generation_free). Same pixels, same rows, to the bit. */
+enum status cria_vision_encode(struct cria_vision *v, const struct picture *p, uint64_t domain,
                                const struct cria_encoded **out, struct err *e);
 void cria_encoded_release(struct cria_vision *v, const struct cria_encoded *enc); /* NULL is fine */
 

@@ -35,7 +35,7 @@ static const struct cria_encoded *encode(struct cria_vision *v, int w, int h, un
     struct picture p = make_picture(w, h, seed);
     const struct cria_encoded *enc;
     struct err e = {0};
-    if (cria_vision_encode(v, &p, &enc, &e) != ST_OK) fail_msg("%s", e.msg);
+    if (cria_vision_encode(v, &p, 0, &enc, &e) != ST_OK) fail_msg("%s", e.msg);
     picture_free(&p);
     return enc;
 }
@@ -212,6 +212,25 @@ static void test_shift(void **state) {
     }
 }
 
+/* What one has sent is not found kept by another. */
+static void sec_S_LC_8_pictures_of_another_domain(void **state) {
+    (void)state;
+    struct cria_engine *eng = open_engine(gemma3, 128, 64);
+    struct cria_vision *v = open_vision(eng, "gemma3");
+    struct picture p = make_picture(40, 30, 1);
+    const uint64_t domain[] = {7, 8, 7, 8};
+    const struct cria_encoded *x[4];
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(cria_vision_encode(v, &p, domain[i], &x[i], NULL), ST_OK);
+    assert_ptr_not_equal(x[0], x[1]);
+    assert_ptr_equal(x[0], x[2]);
+    assert_ptr_equal(x[1], x[3]);
+    for (int i = 0; i < 4; i++) cria_encoded_release(v, x[i]);
+    picture_free(&p);
+    cria_vision_close(v);
+    cria_engine_close(eng);
+}
+
 static void test_encoding_repeats(void **state) {
     (void)state;
     struct cria_engine *eng = open_engine(gemma3, 128, 64);
@@ -298,7 +317,7 @@ static void test_failing_allocations(void **state) {
         struct err e = {0};
         mem_fail_at(n);
         enum status st = cria_vision_open(&v, eng, GOLDEN "qwen3vl/mmproj.gguf", NULL, &e);
-        if (st == ST_OK) st = cria_vision_encode(v, &p, &enc, &e);
+        if (st == ST_OK) st = cria_vision_encode(v, &p, 0, &enc, &e);
         mem_fail_at(0);
         done = st == ST_OK;
         if (!done) assert_int_equal(st, ST_NO_MEMORY);
@@ -478,12 +497,19 @@ static void sec_mllama_arrays(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text_goes_on),  cmocka_unit_test(test_prefix_and_company),
-        cmocka_unit_test(test_shift),         cmocka_unit_test(test_encoding_repeats),
-        cmocka_unit_test(test_refused),       cmocka_unit_test(test_failing_allocations),
-        cmocka_unit_test(test_dynamic_size),  cmocka_unit_test(test_best_resolution),
-        cmocka_unit_test(sec_CVE_2026_22773), cmocka_unit_test(sec_lmstudio_2289),
-        cmocka_unit_test(test_messages),      cmocka_unit_test(sec_mllama_arrays),
+        cmocka_unit_test(test_text_goes_on),
+        cmocka_unit_test(test_prefix_and_company),
+        cmocka_unit_test(test_shift),
+        cmocka_unit_test(test_encoding_repeats),
+        cmocka_unit_test(sec_S_LC_8_pictures_of_another_domain),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_failing_allocations),
+        cmocka_unit_test(test_dynamic_size),
+        cmocka_unit_test(test_best_resolution),
+        cmocka_unit_test(sec_CVE_2026_22773),
+        cmocka_unit_test(sec_lmstudio_2289),
+        cmocka_unit_test(test_messages),
+        cmocka_unit_test(sec_mllama_arrays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -145,6 +145,13 @@ static enum status cpu_copy(struct device *d, void *dst, const void *src, size_t
     return ST_OK;
 }
 
+static enum status cpu_clear(struct device *d, void *dst, size_t n, struct err *e) {
+    (void)d;
+    (void)e;
+    memset(dst, 0, n);
+    return ST_OK;
+}
+
 /* ---- run ---- */
 
 struct walk { /* the job of a step */
@@ -215,5 +222,6 @@ const struct backend backend_cpu = {
     .upload = cpu_copy,
     .download = cpu_copy,
     .copy = cpu_copy,
+    .clear = cpu_clear,
     .run = cpu_run,
 };

@@ -40,6 +40,13 @@ static enum status ref_copy(struct device *d, void *dst, const void *src, size_t
     return ST_OK;
 }
 
+static enum status ref_clear(struct device *d, void *dst, size_t n, struct err *e) {
+    (void)d;
+    (void)e;
+    memset(dst, 0, n);
+    return ST_OK;
+}
+
 #ifdef CRIA_HARD
 void step_poison(const struct step *s, const struct op *op) {
     for (int k = 0; k < OP_MAX_OUT; k++) {
@@ -76,5 +83,6 @@ const struct backend backend_ref = {
     .upload = ref_copy,
     .download = ref_copy,
     .copy = ref_copy,
+    .clear = ref_clear,
     .run = ref_run,
 };
