@@ -108,8 +108,9 @@ struct watched { /* a generation, looked at whenever the encoder has the device 
 };
 static void take_and_look(void *arg) {
     struct watched *w = arg;
+    struct err e;
     step_enter(w->eng);
-    if (w->n_turns == 0) OK(cria_generation_start(&w->g, w->eng, w->r, &(struct err){0}));
+    if (w->n_turns == 0) OK(cria_generation_start(&w->g, w->eng, w->r, &e));
     cria_generation_tokens(w->g, &w->last); /* no step runs now */
     if (w->n_turns++ == 0) w->first = w->last;
 }
