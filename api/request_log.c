@@ -49,7 +49,10 @@ static void put(const struct request_log *l, const char *name, const char *data,
     const int fd = openat(l->dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     size_t done = 0;
     ssize_t n = fd < 0 ? -1 : 0;
-    for (; n >= 0 && done<len; done += n> 0 ? (size_t)n : 0) n = write(fd, data + done, len - done);
+    while (n >= 0 && done < len) {
+        n = write(fd, data + done, len - done);
+        if (n > 0) done += (size_t)n;
+    }
     if (fd < 0 || n < 0) {
         struct err e;
         os_fail(&e, "write", name);
