@@ -1,7 +1,7 @@
 /* legacy.c - the rules of legacy.h: for each old layout how it is told apart, a list of edits
  * (engine/layout.h), and where a list is not enough a function. Tensors of the image half of a file
  * ("v.", "mm.", ...) need no rule here, since what no table names is not looked at; who wants them
- * finds their rules in engine/vision/combined.c. */
+ * finds their rules in engine/vision/combined.c, those of "mtp." in engine/legacy_mtp.c. */
 #include "engine/legacy.h"
 
 #include <stdio.h>
@@ -275,14 +275,9 @@ static enum status one_head_count(struct gguf *g, const char *arch, struct err *
     return gguf_edit_u32(g, key, most == 0 ? 2 : most <= UINT32_MAX ? (uint32_t)most : 0, e);
 }
 
-static bool ends_with(struct gguf_str s, const char *end) {
-    const size_t n = strlen(end);
-    return s.len >= n && memcmp(s.ptr + s.len - n, end, n) == 0;
-}
-
 static bool has_tensor_ending(const struct gguf *g, const char *end) {
     for (size_t i = 0; i < gguf_n_tensors(g); i++)
-        if (ends_with(gguf_tensor_at(g, i)->name, end)) return true;
+        if (gguf_str_ends(gguf_tensor_at(g, i)->name, end)) return true;
     return false;
 }
 
@@ -291,7 +286,7 @@ static enum status name_dt_biases(struct gguf *g, struct err *e) {
     for (size_t i = 0; st == ST_OK && i < gguf_n_tensors(g); i++) {
         const struct gguf_str s = gguf_tensor_at(g, i)->name;
         char from[LAYOUT_KEY_SIZE], to[LAYOUT_KEY_SIZE];
-        if (!ends_with(s, ".ssm_dt")) continue;
+        if (!gguf_str_ends(s, ".ssm_dt")) continue;
         snprintf(from, sizeof from, "%.*s", (int)s.len, s.ptr);
         snprintf(to, sizeof to, "%.*s.bias", (int)s.len, s.ptr);
         st = gguf_edit_tensor_name(g, from, to, e);
@@ -407,7 +402,7 @@ static const struct edit nemotron_edits[] = {
 static enum status more_nemotron(struct gguf *g, struct err *e) {
     for (size_t i = 0; i < gguf_n_tensors(g); i++) {
         const struct gguf_tensor *t = gguf_tensor_at(g, i);
-        if (!ends_with(t->name, ".ffn_latent_down.weight") || t->dim[1] > UINT32_MAX) continue;
+        if (!gguf_str_ends(t->name, ".ffn_latent_down.weight") || t->dim[1] > UINT32_MAX) continue;
         return gguf_edit_u32(g, "nemotron_h_moe.moe_latent_size", (uint32_t)t->dim[1], e);
     }
     return ST_OK;

@@ -8,5 +8,8 @@
 #include "engine/file/gguf.h"
 
 enum status legacy_translate(struct gguf *g, struct err *e);
+/* Behind that, for who runs them: blocks that predict further tokens ("mtp.") get the names and the
+ * form that today's files have, behind the model's own blocks. Their experts are copied. */
+enum status legacy_translate_mtp(struct gguf *g, struct err *e);
 
 #endif

@@ -406,6 +406,103 @@ static void test_nemotron_latents(void **state) {
     gguf_close(g);
 }
 
+/* ---- blocks that predict further tokens ---- */
+
+enum { N_BLOCKS = 2, N_EXPERTS = 3 };
+
+static void put_floats(struct gguf *g, const char *name, uint32_t n_dims, int64_t n0, int64_t n1,
+                       float value) {
+    struct err e = {0};
+    float *x;
+    OK(gguf_edit_floats(g, name, n_dims, (const int64_t[4]){n0, n1, 1, 1}, &x, &e));
+    for (int64_t i = 0; i < n0 * n1; i++) x[i] = value;
+}
+
+/* Two blocks: norms of 0.5, matrices of their number, experts of 10 block + expert. */
+static struct gguf *open_with_mtp(const char *arch) {
+    struct err e = {0};
+    struct gguf *g = open_golden("llama-base");
+    char name[64];
+    OK(gguf_edit_arch(g, "llama", arch, &e));
+    put_floats(g, "mtp.fc.weight", 2, 8, 4, 7);
+    put_floats(g, "mtp.pre_fc_norm_embedding.weight", 1, 4, 1, 0.5f);
+    put_floats(g, "mtp.pre_fc_norm_hidden.weight", 1, 4, 1, 0.5f);
+    put_floats(g, "mtp.shared_head.norm.weight", 1, 4, 1, 0.5f);
+    put_floats(g, "mtp.shared_head.head.weight", 2, 4, 5, 0.5f);
+    put_floats(g, "mtp.embed_tokens.weight", 2, 4, 5, 0.5f);
+    for (int b = 0; b < N_BLOCKS; b++) {
+        snprintf(name, sizeof name, "mtp.layers.%d.attn_q_norm.weight", b);
+        put_floats(g, name, 1, 4, 1, 0.5f);
+        snprintf(name, sizeof name, "mtp.layers.%d.ssm_norm.weight", b);
+        put_floats(g, name, 1, 4, 1, 0.5f);
+        for (int x = 0; x < N_EXPERTS; x++) {
+            snprintf(name, sizeof name, "mtp.layers.%d.mlp.experts.%d.up_proj.weight", b, x);
+            put_floats(g, name, 2, 4, 2, (float)(10 * b + x));
+        }
+    }
+    return g;
+}
+
+static float first_of(const struct gguf *g, const char *name) {
+    const struct gguf_tensor *t = gguf_find_tensor(g, name);
+    float x;
+    if (t == NULL) fail_msg("no tensor %s", name);
+    memcpy(&x, t->data, sizeof x);
+    return x;
+}
+
+static void test_further_tokens(void **state) {
+    (void)state;
+    struct err e = {0};
+    struct gguf *g = open_with_mtp("qwen35moe");
+    const uint32_t n = u32(g, "qwen35moe.block_count");
+    OK(legacy_translate_mtp(g, &e));
+    OK(legacy_translate_mtp(g, &e)); /* what is translated stays */
+    assert_int_equal(u32(g, "qwen35moe.block_count"), n + N_BLOCKS);
+    assert_int_equal(u32(g, "qwen35moe.nextn_predict_layers"), N_BLOCKS);
+    assert_int_equal(n, 2); /* the names below */
+    assert_true(first_of(g, "blk.2.nextn.eh_proj.weight") == 7);
+    assert_true(first_of(g, "blk.2.nextn.enorm.weight") == 1.5f);
+    assert_true(first_of(g, "blk.2.nextn.hnorm.weight") == 1.5f);
+    assert_true(first_of(g, "blk.2.nextn.shared_head_norm.weight") == 1.5f);
+    assert_true(first_of(g, "blk.2.nextn.shared_head_head.weight") == 0.5f);
+    assert_true(first_of(g, "blk.2.nextn.embed_tokens.weight") == 0.5f);
+    assert_true(first_of(g, "blk.3.attn_q_norm.weight") == 1.5f);
+    assert_true(first_of(g, "blk.3.ssm_norm.weight") == 0.5f);
+    const struct gguf_tensor *t = gguf_find_tensor(g, "blk.3.ffn_up_exps.weight");
+    assert_non_null(t);
+    assert_true(t->dim[0] == 4 && t->dim[1] == 2 && t->dim[2] == N_EXPERTS && t->n_dims == 3);
+    assert_int_equal(t->size, N_EXPERTS * 8 * sizeof(float));
+    for (int i = 0; i < N_EXPERTS * 8; i++) {
+        float x;
+        memcpy(&x, t->data + (size_t)i * sizeof x, sizeof x);
+        assert_true(x == (float)(10 + i / 8));
+    }
+    gguf_close(g);
+}
+
+static void test_further_tokens_refused(void **state) {
+    (void)state;
+    struct err e = {0};
+    struct gguf *g = open_with_mtp("qwen35moe"); /* experts of different sizes */
+    put_floats(g, "mtp.layers.1.mlp.experts.2.up_proj.weight", 2, 4, 3, 1);
+    assert_int_equal(legacy_translate_mtp(g, &e), ST_FORMAT);
+    assert_non_null(strstr(e.msg, "blk.3.mlp.experts.2.up_proj.weight"));
+    gguf_close(g);
+    g = open_with_mtp("qwen35"); /* too many */
+    for (int b = N_BLOCKS; b < 17; b++) {
+        char name[64];
+        snprintf(name, sizeof name, "mtp.layers.%d.attn_q.weight", b);
+        put_floats(g, name, 2, 4, 4, 1);
+    }
+    assert_int_equal(legacy_translate_mtp(g, &e), ST_LIMIT);
+    gguf_close(g);
+    g = open_with_mtp("llama"); /* somebody else's names */
+    OK(legacy_translate_mtp(g, &e));
+    assert_non_null(gguf_find_tensor(g, "mtp.fc.weight"));
+    gguf_close(g);
+}
+
 /* Halves of the fused matrix, as tensors of their own. */
 static void split_rows(struct gguf *g, const char *from, const char *first, const char *second) {
     struct err e = {0};
@@ -482,6 +579,16 @@ static void test_no_memory(void **state) {
         if (!done) assert_int_equal(st, ST_NO_MEMORY);
         gguf_close(g);
     }
+    for (long n = 1, done = 0; !done; n++) {
+        struct err e = {0};
+        struct gguf *g = open_with_mtp("qwen35moe");
+        mem_fail_at(n);
+        enum status st = legacy_translate_mtp(g, &e);
+        mem_fail_at(0);
+        done = st == ST_OK;
+        if (!done) assert_int_equal(st, ST_NO_MEMORY);
+        gguf_close(g);
+    }
 }
 
 static void test_clashing_names_are_refused(void **state) {
@@ -512,6 +619,8 @@ int main(void) {
         cmocka_unit_test(test_nemotron),
         cmocka_unit_test(test_nemotron_omni),
         cmocka_unit_test(test_nemotron_latents),
+        cmocka_unit_test(test_further_tokens),
+        cmocka_unit_test(test_further_tokens_refused),
         cmocka_unit_test(test_glmocr),
         cmocka_unit_test(test_bert_charsmap),
         cmocka_unit_test(test_no_memory),

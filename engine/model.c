@@ -435,6 +435,7 @@ static enum status load(struct model **out, struct gguf *g, struct device *dev, 
     m->dev = dev;
     m->wants_mtp = mtp;
     enum status st = legacy_translate(g, e);
+    if (st == ST_OK && mtp) st = legacy_translate_mtp(g, e);
     if (st == ST_OK) st = find_arch(m, e);
     if (st == ST_OK) st = hparams_load(m, e);
     if (st == ST_OK) st = load_tensors(m, e);

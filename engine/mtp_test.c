@@ -4,13 +4,18 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/mem.h"
 #include "engine/cria.h"
 #include "engine/engine_impl.h"
+#include "engine/file/gguf_edit.h"
+#include "engine/file/gguf_write.h"
 
 static const char *const models[] = {"golden/mtp/qwen35/model.gguf",
                                      "golden/mtp/deepseek2/model.gguf"};
@@ -185,6 +190,92 @@ static void test_large_images(void **state) {
     mem_free(rows);
 }
 
+/* ---- files of older layouts ---- */
+
+static void rename_to(struct gguf *g, const char *today, const char *old) {
+    struct err e = {0};
+    if (gguf_edit_tensor_names(g, today, old, &e) != ST_OK) fail_msg("%s", e.msg);
+}
+
+/* What a norm's weight lacks in them; exact, as the weights are near 1. */
+static void take_one(struct gguf *g, const char *weight) {
+    struct err e = {0};
+    assert_non_null(gguf_find_tensor(g, weight));
+    if (gguf_edit_add(g, weight, -1, &e) != ST_OK) fail_msg("%s", e.msg);
+}
+
+/* The same model as older files have it. */
+static void make_old(struct gguf *g) {
+    static const char *const names[][2] = {{"nextn.eh_proj", "mtp.fc"},
+                                           {"nextn.enorm", "mtp.pre_fc_norm_embedding"},
+                                           {"nextn.hnorm", "mtp.pre_fc_norm_hidden"},
+                                           {"nextn.shared_head_norm", "mtp.norm"}};
+    static const char *const norms[] = {"mtp.layers.0.attn_norm.weight",
+                                        "mtp.layers.0.attn_q_norm.weight",
+                                        "mtp.layers.0.attn_k_norm.weight",
+                                        "mtp.layers.0.post_attention_norm.weight",
+                                        "mtp.pre_fc_norm_embedding.weight",
+                                        "mtp.pre_fc_norm_hidden.weight",
+                                        "mtp.norm.weight",
+                                        NULL};
+    uint32_t blocks;
+    char block[32], from[64];
+    assert_int_equal(gguf_get_u32(g, "qwen35.block_count", &blocks, NULL), ST_OK);
+    blocks--;
+    assert_int_equal(gguf_edit_u32(g, "qwen35.block_count", blocks, NULL), ST_OK);
+    assert_int_equal(gguf_edit_drop(g, "qwen35.nextn_predict_layers", NULL), ST_OK);
+    snprintf(block, sizeof block, "blk.%u.", blocks);
+    for (int i = 0; i < 4; i++) {
+        snprintf(from, sizeof from, "%s%s", block, names[i][0]);
+        rename_to(g, from, names[i][1]);
+    }
+    rename_to(g, block, "mtp.layers.0.");
+    for (int i = 0; norms[i] != NULL; i++) take_one(g, norms[i]);
+}
+
+static void save_gguf(const struct gguf *g, char path[64]) {
+    struct gguf_writer *w;
+    struct err e = {0};
+    strcpy(path, "/tmp/cria-mtp-XXXXXX");
+    close(mkstemp(path));
+    assert_int_equal(gguf_writer_new(&w, &e), ST_OK);
+    gguf_put_all(w, g);
+    gguf_add_tensors(w, g);
+    enum status st = gguf_write_file(w, path, &e);
+    if (st == ST_OK) st = gguf_write_tensors(w, g, &e);
+    if (st == ST_OK) st = gguf_write_finish(w, &e);
+    if (st != ST_OK) fail_msg("%s", e.msg);
+    gguf_writer_free(w);
+}
+
+static void test_older_layout(void **state) {
+    (void)state;
+    static struct results want, got;
+    char path[64];
+    token_id ids[N];
+    struct gguf *g;
+    struct err e = {0};
+    make_tokens(ids);
+    if (gguf_open(&g, models[0], &e) != ST_OK) fail_msg("%s", e.msg);
+    make_old(g);
+    save_gguf(g, path);
+    gguf_close(g);
+    for (int old = 0; old < 2; old++) {
+        struct cria_engine *eng = open_engine(old ? path : models[0], true, 64);
+        struct cria_timeline *tl = open_timeline(eng);
+        assert_int_equal(cria_engine_info(eng)->n_mtp, 1);
+        eval_last(tl, ids, N, old ? &got : &want);
+        cria_timeline_close(tl);
+        cria_engine_close(eng);
+    }
+    assert_memory_equal(&got, &want, sizeof got);
+    struct cria_engine *eng =
+        open_engine(path, false, 64); /* who does not ask gets the text model */
+    assert_int_equal(cria_engine_info(eng)->n_mtp, 0);
+    cria_engine_close(eng);
+    unlink(path);
+}
+
 static void test_open_without_memory(void **state) {
     (void)state;
     struct cria_engine_params p = cria_engine_default_params();
@@ -207,7 +298,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_rest_is_as_without), cmocka_unit_test(test_sequences_do_not_mix),
         cmocka_unit_test(test_models_without),         cmocka_unit_test(test_images),
-        cmocka_unit_test(test_large_images),           cmocka_unit_test(test_open_without_memory),
+        cmocka_unit_test(test_large_images),           cmocka_unit_test(test_older_layout),
+        cmocka_unit_test(test_open_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,6 +43,10 @@ struct gguf_str { /* borrowed from the mapping; no NUL behind it; may contain NU
 static inline bool gguf_str_is(struct gguf_str s, const char *text) {
     return s.len == strlen(text) && memcmp(s.ptr, text, s.len) == 0;
 }
+static inline bool gguf_str_ends(struct gguf_str s, const char *end) {
+    const size_t n = strlen(end);
+    return s.len >= n && memcmp(s.ptr + s.len - n, end, n) == 0;
+}
 
 struct gguf_kv {
     struct gguf_str key;

@@ -2,6 +2,7 @@
 #include "engine/file/gguf_edit.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -340,6 +341,52 @@ enum status gguf_edit_stack(struct gguf *g, const char *first, const char *secon
     b->dim[1] += a->dim[1];
     b->size += a->size;
     b->data = data;
+    return ST_OK;
+}
+
+enum status gguf_edit_add(struct gguf *g, const char *name, float x, struct err *e) {
+    enum status st = gguf_edit_decode(g, name, e);
+    const struct gguf_tensor *found = find_tensor(g, name);
+    float *sum;
+    if (st != ST_OK || found == NULL) return st;
+    const struct gguf_tensor t = *found;
+    st = gguf_edit_floats(g, name, t.n_dims, t.dim, &sum, e);
+    if (st != ST_OK) return st;
+    memcpy(sum, t.data, t.size);
+    for (size_t i = 0; i < t.size / sizeof *sum; i++) sum[i] += x;
+    return ST_OK;
+}
+
+/* The i-th part of a tensor to be joined, or NULL. */
+static const struct gguf_tensor *find_part(struct gguf *g, const char *before, size_t i,
+                                           const char *behind) {
+    char name[160];
+    snprintf(name, sizeof name, "%s%zu%s", before, i, behind);
+    return find_tensor(g, name);
+}
+
+enum status gguf_edit_join(struct gguf *g, const char *before, const char *behind, const char *name,
+                           struct err *e) {
+    const struct gguf_tensor *part = find_part(g, before, 0, behind);
+    if (part == NULL || part->n_dims > 2) return ST_OK;
+    struct gguf_tensor joined = *part, *t;
+    size_t n = 1;
+    for (; (part = find_part(g, before, n, behind)) != NULL; n++)
+        if (part->type != joined.type || memcmp(part->dim, joined.dim, sizeof joined.dim) != 0)
+            return err_set(e, ST_FORMAT, "tensors '%s0%s' and '%.*s' do not go together", before,
+                           behind, (int)part->name.len, part->name.ptr);
+    unsigned char *data = arena_alloc(&g->edits, n * joined.size); /* all of them are in the file */
+    if (data == NULL) return err_no_memory(e);
+    for (size_t i = 0; i < n; i++)
+        memcpy(data + i * joined.size, find_part(g, before, i, behind)->data, joined.size);
+    enum status st = take_tensor(g, name, &t, e);
+    if (st != ST_OK) return st;
+    joined.name = t->name;
+    joined.n_dims = 3;
+    joined.dim[2] = (int64_t)n;
+    joined.size *= n;
+    joined.data = data;
+    *t = joined;
     return ST_OK;
 }
 

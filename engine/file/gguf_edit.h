@@ -46,6 +46,13 @@ enum status gguf_edit_decode(struct gguf *g, const char *name, struct err *e);
 /* The rows of `first` come in front of those of `second`, under the name of `second`; nothing if
  * one is not there. ST_FORMAT: rows of other types or lengths. */
 enum status gguf_edit_stack(struct gguf *g, const char *first, const char *second, struct err *e);
+/* Every element gets x added, and the tensor becomes f32; nothing if there is none.
+ * ST_UNSUPPORTED as above. */
+enum status gguf_edit_add(struct gguf *g, const char *name, float x, struct err *e);
+/* The matrices <before>0<behind>, <before>1<behind> and so on become those of one tensor, copied;
+ * nothing if there is no first one. ST_FORMAT: other types or shapes. */
+enum status gguf_edit_join(struct gguf *g, const char *before, const char *behind, const char *name,
+                           struct err *e);
 /* Row i of a matrix becomes the old row from(i, arg), which is asserted to exist; nothing if there
  * is no such tensor. */
 typedef uint64_t gguf_row_fn(uint64_t i, const void *arg);
