@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "engine/model.h"
 
@@ -192,15 +193,32 @@ enum status adapter_add(struct model *m, struct gguf *g, struct err *e) {
     return st;
 }
 
-enum status adapters_check_used(const struct model *m, struct err *e) {
-    for (size_t i = 0; i < m->adapters.n_deltas; i++) {
-        const struct delta *d = &m->adapters.delta[i];
-        if (d->used || !model_has_tensor(m, d->base)) continue; /* or of a part that never runs */
-        return err_set(e, ST_UNSUPPORTED,
-                       "LoRA tensor '%s': the model has no product with this weight that an "
-                       "adapter can change",
-                       d->base);
+/* Nothing is wrong with such an adapter: whoever trains all of a kind trains these, too. */
+static void warn_unused(const struct adapters *a, uint32_t adapter) {
+    const char *first = NULL;
+    char others[40] = "";
+    uint32_t n = 0;
+    for (size_t i = 0; i < a->n_deltas; i++) {
+        const struct delta *d = &a->delta[i];
+        if (d->used || d->adapter != adapter) continue;
+        if (n++ == 0) first = d->base;
     }
+    if (n > 1) snprintf(others, sizeof others, " (and %" PRIu32 " more)", n - 1);
+    if (n != 0)
+        log_warn("adapter",
+                 "%s: LoRA tensor '%s'%s has no effect: the model has no product with it",
+                 gguf_label(a->gguf[adapter]), first, others);
+}
+
+enum status adapters_check_used(const struct model *m, struct err *e) {
+    const struct adapters *a = &m->adapters;
+    for (size_t i = 0; i < a->n_deltas; i++)
+        if (a->delta[i].missed)
+            return err_set(e, ST_UNSUPPORTED,
+                           "%s: LoRA tensor '%s': products with a matrix for each head cannot be "
+                           "changed by an adapter",
+                           gguf_label(a->gguf[a->delta[i].adapter]), a->delta[i].base);
+    for (uint32_t i = 0; i < a->n; i++) warn_unused(a, i);
     return ST_OK;
 }
 

@@ -33,8 +33,8 @@ struct adapters {                    /* zeroed: none */
 /* Takes g (closed on failure too), a LoRA adapter of this model; it gets the next number.
  * ST_FORMAT, ST_UNSUPPORTED, ST_LIMIT; messages name file and tensor (spec/models/lora-mtp.md). */
 enum status adapter_add(struct model *m, struct gguf *g, struct err *e);
-/* Behind recording: nothing that an adapter changes was left out. ST_UNSUPPORTED names the tensor.
- */
+/* Behind recording: no product goes without its change (ST_UNSUPPORTED names the tensor). What
+ * changes nothing, since no product has its weight, is told in the log. */
 enum status adapters_check_used(const struct model *m, struct err *e);
 void adapters_close(struct adapters *a);
 

@@ -190,18 +190,62 @@ static void test_norms_are_ignored(void **state) {
     device_close(&dev);
 }
 
-/* A change that would have no effect is an error, not a surprise. */
+/* What try_file says to the log, too. */
+static enum status try_listening(struct device *dev, const char *base, const struct file *f,
+                                 char *out, size_t room, struct err *e) {
+    int end[2];
+    assert_int_equal(pipe(end), 0);
+    const int saved = dup(STDERR_FILENO);
+    dup2(end[1], STDERR_FILENO);
+    close(end[1]);
+    const enum status st = try_file(dev, base, f, e);
+    dup2(saved, STDERR_FILENO); /* nobody writes any more */
+    close(saved);
+    const ssize_t n = read(end[0], out, room - 1);
+    out[n > 0 ? n : 0] = '\0';
+    close(end[0]);
+    return st;
+}
+
+/* A change that has no effect is told: whoever trains all of a kind trains these, too. */
 static void test_weights_that_nothing_is_multiplied_with(void **state) {
     (void)state;
     const struct file f = {.type = "adapter",
                            .arch = "mamba",
                            .kind = "lora",
-                           .tensor = {PAIR("blk.0.ssm_conv1d.weight", 4, 2, 128, DT_F32)}};
+                           .tensor = {PAIR("blk.0.ssm_conv1d.weight", 4, 2, 128, DT_F32),
+                                      PAIR("blk.1.ssm_conv1d.weight", 4, 2, 128, DT_F32),
+                                      PAIR("blk.1.ssm_out.weight", 128, 2, 64, DT_F32)}};
+    const struct file used = {GOOD, .tensor = {PAIR("blk.0.attn_q.weight", 64, 2, 64, DT_F32)}};
+    char said[512];
     struct device dev;
     struct err e = {0};
     assert_int_equal(device_open(&dev, "ref", NULL, &e), ST_OK);
-    assert_int_equal(try_file(&dev, "golden/models/mamba/model.gguf", &f, &e), ST_UNSUPPORTED);
-    assert_non_null(strstr(e.msg, "LoRA tensor 'blk.0.ssm_conv1d.weight'"));
+    const enum status st =
+        try_listening(&dev, "golden/models/mamba/model.gguf", &f, said, sizeof said, &e);
+    if (st != ST_OK) fail_msg("%s", e.msg);
+    if (strstr(said, "level=WARN") == NULL ||
+        strstr(said, "a.gguf: LoRA tensor 'blk.0.ssm_conv1d.weight' (and 1 more)") == NULL)
+        fail_msg("%s", said);
+    assert_int_equal(try_listening(&dev, base_path, &used, said, sizeof said, &e), ST_OK);
+    assert_string_equal(said, "");
+    device_close(&dev);
+}
+
+/* A product that would go without its change is an error. */
+static void test_products_that_cannot_be_changed(void **state) {
+    (void)state;
+    const struct file f = {.type = "adapter",
+                           .arch = "deepseek2",
+                           .kind = "lora",
+                           .tensor = {{"blk.0.attn_k_b.weight.lora_a", 3, {16, 2, 4}, DT_F32},
+                                      {"blk.0.attn_k_b.weight.lora_b", 3, {2, 32, 4}, DT_F32}}};
+    struct device dev;
+    struct err e = {0};
+    assert_int_equal(device_open(&dev, "ref", NULL, &e), ST_OK);
+    assert_int_equal(try_file(&dev, "golden/models/deepseek2-v3/model.gguf", &f, &e),
+                     ST_UNSUPPORTED);
+    assert_non_null(strstr(e.msg, "a.gguf: LoRA tensor 'blk.0.attn_k_b.weight'"));
     device_close(&dev);
 }
 
@@ -498,6 +542,7 @@ int main(void) {
         cmocka_unit_test(test_wrong_files),
         cmocka_unit_test(test_norms_are_ignored),
         cmocka_unit_test(test_weights_that_nothing_is_multiplied_with),
+        cmocka_unit_test(test_products_that_cannot_be_changed),
         cmocka_unit_test(test_without_memory),
         cmocka_unit_test(test_several_add_up),
         cmocka_unit_test(test_requests_with_different_adapters),

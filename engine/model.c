@@ -388,26 +388,6 @@ static enum status load_tensors(struct model *m, struct err *e) {
     return st == ST_OK ? check_head(m, e) : st;
 }
 
-static bool has_among(const struct model *m, const struct layer *l, uint32_t il, const char *name) {
-    const struct tensor_spec *s = l != NULL ? m->arch->blocks : m->arch->globals;
-    const char *base = l != NULL ? (const char *)l : (const char *)m;
-    char full[TENSOR_NAME];
-    for (; s->name != NULL; s++) {
-        full_name(m, l != NULL, il, s->name, full);
-        if (strcmp(full, name) == 0 &&
-            *(const struct tensor *const *)(const void *)(base + s->offset) != NULL)
-            return true;
-    }
-    return false;
-}
-
-bool model_has_tensor(const struct model *m, const char *name) {
-    bool has = has_among(m, NULL, 0, name);
-    for (uint32_t il = 0; !has && il < m->hp.n_layer + m->hp.n_mtp; il++)
-        has = has_among(m, &m->layers[il], il, name);
-    return has;
-}
-
 /* ---- the whole ---------------------------------------------------------------------------------
  */
 

@@ -273,7 +273,6 @@ void model_free(struct model *m); /* NULL is fine */
  * model. vector: copied, F32 (ST_UNSUPPORTED else). */
 enum status model_make_tensor(struct model *m, const struct gguf_tensor *g, const char *name,
                               bool vector, struct tensor **out, struct err *e);
-bool model_has_tensor(const struct model *m, const char *name); /* it was loaded */
 
 enum pooling { POOLING_NONE, POOLING_MEAN, POOLING_CLS, POOLING_LAST, POOLING_RANK };
 

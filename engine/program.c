@@ -376,6 +376,7 @@ val p_heads_mm(struct recorder *p, const char *name, val x, const struct tensor 
     op->w[0] = w;
     op->p.heads_mm.n_head = n_head;
     op->p.heads_mm.tail = tail;
+    for (struct delta *d = deltas_of(p, w); d != NULL; d = next_delta(p, d)) d->missed = true;
     assert(p->failed || value_of(p, x)->width == n_head * ((uint32_t)w->dim[0] + tail));
     return y;
 }

@@ -22,6 +22,7 @@ struct delta {
     float scale;
     bool embeds; /* a table's rows are changed: a is {rank, rows} */
     bool used;   /* some op has it */
+    bool missed; /* some product has the weight without it */
 };
 
 struct recorder {
