@@ -11,8 +11,12 @@ enum { MAX_FILE = 64 << 20 }; /* bytes of an image file, the decoder's limit, to
 
 /* ---- reading ---- */
 
+static bool is_cancelled(void *cancel) { return cancel_fired(cancel); }
+
+/* c may be NULL. */
 static enum status read_one(struct cria_vision *v, const json *source, uint64_t domain,
-                            const struct cria_encoded **out, struct err *e) {
+                            struct cancel *c, const struct cria_encoded **out, struct err *e) {
+    const struct cria_vision_stop stop = {is_cancelled, c};
     struct buf file = {0};
     struct picture picture = {0};
     size_t len = 0, bad;
@@ -27,7 +31,7 @@ static enum status read_one(struct cria_vision *v, const json *source, uint64_t 
         st = err_no_memory(e);
     if (st == ST_OK) st = picture_decode(file.data, file.len, NULL, &picture, e);
     buf_free(&file);
-    if (st == ST_OK) st = cria_vision_encode(v, &picture, domain, out, e);
+    if (st == ST_OK) st = cria_vision_encode(v, &picture, domain, c != NULL ? &stop : NULL, out, e);
     picture_free(&picture);
     return st;
 }
@@ -41,8 +45,9 @@ enum status pictures_read(struct pictures *p, struct cria_vision *v, const json 
     for (p->n = 0; p->n < n; p->n++) {
         struct err why = {.code = ST_OK};
         if (c != NULL && cancel_fired(c)) return err_set(e, ST_CANCELLED, "request canceled");
-        const enum status st = read_one(v, source[p->n], domain, &p->encoded[p->n], &why);
-        if (st == ST_NO_MEMORY || st == ST_CANCELLED || st == ST_INTERNAL)
+        const enum status st = read_one(v, source[p->n], domain, c, &p->encoded[p->n], &why);
+        if (st == ST_CANCELLED) return err_set(e, ST_CANCELLED, "request canceled");
+        if (st == ST_NO_MEMORY || st == ST_INTERNAL)
             return err_set(e, st, "image %zu: %s", p->n + 1, why.msg);
         if (st != ST_OK) return err_set(e, ST_INVALID, "image %zu: %s", p->n + 1, why.msg);
     }

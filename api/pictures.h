@@ -25,8 +25,8 @@ struct pictures {
 };
 
 /* Decodes and encodes base64 texts, for a domain (engine/cria.h). Errors name the image, counted
- * from 1: ST_INVALID for whatever is wrong with it, ST_LIMIT for too many; ST_CANCELLED if c (NULL:
- * none) has fired between two. *p is to be released in every case. */
+ * from 1: ST_INVALID for whatever is wrong with it, ST_LIMIT for too many; ST_CANCELLED soon after
+ * c (NULL: none) has fired. *p is to be released in every case. */
 enum status pictures_read(struct pictures *p, struct cria_vision *v, const json *const *source,
                           size_t n, uint64_t domain, struct cancel *c, struct err *e);
 /* The prompt's tokens; once per pictures_read. own_bos: as prompt_tokenize. */

@@ -165,6 +165,22 @@ static void test_errors(void **state) {
     pictures_release(&p);
 }
 
+static void test_cancelled(void **state) {
+    (void)state;
+    json *list = list_of((const char *const[]){"rgb.png"}, 1);
+    const json *source = json_first(list);
+    struct pictures p = {0};
+    struct cancel c;
+    struct err e = {0};
+    cancel_init(&c);
+    cancel_fire(&c);
+    assert_int_equal(pictures_read(&p, vision, &source, 1, 0, &c, &e), ST_CANCELLED);
+    assert_string_equal(e.msg, "request canceled");
+    pictures_release(&p);
+    cancel_destroy(&c);
+    json_free(list);
+}
+
 /* Answers "the [img-0] cat" and tells how much of the prompt was cached. */
 static token_id answer(const char *name, uint32_t *n_prompt, uint32_t *n_cached) {
     struct pictures p = {0};
@@ -215,6 +231,7 @@ static void test_prefix_cache(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_places), cmocka_unit_test(test_errors),
+                                       cmocka_unit_test(test_cancelled),
                                        cmocka_unit_test(test_prefix_cache)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

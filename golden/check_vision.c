@@ -222,7 +222,7 @@ static void check_case(struct set *s, const json *one) {
     char *bytes = file != NULL ? check_read(s->c, s->dir, file, &size) : NULL;
     if (bytes == NULL || text == NULL) return;
     enum status st = picture_decode(bytes, size, NULL, &picture, &e);
-    if (st == ST_OK) st = cria_vision_encode(s->vision, &picture, 0, &enc, &e);
+    if (st == ST_OK) st = cria_vision_encode(s->vision, &picture, 0, NULL, &enc, &e);
     if (st == ST_OK) st = make_chunks(s, text, enc, &e);
     if (check_that(s->c, st == ST_OK, s->name, "%s: %s", file, e.msg) && check_chunks(s, one))
         check_logits(s, one);

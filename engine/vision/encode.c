@@ -81,8 +81,9 @@ static enum status take_results(const struct projector *p, const struct program 
     return st;
 }
 
-static void take(const struct device_turns *turns) {
-    if (turns != NULL) turns->take(turns->arg);
+static enum status take(const struct device_turns *turns, struct err *e) {
+    if (turns == NULL || turns->take(turns->arg)) return ST_OK;
+    return err_set(e, ST_CANCELLED, "nobody wants the picture any more");
 }
 static void give(const struct device_turns *turns) {
     if (turns != NULL) turns->give(turns->arg);
@@ -107,7 +108,7 @@ static enum status run_in_turns(const struct projector *p, const struct step *wh
         part.ops += first;
         part.n_ops = n;
         step.prog = &part;
-        take(turns);
+        if ((st = take(turns, e)) != ST_OK) break;
         st = p->dev->backend->run(p->dev, &step, e);
         give(turns);
     }
@@ -140,8 +141,8 @@ static enum status run(const struct projector *p, struct program *prog, struct k
                               .scratch = scratch};
     if (st == ST_OK) st = run_in_turns(p, &step, turns, e);
     if (st == ST_OK) st = gguf_check_whole(p->gguf, e);
+    if (st == ST_OK) st = take(turns, e);
     if (st == ST_OK) {
-        take(turns);
         st = take_results(p, prog, scratch, in->n, out, e);
         give(turns);
     }

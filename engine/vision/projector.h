@@ -206,12 +206,12 @@ val vit_mlp(struct recorder *r, val x, enum act act, struct weight a, struct wei
 
 /* Somebody else uses the device, too: it is taken for each part of the work and given back. */
 struct device_turns {
-    void (*take)(void *arg);
+    bool (*take)(void *arg); /* false: nothing was taken, the work is to be given up */
     void (*give)(void *arg);
     void *arg;
 };
 /* encode.c: the rows of a tile. *rows [*n_rows][n_out] is freed with mem_free. turns NULL: the
- * device is the caller's until the end. */
+ * device is the caller's until the end. ST_CANCELLED: given up. */
 enum status encode_tile(const struct projector *p, const struct picture *tile,
                         const struct device_turns *turns, float **rows, uint32_t *n_rows,
                         struct err *e);

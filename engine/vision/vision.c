@@ -199,16 +199,27 @@ static bool picture_key(const struct cria_vision *v, const struct picture *p, si
     return true;
 }
 
-/* Between the scheduler's steps. */
-static void take_device(void *eng) { step_enter(eng); }
-static void give_device(void *eng) {
-    pthread_mutex_unlock(&((struct cria_engine *)eng)->step_lock);
+/* The device between the scheduler's steps, while the picture is wanted. */
+struct sharing {
+    struct cria_engine *eng;
+    const struct cria_vision_stop *stop; /* may be NULL */
+};
+static bool take_device(void *arg) {
+    const struct sharing *s = arg;
+    if (s->stop != NULL && s->stop->cancelled(s->stop->arg)) return false;
+    step_enter(s->eng);
+    return true;
+}
+static void give_device(void *arg) {
+    pthread_mutex_unlock(&((const struct sharing *)arg)->eng->step_lock);
 }
 
 static enum status encode_image(struct cria_vision *v, const struct picture *tile, size_t number,
-                                struct cria_image *out, struct err *e) {
+                                const struct cria_vision_stop *stop, struct cria_image *out,
+                                struct err *e) {
     const struct projector *p = v->p;
-    const struct device_turns turns = {take_device, give_device, v->eng};
+    struct sharing sharing = {v->eng, stop};
+    const struct device_turns turns = {take_device, give_device, &sharing};
     float *rows;
     uint32_t n;
     if (!picture_key(v, tile, number, out->key)) return err_no_memory(e);
@@ -240,7 +251,8 @@ static const char *text_at(const struct cria_vision *v, const struct tiles *t, s
     return x->marks[i];
 }
 
-static enum status encode_tiles(struct cria_vision *v, const struct tiles *t, struct encoded *x,
+static enum status encode_tiles(struct cria_vision *v, const struct tiles *t,
+                                const struct cria_vision_stop *stop, struct encoded *x,
                                 struct err *e) {
     x->images = mem_zalloc(t->n, sizeof *x->images);
     x->parts = mem_zalloc(2 * t->n + 1, sizeof *x->parts);
@@ -250,7 +262,7 @@ static enum status encode_tiles(struct cria_vision *v, const struct tiles *t, st
     for (size_t i = 0; i < t->n; i++) {
         struct cria_image *image = &x->images[i];
         add_text(x, text_at(v, t, x, i));
-        enum status st = encode_image(v, &t->at[i], i, image, e);
+        enum status st = encode_image(v, &t->at[i], i, stop, image, e);
         if (st != ST_OK) return st;
         x->n_images++;
         x->pub.n_rows += image->n_rows;
@@ -261,7 +273,8 @@ static enum status encode_tiles(struct cria_vision *v, const struct tiles *t, st
 }
 
 enum status cria_vision_encode(struct cria_vision *v, const struct picture *p, uint64_t domain,
-                               const struct cria_encoded **out, struct err *e) {
+                               const struct cria_vision_stop *stop, const struct cria_encoded **out,
+                               struct err *e) {
     unsigned char key[DIGEST_BYTES];
     struct tiles tiles = {0};
     if (p->w < 1 || p->h < 1) return err_set(e, ST_INVALID, "the picture is empty");
@@ -277,7 +290,7 @@ enum status cria_vision_encode(struct cria_vision *v, const struct picture *p, u
     x->domain = domain;
     x->users = 1;
     enum status st = preprocess(v->p, p, &tiles, e);
-    if (st == ST_OK) st = encode_tiles(v, &tiles, x, e);
+    if (st == ST_OK) st = encode_tiles(v, &tiles, stop, x, e);
     tiles_free(&tiles);
     if (st != ST_OK) {
         encoded_free(x);

@@ -12,7 +12,7 @@
  * text is tokenised on its own; the vocabulary's BOS stands at the very beginning only.
  *
  *     cria_vision_open(&v, eng, "mmproj.gguf", NULL, &e);
- *     cria_vision_encode(v, &picture, &enc, &e);        // from any thread
+ *     cria_vision_encode(v, &picture, 0, NULL, &enc, &e); // from any thread
  *     for (size_t i = 0; i < enc->n_parts; i++)
  *         if (enc->parts[i].text != NULL) vocab_encode(... with specials ...);
  *         else { ids += CRIA_TOKEN_IMAGE; images += enc->parts[i].image; }
@@ -81,9 +81,16 @@ struct cria_encoded { /* immutable; counted: released by whoever got it */
 };
 /* Encodes a picture for a domain (cria.h: only who is of the same finds it kept); *out is to be
  * released, and stays valid until then (also for generations that use its images: release after
- * cria_generation_free). Same pixels, same rows, to the bit. */
+ * cria_generation_free). Same pixels, same rows, to the bit.
+ * stop: asked every few milliseconds, in the caller's thread, whether somebody still wants it;
+ * NULL: it is never given up. ST_CANCELLED: given up, and nothing is left of it. */
+struct cria_vision_stop {
+    bool (*cancelled)(void *arg);
+    void *arg;
+};
 enum status cria_vision_encode(struct cria_vision *v, const struct picture *p, uint64_t domain,
-                               const struct cria_encoded **out, struct err *e);
+                               const struct cria_vision_stop *stop, const struct cria_encoded **out,
+                               struct err *e);
 void cria_encoded_release(struct cria_vision *v, const struct cria_encoded *enc); /* NULL is fine */
 
 #endif

@@ -35,7 +35,7 @@ static const struct cria_encoded *encode(struct cria_vision *v, int w, int h, un
     struct picture p = make_picture(w, h, seed);
     const struct cria_encoded *enc;
     struct err e = {0};
-    if (cria_vision_encode(v, &p, 0, &enc, &e) != ST_OK) fail_msg("%s", e.msg);
+    if (cria_vision_encode(v, &p, 0, NULL, &enc, &e) != ST_OK) fail_msg("%s", e.msg);
     picture_free(&p);
     return enc;
 }
@@ -106,13 +106,14 @@ struct watched { /* a generation, looked at whenever the encoder has the device 
     struct cria_generation *g;
     size_t first, last, n_turns;
 };
-static void take_and_look(void *arg) {
+static bool take_and_look(void *arg) {
     struct watched *w = arg;
     struct err e;
     step_enter(w->eng);
     if (w->n_turns == 0) OK(cria_generation_start(&w->g, w->eng, w->r, &e));
     cria_generation_tokens(w->g, &w->last); /* no step runs now */
     if (w->n_turns++ == 0) w->first = w->last;
+    return true;
 }
 static void give_back(void *arg) {
     struct watched *w = arg;
@@ -154,6 +155,41 @@ static void test_text_goes_on(void **state) {
     mem_free(rows[1]);
     picture_free(&picture);
     projector_free(p);
+    cria_engine_close(eng);
+}
+
+static bool out_of_patience(void *arg) { return (*(int *)arg)-- == 0; }
+
+/* A picture that nobody wants any more is given up at any turn; the next one knows nothing of it.
+ */
+static void test_given_up(void **state) {
+    (void)state;
+    struct cria_engine *eng = open_engine(qwen3vl, 64, 16);
+    struct cria_vision *v = open_vision(eng, "qwen3vl"), *fresh = open_vision(eng, "qwen3vl");
+    const struct cria_encoded *enc = NULL, *want = encode(fresh, 256, 256, 5);
+    struct picture p = make_picture(256, 256, 5);
+    struct err e = {0};
+    const long live = mem_live();
+    enum status st = ST_CANCELLED;
+    int turns = 0;
+    for (; st == ST_CANCELLED; turns++) {
+        int patience = turns;
+        st = cria_vision_encode(v, &p, 0, &(struct cria_vision_stop){out_of_patience, &patience},
+                                &enc, &e);
+        if (st != ST_CANCELLED) continue;
+        assert_int_equal(mem_live(), live);
+        assert_int_equal(patience, -1); /* not asked again */
+    }
+    assert_int_equal(st, ST_OK);
+    assert_true(turns > 4);
+    const struct cria_image *a = first_image(enc), *b = first_image(want);
+    assert_int_equal(a->n_rows, b->n_rows);
+    assert_memory_equal(a->rows, b->rows, (size_t)a->n_rows * a->n_out * sizeof *a->rows);
+    picture_free(&p);
+    cria_encoded_release(v, enc);
+    cria_encoded_release(fresh, want);
+    cria_vision_close(v);
+    cria_vision_close(fresh);
     cria_engine_close(eng);
 }
 
@@ -222,7 +258,7 @@ static void sec_S_LC_8_pictures_of_another_domain(void **state) {
     const uint64_t domain[] = {7, 8, 7, 8};
     const struct cria_encoded *x[4];
     for (int i = 0; i < 4; i++)
-        assert_int_equal(cria_vision_encode(v, &p, domain[i], &x[i], NULL), ST_OK);
+        assert_int_equal(cria_vision_encode(v, &p, domain[i], NULL, &x[i], NULL), ST_OK);
     assert_ptr_not_equal(x[0], x[1]);
     assert_ptr_equal(x[0], x[2]);
     assert_ptr_equal(x[1], x[3]);
@@ -318,7 +354,7 @@ static void test_failing_allocations(void **state) {
         struct err e = {0};
         mem_fail_at(n);
         enum status st = cria_vision_open(&v, eng, GOLDEN "qwen3vl/mmproj.gguf", NULL, &e);
-        if (st == ST_OK) st = cria_vision_encode(v, &p, 0, &enc, &e);
+        if (st == ST_OK) st = cria_vision_encode(v, &p, 0, NULL, &enc, &e);
         mem_fail_at(0);
         done = st == ST_OK;
         if (!done) assert_int_equal(st, ST_NO_MEMORY);
@@ -499,6 +535,7 @@ static void sec_mllama_arrays(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text_goes_on),
+        cmocka_unit_test(test_given_up),
         cmocka_unit_test(test_prefix_and_company),
         cmocka_unit_test(test_shift),
         cmocka_unit_test(test_encoding_repeats),
