@@ -66,45 +66,7 @@ static enum status check_request(const struct store_create_spec *s, struct err *
     return create_check_values(s, e);
 }
 
-/* ---- layers and status items ---- */
-
-enum status create_say(struct creation *c, const char *status) {
-    bool go_on = c->progress == NULL || c->progress(c->progress_arg, status, "", 0, 0);
-    return go_on ? ST_OK : err_set(c->e, ST_CANCELLED, "request canceled");
-}
-
-enum status create_add(struct creation *c, enum layer_kind kind, const char *media_type,
-                       const struct store_layer *info, const void *data) {
-    if (c->n_layers == c->cap) {
-        size_t cap = c->cap != 0 ? c->cap * 2 : 8;
-        struct new_layer *grown = mem_grow(c->layers, cap, sizeof *grown);
-        if (grown == NULL) return err_no_memory(c->e);
-        c->layers = grown;
-        c->cap = cap;
-    }
-    struct new_layer *l = &c->layers[c->n_layers++];
-    *l = (struct new_layer){.info = *info, .kind = kind, .data = data};
-    l->info.media_type = media_type;
-    if (data == NULL) hold_blob(c->store, &c->holds, info->digest, NULL); /* missing: told later */
-    return ST_OK;
-}
-
-enum status create_add_data(struct creation *c, enum layer_kind kind, const void *data, size_t n) {
-    char hex[DIGEST_HEX + 1];
-    struct store_layer info = {.size = n, .from = "", .name = ""};
-    enum status st = digest_of(data, n, hex, c->e);
-    if (st != ST_OK) return st;
-    info.digest = arena_printf(&c->arena, "sha256:%s", hex);
-    if (info.digest == NULL) return err_no_memory(c->e);
-    return create_add(c, kind, layer_media_type(kind), &info, data);
-}
-
-void create_remove(struct creation *c, enum layer_kind kind) {
-    size_t kept = 0;
-    for (size_t i = 0; i < c->n_layers; i++)
-        if (c->layers[i].kind != kind) c->layers[kept++] = c->layers[i];
-    c->n_layers = kept;
-}
+/* ---- writing ---- */
 
 static enum status say_layers(struct creation *c) {
     enum status st = ST_OK;
@@ -120,8 +82,6 @@ static enum status say_layers(struct creation *c) {
     }
     return st;
 }
-
-/* ---- writing ---- */
 
 struct output {
     struct buf config, manifest;
@@ -206,14 +166,6 @@ static enum status publish(struct creation *c) {
 }
 
 /* ---- blobs made on the way ---- */
-
-void create_drop_blob(struct creation *c, const struct store_layer *layer) {
-    int token;
-    hold_release(&c->holds, layer->digest);
-    if (store_lock(c->store, &token, NULL) != ST_OK) return; /* prune will find it */
-    prune_layers(c->store, layer, 1);
-    store_unlock(c->store, token);
-}
 
 static void drop_made_blobs(struct creation *c) {
     for (size_t i = 0; i < c->n_layers && prune_allowed(); i++)

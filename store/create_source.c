@@ -22,12 +22,6 @@ static bool ends_with(const char *s, const char *end) {
     return n >= m && strcmp(s + n - m, end) == 0;
 }
 
-/* `open PATH: no such file or directory` of a blob is a failure of the store, not of a look-up. */
-static enum status missing_blob(struct err *e, enum status st) {
-    if (st == ST_NOT_FOUND && e != NULL) e->code = ST_IO;
-    return st == ST_NOT_FOUND ? ST_IO : st;
-}
-
 static enum status kind_by_content(struct creation *c, const char *digest, enum file_kind *kind) {
     unsigned char head[9] = {0};
     struct err why;
@@ -84,92 +78,6 @@ static enum status kind_of_files(struct creation *c, const struct store_file *f,
 
 /* ---- GGUF files ---- */
 
-static bool str_is(struct gguf_str s, const char *text) {
-    return s.len == strlen(text) && memcmp(s.ptr, text, s.len) == 0;
-}
-
-static enum layer_kind kind_of_gguf(const struct gguf *g) {
-    struct gguf_str type = {.ptr = "", .len = 0}, arch = type;
-    gguf_get_str(g, "general.type", &type, NULL);
-    gguf_get_str(g, "general.architecture", &arch, NULL);
-    if (str_is(type, "adapter")) return LAYER_ADAPTER;
-    if (str_is(type, "mmproj") || str_is(type, "projector") || str_is(arch, "clip"))
-        return LAYER_PROJECTOR;
-    return LAYER_MODEL;
-}
-
-/* Notes in the config what a model's GGUF says; of a projector's only the family. */
-static enum status note_gguf(struct creation *c, enum layer_kind kind, const struct gguf *g) {
-    struct gguf_str arch = {.ptr = "", .len = 0};
-    if (kind != LAYER_MODEL && kind != LAYER_PROJECTOR) return ST_OK;
-    gguf_get_str(g, "general.architecture", &arch, NULL);
-    const char *family = arena_strndup(&c->arena, arch.ptr, arch.len);
-    if (family == NULL) return err_no_memory(c->e);
-    if (kind == LAYER_PROJECTOR) return config_add_family(&c->config, family, &c->arena, c->e);
-    c->arch = family;
-    return config_from_gguf(&c->config, g, &c->arena, c->e);
-}
-
-/* The Go template that fits the model's own one; only for models that get none otherwise. */
-static enum status detect_template(struct creation *c, const struct gguf *g) {
-    const struct store_create_spec *s = c->spec;
-    const char *name = "", *params = NULL;
-    if (s->detect_template == NULL || (s->template != NULL && *s->template != '\0')) return ST_OK;
-    const char *text = s->detect_template(s->hook_arg, g, &name, &params);
-    if (text == NULL) return ST_OK;
-    char status[128];
-    snprintf(status, sizeof status, "using autodetected template %s", name);
-    enum status st = create_say(c, status);
-    if (st != ST_OK) return st;
-    create_remove(c, LAYER_TEMPLATE);
-    const char *copy = arena_strndup(&c->arena, text, strlen(text));
-    if (copy == NULL) return err_no_memory(c->e);
-    st = create_add_data(c, LAYER_TEMPLATE, copy, strlen(copy));
-    if (st != ST_OK || params == NULL) return st;
-    json_free(c->params);
-    c->params = json_parse(params, strlen(params), &json_default_limits, NULL, c->e);
-    c->params_changed = true;
-    return c->params != NULL ? create_check_params(c->params, c->e) : c->e->code;
-}
-
-/* Uses one opened GGUF: as what it is, or as `forced` if that is not LAYER_UNKNOWN. */
-static enum status use_gguf(struct creation *c, const char *digest, enum layer_kind forced,
-                            bool made, const struct gguf *g) {
-    struct store_layer info = {.size = gguf_file_size(g), .from = "", .name = ""};
-    enum layer_kind kind = forced != LAYER_UNKNOWN ? forced : kind_of_gguf(g);
-    info.digest = arena_strndup(&c->arena, digest, strlen(digest));
-    if (info.digest == NULL) return err_no_memory(c->e);
-    enum status st = create_add(c, kind, layer_media_type(kind), &info, NULL);
-    if (st == ST_OK) c->layers[c->n_layers - 1].made = made;
-    if (st == ST_OK) st = note_gguf(c, kind, g);
-    if (st == ST_OK && kind == LAYER_MODEL) st = create_say(c, "verifying conversion");
-    if (st == ST_OK && kind == LAYER_MODEL) st = detect_template(c, g);
-    return st;
-}
-
-/* Opens the GGUF of a blob; label is how messages call it. */
-static enum status open_blob(struct creation *c, const char *digest, const char *label,
-                             struct os_map *map, struct gguf **g) {
-    char path[PATH_ROOM];
-    enum status st = blob_path(c->store, digest, path, c->e);
-    if (st == ST_OK) st = missing_blob(c->e, os_map_open(map, path, c->e));
-    if (st != ST_OK) return st;
-    if (map->size < 4 || memcmp(map->data, "GGUF", 4) != 0)
-        return err_set(c->e, ST_INVALID, "supplied file was not in GGUF format");
-    return gguf_open_memory(g, map->data, map->size, label, c->e);
-}
-
-enum status create_use_blob(struct creation *c, const char *digest, const char *label,
-                            enum layer_kind forced) {
-    struct os_map map = {0};
-    struct gguf *g = NULL;
-    enum status st = open_blob(c, digest, label, &map, &g);
-    if (st == ST_OK) st = use_gguf(c, digest, forced, true, g);
-    gguf_close(g);
-    os_map_close(&map);
-    return st;
-}
-
 static bool is_part(const struct gguf *g) {
     int64_t parts = 0;
     return gguf_get_i64(g, "split.count", &parts, NULL) == ST_OK && parts > 1;
@@ -184,16 +92,16 @@ static enum status parse_gguf(struct creation *c, const struct store_file *f, si
     bool made = false;
     enum status st = create_say(c, "parsing GGUF");
     if (st == ST_OK) st = store_digest_parse(f[i].digest, digest, c->e);
-    if (st == ST_OK) st = open_blob(c, digest, f[i].path, &map, &g);
+    if (st == ST_OK) st = create_open_blob(c, digest, f[i].path, &map, &g);
     if (st == ST_OK && is_part(g)) {
         gguf_close(g);
         g = NULL;
         os_map_close(&map);
         made = true;
         st = create_merge(c, f, n, i, used, digest);
-        if (st == ST_OK) st = open_blob(c, digest, f[i].path, &map, &g);
+        if (st == ST_OK) st = create_open_blob(c, digest, f[i].path, &map, &g);
     }
-    if (st == ST_OK) st = use_gguf(c, digest, forced, made, g);
+    if (st == ST_OK) st = create_use_gguf(c, digest, forced, made, g);
     gguf_close(g);
     os_map_close(&map);
     return st;
@@ -249,9 +157,9 @@ static enum status note_inherited(struct creation *c, enum layer_kind kind,
     if (data != NULL)
         st = gguf_open_memory(&g, data, (size_t)l->size, l->digest, c->e);
     else
-        st = missing_blob(c->e, gguf_open(&g, path, c->e));
+        st = create_missing_blob(c->e, gguf_open(&g, path, c->e));
     if (st != ST_OK) return st;
-    st = note_gguf(c, kind, g);
+    st = create_note_gguf(c, kind, g);
     gguf_close(g);
     return st;
 }
@@ -261,10 +169,8 @@ static enum status inherit_params(struct creation *c, const struct store_layer *
     struct store_text text = {.ptr = data, .len = (size_t)l->size};
     enum status st = data != NULL ? ST_OK : blob_read(c->store, l->digest, &c->arena, &text, c->e);
     if (st != ST_OK) return st;
-    json_free(c->params);
-    c->params = json_parse(text.ptr, text.len, &json_default_limits, NULL, c->e);
-    if (c->params != NULL) st = create_check_params(c->params, c->e);
-    return c->params != NULL && st == ST_OK ? ST_OK : err_wrap(c->e, "layer %s", l->digest);
+    st = create_set_params(c, text.ptr, text.len);
+    return st == ST_OK ? ST_OK : err_wrap(c->e, "layer %s", l->digest);
 }
 
 static enum status inherit_layer(struct creation *c, const struct store_layer *l, const void *data,

@@ -51,9 +51,7 @@ static enum status open_shard(struct set *s, const struct store_file *f, struct 
     char path[PATH_ROOM];
     enum status st = blob_path(s->c->store, f->digest, path, s->c->e);
     if (st != ST_OK) return st;
-    st = gguf_open(g, path, s->c->e);
-    if (st == ST_NOT_FOUND) st = s->c->e->code = ST_IO; /* not a look-up that found nothing */
-    return st;
+    return create_missing_blob(s->c->e, gguf_open(g, path, s->c->e));
 }
 
 static enum status check_shard(struct set *s, const struct store_file *f, const struct gguf *g,

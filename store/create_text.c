@@ -98,14 +98,6 @@ static enum status check_param(const json *v, struct err *e) {
     return err_set(e, ST_INVALID, "option \"%s\" must be %s", json_key(v), want);
 }
 
-enum status create_check_params(const json *params, struct err *e) {
-    if (json_kind(params) != JSON_OBJECT && json_kind(params) != JSON_NULL)
-        return err_set(e, ST_INVALID, "parameters must be an object");
-    if (json_len(params) > CREATE_MAX_PARAMS)
-        return err_set(e, ST_LIMIT, "more than %d parameters", CREATE_MAX_PARAMS);
-    return ST_OK;
-}
-
 enum status create_check_values(const struct store_create_spec *s, struct err *e) {
     enum status st = check_quantize(s->quantize, e);
     if (st == ST_OK) st = create_check_params(s->parameters, e);
