@@ -117,11 +117,10 @@ void activities_cancel_all(struct activities *l) {
 
 bool activities_wait(struct activities *l, int64_t ns, bool until_cancelled) {
     const int64_t now = os_time_mono_ns(), end = ns > INT64_MAX - now ? INT64_MAX : now + ns;
-    const struct timespec until = {.tv_sec = end / 1000000000, .tv_nsec = end % 1000000000};
-    int late = 0;
+    bool late = false;
     pthread_mutex_lock(&l->mutex);
-    while (l->n > 0 && late == 0 && !(until_cancelled && l->ending))
-        late = pthread_cond_timedwait(&l->idle, &l->mutex, &until);
+    while (l->n > 0 && !late && !(until_cancelled && l->ending))
+        late = !os_cond_wait(&l->idle, &l->mutex, end);
     const bool none = l->n == 0;
     pthread_mutex_unlock(&l->mutex);
     return none;

@@ -116,15 +116,6 @@ static void unload(struct runner_pool *p, struct runner *r) {
     pthread_cond_broadcast(&p->changed);
 }
 
-static void wait_until(struct runner_pool *p, int64_t mono_ns) {
-    if (mono_ns == INT64_MAX) {
-        pthread_cond_wait(&p->changed, &p->mutex);
-        return;
-    }
-    struct timespec t = {.tv_sec = mono_ns / 1000000000, .tv_nsec = mono_ns % 1000000000};
-    pthread_cond_timedwait(&p->changed, &p->mutex, &t);
-}
-
 static void *unload_thread(void *arg) {
     struct runner_pool *p = arg;
     pthread_mutex_lock(&p->mutex);
@@ -142,7 +133,7 @@ static void *unload_thread(void *arg) {
         else if (p->closing)
             break;
         else
-            wait_until(p, next);
+            os_cond_wait(&p->changed, &p->mutex, next);
     }
     pthread_mutex_unlock(&p->mutex);
     return NULL;

@@ -170,6 +170,13 @@ void os_cond_init(pthread_cond_t *c) {
     pthread_cond_init(c, &attr);
     pthread_condattr_destroy(&attr);
 }
+
+bool os_cond_wait(pthread_cond_t *c, pthread_mutex_t *m, int64_t mono_ns) {
+    const struct timespec t = {.tv_sec = mono_ns / NS_PER_S, .tv_nsec = mono_ns % NS_PER_S};
+    if (mono_ns == INT64_MAX) return pthread_cond_wait(c, m) == 0;
+    return pthread_cond_timedwait(c, m, &t) == 0;
+}
+
 int64_t os_time_unix_ns(void) { return clock_ns(CLOCK_REALTIME); }
 double os_time_mono(void) { return (double)os_time_mono_ns() / NS_PER_S; }
 

@@ -78,6 +78,9 @@ enum status os_fsync_dir(int dir, const char *shown, struct err *e);
 double os_time_mono(void); /* seconds, never goes back */
 int64_t os_time_mono_ns(void);
 void os_cond_init(pthread_cond_t *c); /* its timed waits end by os_time_mono_ns() */
+/* Waits until then at most; false: it is then. INT64_MAX: for ever. Of one that os_cond_init made.
+ */
+bool os_cond_wait(pthread_cond_t *c, pthread_mutex_t *m, int64_t mono_ns);
 int64_t os_time_unix_ns(void);
 /* RFC 3339 with up to 9 decimals, trailing zeros dropped; UTC as "Z" or local time with offset. */
 void os_time_rfc3339(int64_t unix_ns, bool utc, char out[48]);

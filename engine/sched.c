@@ -699,13 +699,12 @@ static bool is_ready(const struct cria_generation *g) {
 
 /* Sleeps until the end of the generation, or (WAITS) a chunk; false: the time has come first. */
 static bool sleep_until(struct cria_generation *g, int64_t ns, enum reader reader) {
-    const struct timespec t = {ns / 1000000000, ns % 1000000000};
-    int late = 0;
+    bool late = false;
     g->reader = reader;
-    while (late == 0 && !(reader == READER_WAITS ? is_ready(g) : g->done))
-        late = pthread_cond_timedwait(&g->changed, &g->eng->sched->lock, &t);
+    while (!late && !(reader == READER_WAITS ? is_ready(g) : g->done))
+        late = !os_cond_wait(&g->changed, &g->eng->sched->lock, ns);
     g->reader = READER_AWAY;
-    return late == 0;
+    return !late;
 }
 
 /* Waits for something to read, not longer than until `end` (lock held). To wake a thread costs the
