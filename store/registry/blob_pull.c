@@ -53,8 +53,10 @@ static enum status load_and_hash(struct download *d, struct err *e) {
     if (st != ST_OK) return st;
     st = content_load(c, e);
     keeper_end(k, st == ST_OK && !c->restart);
-    if (st == ST_OK && !c->restart && k->st != ST_OK) st = err_set(e, k->st, "%s", k->e.msg);
-    return st;
+    if (st != ST_OK || c->restart) return st;
+    if (k->st != ST_OK) return err_set(e, k->st, "%s", k->e.msg);
+    /* Stopped just before the last byte came: the parts are for the next try. */
+    return k->digest[0] != '\0' ? ST_OK : err_set(e, ST_CANCELLED, "cancelled");
 }
 
 static enum status fetch_content(struct download *d, struct err *e) {

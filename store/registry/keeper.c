@@ -39,7 +39,9 @@ static void keeper_sleep(struct keeper *k) {
     pthread_mutex_unlock(&k->lock);
 }
 
-static enum status keep(struct keeper *k, struct digest *hash, char *room, struct err *e) {
+/* *whole: everything was hashed; else it was stopped. */
+static enum status keep(struct keeper *k, struct digest *hash, char *room, bool *whole,
+                        struct err *e) {
     uint64_t hashed = 0, saved = parts_done(k->parts);
     double saved_at = os_time_mono();
     enum status st = k->parts->total > save_bytes ? parts_save(k->parts, e) : ST_OK;
@@ -58,6 +60,7 @@ static enum status keep(struct keeper *k, struct digest *hash, char *room, struc
             keeper_sleep(k);
         }
     }
+    *whole = st == ST_OK && hashed == k->parts->total;
     return st;
 }
 
@@ -66,11 +69,12 @@ static void *run(void *arg) {
     struct digest *hash = digest_new();
     char *room = mem_alloc(HASH_CHUNK);
     unsigned char raw[DIGEST_BYTES];
+    bool whole = false;
     if (hash == NULL || room == NULL)
         k->st = err_no_memory(&k->e);
     else
-        k->st = keep(k, hash, room, &k->e);
-    if (k->st == ST_OK && !is_over(k)) {
+        k->st = keep(k, hash, room, &whole, &k->e);
+    if (whole) {
         digest_finish(hash, raw);
         hash = NULL;
         memcpy(k->digest, "sha256:", 7);
