@@ -100,7 +100,8 @@ static const struct {
 /* ---- company while a picture is encoded --------------------------------------------------------
  */
 
-struct watched { /* a generation, looked at whenever the encoder has the device */
+struct watched { /* a generation, begun in the first turn and looked at whenever it has the device
+                  */
     struct cria_engine *eng;
     const struct cria_request *r;
     struct cria_generation *g;
@@ -109,6 +110,7 @@ struct watched { /* a generation, looked at whenever the encoder has the device 
 static bool take_and_look(void *arg) {
     struct watched *w = arg;
     struct err e;
+    if (w->n_turns == 1) assert_true(cria_generation_wait(w->g, (int64_t)20e9));
     step_enter(w->eng);
     if (w->n_turns == 0) OK(cria_generation_start(&w->g, w->eng, w->r, &e));
     cria_generation_tokens(w->g, &w->last); /* no step runs now */
