@@ -206,7 +206,8 @@ static bool state_copy(struct kv *kv, uint32_t src, uint32_t dst) {
 
 bool kv_seq_fork(struct kv *kv, uint32_t src, uint32_t dst, uint32_t n_tokens) {
     const struct kv_seq *a = &kv->cache.seq[src];
-    struct kv_seq *b = &kv->cache.seq[dst], *w = &kv->cache.window_seq[dst];
+    struct kv_seq *b = &kv->cache.seq[dst];
+    struct kv_seq *w = kv->n_window != 0 ? &kv->cache.window_seq[dst] : NULL;
     assert(src != dst && b->n_pages == 0 && n_tokens <= a->n_tokens);
     assert(kv_seq_can_keep(kv, src, n_tokens) == n_tokens && kv->domain[src] == kv->domain[dst]);
     if (!state_copy(kv, src, dst)) return false;
