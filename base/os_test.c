@@ -6,10 +6,13 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -330,6 +333,34 @@ static void test_random(void **state) {
     for (size_t i = 0; i + 64 <= sizeof a; i += 64) assert_memory_not_equal(a + i, zero, 64);
 }
 
+/* Policy and niceness stay; only a kernel that knows slices shows one. */
+struct slice {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+};
+static void *compute(void *arg) {
+    struct slice *x = arg;
+    if (setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 7) != 0) return NULL;
+    if (syscall(SYS_sched_getattr, 0, &x[0], sizeof x[0], 0) != 0) return NULL;
+    os_thread_computes();
+    return syscall(SYS_sched_getattr, 0, &x[1], sizeof x[1], 0) == 0 ? arg : NULL;
+}
+static void test_thread_computes(void **state) {
+    (void)state;
+    struct slice x[2] = {{.size = sizeof x[0]}, {.size = sizeof x[1]}};
+    pthread_t t;
+    void *done;
+    assert_int_equal(pthread_create(&t, NULL, compute, x), 0);
+    pthread_join(t, &done);
+    if (done == NULL) skip(); /* this system does not tell */
+    assert_int_equal(x[1].policy, x[0].policy);
+    assert_int_equal(x[1].nice, 7);
+    assert_true(x[1].runtime == x[0].runtime || x[1].runtime == 20000000);
+}
+
 int main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "--cut") == 0) return cut_file_is_told() ? 0 : 1;
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, make_dir, remove_dir)
@@ -346,6 +377,7 @@ int main(int argc, char **argv) {
         IN_DIR(test_mkdirs),
         cmocka_unit_test(test_rfc3339),
         cmocka_unit_test(test_clocks),
+        cmocka_unit_test(test_thread_computes),
         cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -140,6 +140,7 @@ static void work(struct team *t, unsigned worker) {
 static void *worker_main(void *arg) {
     struct worker *w = arg;
     struct team *t = w->team;
+    os_thread_computes();
     for (;;) {
         const unsigned stage = peek(&t->stage);
         work(t, w->index);

@@ -454,6 +454,7 @@ static bool wait_for_work(struct sched *s) {
 static void *sched_thread(void *arg) {
     struct cria_engine *eng = arg;
     struct sched *s = eng->sched;
+    os_thread_computes();
     while (wait_for_work(s)) {
         step_enter(eng);
         drop_cancelled(s);
@@ -668,8 +669,8 @@ enum status cria_generation_start(struct cria_generation **out, struct cria_engi
     atomic_fetch_add(&eng->sched->n_waiting, 1);
     *eng->sched->last = g;
     eng->sched->last = &g->next;
-    pthread_cond_signal(&eng->sched->work);
     pthread_mutex_unlock(&eng->sched->lock);
+    pthread_cond_signal(&eng->sched->work); /* who wakes up finds the lock free */
     *out = g;
     return ST_OK;
 }
