@@ -5,6 +5,7 @@
  *   timeline.c  one sequence driven by hand
  *   constrain.c grammars in generations
  *   sched.c     generations: the thread that makes steps of all running requests
+ *   generation.c the client's side of them
  *   embed.c     vectors of texts, many in a step
  *
  * Two locks. step_lock guards everything that a step reads or writes (cache, slots, scratch memory)
