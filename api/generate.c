@@ -10,6 +10,7 @@
 #include "api/lora.h"
 #include "api/request.h"
 #include "api/sampling.h"
+#include "base/config.h"
 #include "base/duration.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -111,6 +112,8 @@ static enum status check_capabilities(const struct gen *g, struct err *e) {
 
 static enum status read_options(struct gen *g, struct err *e) {
     const enum status st = catalog_options(&g->model, g->r->options, &g->options, &g->arena, e);
+    if (g->options.seed < 0 && config_is_set(SET_seed))
+        g->options.seed = (int64_t)(config_uint(SET_seed) & INT32_MAX);
     if (g->options.seed >= 0 && g->options.seed < INT64_MAX - g->r->n_before)
         g->options.seed += g->r->n_before;
     return st;

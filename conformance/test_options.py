@@ -1,5 +1,9 @@
 """Where the options of a generation come from: built in, the GGUF file, the Modelfile, the request."""
+import ollama
+
+from conftest import binary
 from test_tools import TINY_FILE, with_key
+from transport import Server
 
 PROMPT = dict(prompt="Once upon a time", raw=True)
 
@@ -28,3 +32,17 @@ def test_sampling_of_the_file(client, tiny, tmp_path):
     assert len(texts(client, "options/file", temperature=1.5)) > 1  # ... and than the request's
     info = client.show("options/file").modelinfo
     assert info["general.sampling.temp"] == 0 and info["general.sampling.sequence"] == "top_k;temperature"
+
+
+def test_seed_of_the_server():
+    """The setting `seed` counts where neither request nor model has one."""
+    s = Server(binary(), {"CRIA_SEED": "7"}, builtin=True)
+    try:
+        c = ollama.Client(f"http://{s.netloc}")
+
+        def text(**options):
+            return c.generate("cria-tiny", **PROMPT, options={"num_predict": 16, "temperature": 1.5, **options}).response
+        assert text() == text() == text(seed=7) == text(seed=-1)
+        assert len({text(seed=n) for n in range(4)}) > 1
+    finally:
+        s.stop()

@@ -105,6 +105,7 @@ class Server:
                 self.env[k] = os.environ[k]
         self.env.update(HOME=self.tmp, OLLAMA_MODELS=self.tmp + "/models", OLLAMA_HOST=self.netloc)
         self.env["CRIA_MAX_CONNECTIONS"] = "64"  # a thread for each of them
+        self.env["CRIA_SEED"] = "1"  # the recorded models leave the script once in 20,000 tokens at temperature 1
         if not builtin:
             self.env["CRIA_BUILTIN"] = "0"
         self.env.update(extra_env or {})
