@@ -21,9 +21,8 @@
 enum { SMALL = 8192 };
 static size_t by_size(struct cpu *c, const struct step *s, const struct op *op) {
     const val v = op->out[0] != VAL_NONE ? op->out[0] : op->in[0];
-    const size_t size = step_rows(s, v) * s->prog->vals[v].width, enough = team_size(c->team);
-    const size_t n = size / SMALL + 1;
-    return size == 0 ? 0 : n < enough ? n : enough;
+    const size_t size = step_rows(s, v) * s->prog->vals[v].width;
+    return size == 0 ? 0 : cpu_shares(c, size / SMALL + 1);
 }
 static size_t for_all(struct cpu *c, const struct step *s, const struct op *op) {
     (void)op;

@@ -59,6 +59,11 @@ typedef enum status cpu_reserve_fn(struct cpu *c, const struct step *s, const st
 cpu_reserve_fn cpu_reserve_linear, cpu_reserve_rope, cpu_reserve_attn;
 enum status cpu_area_grow(struct cpu_area *a, size_t size, struct err *e);
 
+/* Tasks that share n things out: one for each worker, not more than there are things. */
+static inline size_t cpu_shares(const struct cpu *c, size_t n) {
+    const size_t workers = team_size(c->team);
+    return n < workers ? n : workers;
+}
 /* The task's share of n things: begin..end-1. */
 static inline void cpu_share(const struct cpu_task *w, size_t n, size_t *begin, size_t *end) {
     *begin = n * w->id / w->n;

@@ -34,10 +34,9 @@ static double rope_freq(const struct op *op, uint32_t i) {
 }
 
 size_t cpu_rope_table_tasks(struct cpu *c, const struct step *s, const struct op *op) {
-    const size_t n = s->batch->n_tokens, enough = team_size(c->team);
     if (same_rope(c->rope.made_for, op)) return 0;
     c->rope.made_for = op;
-    return n < enough ? n : enough;
+    return cpu_shares(c, s->batch->n_tokens);
 }
 
 /* The rows of the task's share. Each computes the frequencies for itself: a few pow() against one
@@ -211,9 +210,8 @@ static uint32_t attn_per_row(const struct op *op) {
 }
 
 size_t cpu_attn_tasks(struct cpu *c, const struct step *s, const struct op *op) {
-    const size_t n = s->batch->n_tokens, enough = team_size(c->team);
-    if (op->w[1] == NULL) return n * attn_per_row(op);
-    return n < enough ? n : enough;
+    const size_t n = s->batch->n_tokens;
+    return op->w[1] == NULL ? n * attn_per_row(op) : cpu_shares(c, n);
 }
 
 void cpu_attn(const struct cpu_task *w, const struct op *op) {

@@ -91,8 +91,7 @@ enum status cpu_reserve_linear(struct cpu *c, const struct step *s, const struct
 /* ---- activations ---- */
 
 size_t cpu_pack_tasks(struct cpu *c, const struct step *s, const struct op *op) {
-    const size_t n = uses_q8(c->isa, op) ? acts_of(s, op).n : 0, enough = team_size(c->team);
-    return n < enough ? n : enough;
+    return uses_q8(c->isa, op) ? cpu_shares(c, acts_of(s, op).n) : 0;
 }
 
 void cpu_pack(const struct cpu_task *w, const struct op *op) {
